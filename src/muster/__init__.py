@@ -1,0 +1,1 @@
+"""Muster: Apple device management that knows whether each device is under control."""
