@@ -1,0 +1,46 @@
+"""What operations need from the world outside, as the protocols which bootstrap fills in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from muster.protocol.apns import Push, PushOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class PushCredentials:
+    """One push certificate with its key, as needed to speak for its topic.
+
+    *topic* is the UID of the certificate's subject; *certificate_pem* holds the certificate and any intermediates after
+    it; *key_pem* is not encrypted and stays out of `repr`; *fingerprint* is the SHA-256 of the certificate's DER, 32
+    bytes. Not checked here: that the four belong together.
+    """
+
+    topic: str
+    certificate_pem: bytes
+    key_pem: bytes = field(repr=False)
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PushReceipt:
+    """What became of one push: exactly one receipt is made for each push handed to a sender.
+
+    *latency_seconds* is how long the attempt took that gave this outcome; waiting before it is not counted.
+    """
+
+    apns_id: str
+    outcome: PushOutcome
+    latency_seconds: float
+
+
+class PushSender(Protocol):
+    """Sends pushes to APNs."""
+
+    async def send(self, credentials: PushCredentials, pushes: Sequence[Push]) -> list[PushReceipt]:
+        """Send *pushes* and return one receipt for each, in the same order.
+
+        Never raises for what the network or APNs does: that is an outcome. A push whose answer got lost may wake its
+        device twice and still has one receipt.
+        """
+        ...
