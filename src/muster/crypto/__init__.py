@@ -1,0 +1,1 @@
+"""Cryptography: certificates, keys, CMS and sealing; the only package that imports `cryptography`."""

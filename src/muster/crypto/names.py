@@ -1,0 +1,77 @@
+"""Distinguished names: read without strictness, written as text (RFC 4514)."""
+
+from typing import Final, TypeAlias
+
+from muster.crypto import der
+from muster.crypto.errors import MalformedMessage
+
+# Relative distinguished names in the order of the encoding; each a tuple of (type as dotted OID, value as text).
+DistinguishedName: TypeAlias = tuple[tuple[tuple[str, str], ...], ...]
+
+COMMON_NAME: Final = "2.5.4.3"
+ORGANIZATION: Final = "2.5.4.10"
+USER_ID: Final = "0.9.2342.19200300.100.1.1"
+
+MAX_ATTRIBUTES: Final = 64  # names in use have fewer than ten
+
+_SHORT_NAMES: Final = {
+    COMMON_NAME: "CN",
+    "2.5.4.6": "C",
+    "2.5.4.7": "L",
+    "2.5.4.8": "ST",
+    "2.5.4.9": "STREET",
+    ORGANIZATION: "O",
+    "2.5.4.11": "OU",
+    "0.9.2342.19200300.100.1.25": "DC",
+    USER_ID: "UID",
+}
+
+
+def read_name(reader: der.Reader) -> DistinguishedName:
+    """Read the Name that comes next. An empty one is fine: Apple's devices send it.
+
+    A value which is no character string is given as "#" and the hexadecimal form of its encoding. Raises
+    MalformedMessage, also for more than 64 attributes.
+    """
+    name: list[tuple[tuple[str, str], ...]] = []
+    count = 0
+    rdns = reader.enter(der.SEQUENCE)
+    while rdns.next_tag():
+        attributes: list[tuple[str, str]] = []
+        members = rdns.enter(der.SET)
+        while members.next_tag():
+            attribute = members.enter(der.SEQUENCE)
+            attributes.append((attribute.oid(), _value(attribute)))
+            attribute.finish()
+            count += 1
+            if count > MAX_ATTRIBUTES:
+                raise MalformedMessage(f"a name has more than {MAX_ATTRIBUTES} attributes")
+        name.append(tuple(attributes))
+    return tuple(name)
+
+
+def first_value(name: DistinguishedName, oid: str) -> str | None:
+    """Return the first value of type *oid*, or None when *name* has none."""
+    return next((value for rdn in name for kind, value in rdn if kind == oid), None)
+
+
+def rfc4514(name: DistinguishedName) -> str:
+    """Write *name* as RFC 4514 has it: the last part first, and types without a short name as dotted OIDs."""
+    return ",".join(
+        "+".join(f"{_SHORT_NAMES.get(kind, kind)}={_escaped(value)}" for kind, value in rdn) for rdn in reversed(name)
+    )
+
+
+def _value(attribute: der.Reader) -> str:
+    if der.is_text(attribute.next_tag()):
+        return attribute.text()
+    return "#" + attribute.raw().hex()
+
+
+def _escaped(value: str) -> str:
+    escaped = "".join(f"\\{c}" if c in '"+,;<>\\' else c for c in value)
+    if escaped.startswith((" ", "#")):
+        escaped = f"\\{escaped}"
+    if escaped.endswith(" ") and len(value) > 1:
+        escaped = f"{escaped[:-1]}\\ "
+    return escaped
