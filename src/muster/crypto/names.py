@@ -1,5 +1,6 @@
 """Distinguished names: read without strictness, written as text (RFC 4514)."""
 
+from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from muster.crypto import der
@@ -48,6 +49,13 @@ def read_name(reader: der.Reader) -> DistinguishedName:
                 raise MalformedMessage(f"a name has more than {MAX_ATTRIBUTES} attributes")
         name.append(tuple(attributes))
     return tuple(name)
+
+
+def encode_name(attributes: Iterable[tuple[str, str]]) -> bytes:
+    """Encode a Name of one attribute (dotted OID, value) for each relative distinguished name."""
+    return der.sequence(
+        *(der.element(der.SET, der.sequence(der.oid(oid), der.text(value))) for oid, value in attributes)
+    )
 
 
 def first_value(name: DistinguishedName, oid: str) -> str | None:
