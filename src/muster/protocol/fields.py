@@ -61,13 +61,21 @@ def optional_flag(keys: Mapping[str, PlistValue], key: str) -> bool | None:
     return value
 
 
-def required_integer(keys: Mapping[str, PlistValue], key: str) -> int:
-    """The integer of *key*. MalformedMessage when absent; a boolean is no integer."""
+def optional_integer(keys: Mapping[str, PlistValue], key: str) -> int | None:
+    """The integer of *key*; None when absent. A boolean is no integer."""
     value = keys.get(key)
     if value is None:
-        raise MalformedMessage(f"{key} is missing")
+        return None
     if not isinstance(value, int) or isinstance(value, bool):
         raise MalformedMessage(f"{key} is not an integer")
+    return value
+
+
+def required_integer(keys: Mapping[str, PlistValue], key: str) -> int:
+    """As `optional_integer`, but MalformedMessage when *key* is absent."""
+    value = optional_integer(keys, key)
+    if value is None:
+        raise MalformedMessage(f"{key} is missing")
     return value
 
 
