@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Final
 
 from muster.crypto import der
-from muster.crypto.algorithms import RSA_SIGNATURE_OIDS, signature_digest
+from muster.crypto.algorithms import signature_digest
 from muster.crypto.errors import BadSignature, MalformedMessage, RefusedAlgorithm
 from muster.crypto.keys import PrivateKey, PublicKey, RSAPublicKey, load_public_key, public_key_der, verify
 from muster.crypto.names import COMMON_NAME, USER_ID, DistinguishedName, first_value, read_name, rfc4514
@@ -139,14 +139,14 @@ def is_issued_by(certificate_der: bytes, authority_certificate_der: bytes, *, al
     return allow_legacy or not digest.is_legacy
 
 
-def is_rsa_signed(certificate_der: bytes) -> bool:
-    """True when the certificate bears an RSA signature. Raises MalformedMessage when it is no certificate."""
-    return _parse(certificate_der).signature_algorithm in RSA_SIGNATURE_OIDS
-
-
 def subject_name(certificate_der: bytes) -> DistinguishedName:
     """Return the subject, part by part. Raises MalformedMessage when *certificate_der* is no certificate."""
     return _name(_parse(certificate_der).subject)
+
+
+def certified_key(certificate_der: bytes) -> bytes:
+    """Return the public key as SubjectPublicKeyInfo in DER, as encoded. Raises MalformedMessage as above."""
+    return _parse(certificate_der).public_key
 
 
 def push_topic(certificate_der: bytes) -> str | None:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from muster.crypto.algorithms import HASHES, Digest
 from muster.crypto.keys import PrivateKey, PublicKey, RSAPublicKey, load_public_key
 from muster.crypto.requests import CertificateRequest
 
@@ -33,7 +33,14 @@ def make_authority(
     It may also sign and decrypt, since it answers SCEP itself; SCEP needs *key* to be RSA.
     """
     name = _name(common_name)
-    builder = _builder(name, name, key.public_key(), now - _CLOCK_TOLERANCE, now + lifetime, serial_number)
+    builder = _builder(
+        name,
+        name,
+        key.public_key(),
+        not_before=now - _CLOCK_TOLERANCE,
+        not_after=now + lifetime,
+        serial_number=serial_number,
+    )
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(
         _key_usage(key_encipherment=isinstance(key.public_key(), RSAPublicKey), is_authority=True), critical=True
@@ -62,7 +69,9 @@ def issue_identity(
     key = load_public_key(request.public_key_der)
     subject = _name(subject_common_name, subject_organization)
     issuer = x509.load_der_x509_certificate(authority.certificate_der)
-    builder = _builder(subject, issuer.subject, key, not_before, not_after, serial_number)
+    builder = _builder(
+        subject, issuer.subject, key, not_before=not_before, not_after=not_after, serial_number=serial_number
+    )
     builder = _end_entity(builder, key, authority, [ExtendedKeyUsageOID.CLIENT_AUTH])
     if subject_alt_name is not None:
         # Critical when the subject says nothing (RFC 5280 section 4.2.1.6); ours always does.
@@ -76,7 +85,14 @@ def make_self_signed(
 ) -> bytes:
     """Make the temporary certificate with which a SCEP client signs its first request (RFC 8894 section 2.3)."""
     name = _name(common_name)
-    builder = _builder(name, name, key.public_key(), now - _CLOCK_TOLERANCE, now + lifetime, serial_number)
+    builder = _builder(
+        name,
+        name,
+        key.public_key(),
+        not_before=now - _CLOCK_TOLERANCE,
+        not_after=now + lifetime,
+        serial_number=serial_number,
+    )
     key_usage = _key_usage(key_encipherment=isinstance(key.public_key(), RSAPublicKey))
     return _sign(builder.add_extension(key_usage, critical=True), key)
 
@@ -100,7 +116,14 @@ def make_server_certificate(
         raise ValueError("a server certificate needs a name")
     subject = _name(names[0])
     issuer_name, signing_key = _issuer(subject, key, authority)
-    builder = _builder(subject, issuer_name, key.public_key(), now - _CLOCK_TOLERANCE, now + lifetime, serial_number)
+    builder = _builder(
+        subject,
+        issuer_name,
+        key.public_key(),
+        not_before=now - _CLOCK_TOLERANCE,
+        not_after=now + lifetime,
+        serial_number=serial_number,
+    )
     builder = _end_entity(builder, key.public_key(), authority, [ExtendedKeyUsageOID.SERVER_AUTH])
     general_names = x509.SubjectAlternativeName([_general_name(name) for name in names])
     return _sign(builder.add_extension(general_names, critical=False), signing_key)
@@ -126,7 +149,14 @@ def make_push_certificate(
         ]
     )
     issuer_name, signing_key = _issuer(subject, key, authority)
-    builder = _builder(subject, issuer_name, key.public_key(), now - _CLOCK_TOLERANCE, now + lifetime, serial_number)
+    builder = _builder(
+        subject,
+        issuer_name,
+        key.public_key(),
+        not_before=now - _CLOCK_TOLERANCE,
+        not_after=now + lifetime,
+        serial_number=serial_number,
+    )
     builder = _end_entity(builder, key.public_key(), authority, [ExtendedKeyUsageOID.CLIENT_AUTH])
     return _sign(builder, signing_key)
 
@@ -155,6 +185,7 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: PublicKey,
+    *,
     not_before: datetime,
     not_after: datetime,
     serial_number: int,
@@ -217,5 +248,5 @@ def _key_usage(*, key_encipherment: bool, is_authority: bool = False) -> x509.Ke
 def _sign(builder: x509.CertificateBuilder, key: PrivateKey) -> bytes:
     """Sign with SHA-256; deterministically for ECDSA too, so that equal arguments give equal certificates."""
     deterministic = None if isinstance(key.public_key(), RSAPublicKey) else True
-    certificate = builder.sign(key, HASHES[Digest.SHA256], ecdsa_deterministic=deterministic)
+    certificate = builder.sign(key, hashes.SHA256(), ecdsa_deterministic=deterministic)
     return certificate.public_bytes(Encoding.DER)
