@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from muster.protocol.errors import MalformedMessage
 
-PlistValue: TypeAlias = "str | int | float | bool | bytes | datetime | list[PlistValue] | dict[str, PlistValue]"
+PlistValue: TypeAlias = str | int | float | bool | bytes | datetime | list["PlistValue"] | dict[str, "PlistValue"]
 """What a property list holds. Dates are aware, in UTC."""
 
 MAX_PLIST_BYTES: Final = 16 * 1024 * 1024
