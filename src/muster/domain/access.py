@@ -1,0 +1,117 @@
+"""Who may enroll, and who acts: enrollment links, the one-time challenges made from them, and actors."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from muster.domain.errors import Refusal, RefusalCode
+from muster.protocol.identifiers import DeviceId
+
+ALL_ACCESS_RIGHTS = 8191
+"""Every right of the MDM payload's AccessRights (Apple, "MDM"): bits 0 to 12."""
+OUTSTANDING_CHALLENGES_PER_LINK = 1000
+"""Fetched but unused challenges of one link at a time; fetching again is how a person retries, a flood is not."""
+
+
+class ActorKind(StrEnum):
+    """What kind of somebody acts."""
+
+    ADMINISTRATOR = "administrator"
+    COMMAND_LINE = "command_line"
+    DEVICE = "device"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something, as the audit log names it."""
+
+    kind: ActorKind
+    name: str
+
+
+SERVER = Actor(ActorKind.SERVER, "muster")
+DEVICE = Actor(ActorKind.DEVICE, "device")
+
+
+@dataclass(frozen=True, slots=True)
+class EnrollmentLink:
+    """A way in that an administrator opened. *uses_allowed* absent means any number until *expires_at*."""
+
+    id: str
+    created_at: datetime
+    expires_at: datetime
+    uses_allowed: int | None
+    uses: int
+    """Identities issued through it. Opening the link uses nothing up: browsers fetch twice, people try again."""
+    revoked_at: datetime | None
+    access_rights: int
+    note: str
+
+
+def may_use_link(link: EnrollmentLink | None, now: datetime) -> Refusal | None:
+    """Tell why *link* doesn't open, or None when it does."""
+    if link is None:
+        return Refusal(
+            RefusalCode.LINK_UNKNOWN, "this enrollment link is not known", "Ask your administrator for a new link."
+        )
+    if link.revoked_at is not None:
+        return Refusal(
+            RefusalCode.LINK_REVOKED, "this enrollment link was withdrawn", "Ask your administrator for a new link."
+        )
+    if now >= link.expires_at:
+        return Refusal(
+            RefusalCode.LINK_EXPIRED,
+            f"this enrollment link expired on {link.expires_at:%Y-%m-%d %H:%M} UTC",
+            "Ask your administrator for a new link.",
+        )
+    if link.uses_allowed is not None and link.uses >= link.uses_allowed:
+        return Refusal(
+            RefusalCode.LINK_USED_UP,
+            f"this enrollment link was good for {link.uses_allowed} enrollment(s), all used",
+            "Ask your administrator for a new link.",
+        )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A one-time SCEP challenge, known by its hash. What it was made for is the provenance of what it buys."""
+
+    secret_hash: bytes
+    link_id: str | None
+    renewal_of: DeviceId | None
+    expires_at: datetime
+    used_at: datetime | None
+    used_for_key: bytes | None
+    """SHA-256 of the public key (SubjectPublicKeyInfo) it was used for."""
+    identity_fingerprint: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class IssueAgain:
+    """The same device asks again for the same key, its reply having been lost: it gets the same certificate."""
+
+    identity_fingerprint: bytes
+
+
+def may_use_challenge(
+    challenge: Challenge | None, link: EnrollmentLink | None, key: bytes, now: datetime
+) -> IssueAgain | Refusal | None:
+    """Tell what a request with *challenge* for the public key hash *key* gets; None: a certificate of its own.
+
+    *link* is the one the challenge was made from; absent for a renewal's.
+    """
+    if challenge is None:
+        return Refusal(RefusalCode.CHALLENGE_UNKNOWN, "the SCEP challenge is not known")
+    if challenge.used_at is not None:
+        if challenge.used_for_key == key and challenge.identity_fingerprint is not None:
+            return IssueAgain(challenge.identity_fingerprint)
+        return Refusal(RefusalCode.CHALLENGE_USED, "the SCEP challenge was used before, for another key")
+    if now >= challenge.expires_at:
+        return Refusal(
+            RefusalCode.CHALLENGE_EXPIRED,
+            f"the SCEP challenge expired on {challenge.expires_at:%Y-%m-%d %H:%M} UTC",
+            "Open the enrollment link again for a fresh profile.",
+        )
+    return None if challenge.link_id is None else may_use_link(link, now)

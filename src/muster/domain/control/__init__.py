@@ -1,0 +1,1 @@
+"""The control state: what we observe of a channel and what we conclude from it."""

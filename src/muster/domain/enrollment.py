@@ -1,0 +1,224 @@
+"""What Authenticate, TokenUpdate and CheckOut mean for an enrollment: epochs, pins, and who may speak.
+
+An *epoch* is one life of an enrollment, from the TokenUpdate that completes it to the next one that replaces it.
+Authenticate only opens it provisionally: until its TokenUpdate the former pins, token, queue and escrow stay in
+force. A renewal of the identity opens no epoch. Nothing is ever purged. Source: Apple, "Authenticate",
+"TokenUpdate", "Check-in"; the reading is ours, see docs/protocol/choices.md.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import assert_never
+
+from muster.domain.errors import Refusal, RefusalCode
+from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
+
+
+class EnrollmentState(StrEnum):
+    """Where the channel's enrollment stands. Whether it is under control is another question."""
+
+    ENROLLING = "enrolling"
+    """Authenticate came, its TokenUpdate not yet, and there was no enrollment before it."""
+    ENROLLED = "enrolled"
+    ENDED = "ended"
+
+
+class EndReason(StrEnum):
+    """Why an enrollment or an epoch ended."""
+
+    CHECKED_OUT = "checked_out"
+    RE_ENROLLED = "re_enrolled"
+    NEVER_COMPLETED = "never_completed"
+
+
+class Provenance(StrEnum):
+    """For what an identity was issued. It is what tells a renewal from a re-enrollment."""
+
+    LINK = "link"
+    RENEWAL = "renewal"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A device identity that we issued. *device_id* is absent until an Authenticate has used it."""
+
+    fingerprint: bytes
+    device_id: DeviceId | None
+    provenance: Provenance
+    renewal_of: DeviceId | None
+    not_after: datetime
+    link_id: str | None = None
+    is_replaced: bool = False
+    """It was renewed before any device used it; its successor enrolls in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """Which identities may speak for a device; SHA-256 of the certificate's DER, 32 bytes each."""
+
+    current: bytes | None = None
+    former: bytes | None = None
+    former_until: datetime | None = None
+    provisional: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enrollment:
+    """The device or user channel as stored. *pins* and *provisional_epoch* are the device's, for its users too."""
+
+    channel: Channel
+    state: EnrollmentState
+    epoch: int
+    """Number of the current epoch; 0 before the first TokenUpdate."""
+    provisional_epoch: int | None
+    pins: Pins
+    ended_reason: EndReason | None = None
+
+
+class Speaker(StrEnum):
+    """By which pin a message is signed."""
+
+    CURRENT = "current"
+    FORMER = "former"
+    PROVISIONAL = "provisional"
+
+
+def who_speaks(pins: Pins, fingerprint: bytes, now: datetime) -> Speaker | None:
+    """Tell which of the device's pins *fingerprint* is; None when it may not speak for the device.
+
+    Expiry of the certificate isn't looked at: a pinned certificate stays good for what it may still fetch.
+    """
+    if fingerprint == pins.current:
+        return Speaker.CURRENT
+    if fingerprint == pins.provisional:
+        return Speaker.PROVISIONAL
+    if fingerprint == pins.former and pins.former_until is not None and now < pins.former_until:
+        return Speaker.FORMER
+    return None
+
+
+# --- Authenticate ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEpoch:
+    """A new life of the device begins provisionally, under *number*."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectRenewal:
+    """The device installs its renewed identity; its TokenUpdate will complete that."""
+
+
+def read_authenticate(  # noqa: PLR0911 - one return for each row of the table
+    channel: Channel, identity: Identity | None, enrollment: Enrollment | None
+) -> OpenEpoch | ExpectRenewal | Refusal:
+    """Decide what an Authenticate on *channel* under *identity* means.
+
+    *identity* is absent when we issued no such certificate; *enrollment* when the device is new to us. The rows
+    are those of "Reading Authenticate and TokenUpdate" in docs/protocol/choices.md.
+    """
+    if identity is None:
+        return Refusal(RefusalCode.IDENTITY_UNKNOWN, "the identity was not issued by this server")
+    if identity.is_replaced:
+        return Refusal(RefusalCode.IDENTITY_SUPERSEDED, "the identity was renewed before it was ever used")
+    if identity.device_id is not None and identity.device_id != channel.device_id:
+        return Refusal(
+            RefusalCode.IDENTITY_OF_ANOTHER_DEVICE,
+            f"the identity belongs to {identity.device_id}, not to {channel.device_id}",
+            "An identity was copied to a second device (migration or cloning): enroll one of the two again.",
+        )
+    if enrollment is not None and identity.fingerprint == enrollment.pins.provisional:
+        # said again, as devices do when the reply was lost
+        repeated = enrollment.provisional_epoch
+        return ExpectRenewal() if repeated is None else OpenEpoch(repeated)
+    match identity.provenance:
+        case Provenance.RENEWAL if identity.renewal_of != channel.device_id:
+            return Refusal(
+                RefusalCode.IDENTITY_OF_ANOTHER_DEVICE,
+                f"the identity was issued to renew {identity.renewal_of}, not {channel.device_id}",
+            )
+        case Provenance.RENEWAL if identity.device_id is None and enrollment is not None:
+            return ExpectRenewal()
+        case Provenance.RENEWAL | Provenance.LINK:
+            return OpenEpoch(_next_epoch(enrollment))
+        case _:
+            assert_never(identity.provenance)
+
+
+def _next_epoch(enrollment: Enrollment | None) -> int:
+    if enrollment is None:
+        return 1
+    return max(enrollment.epoch, enrollment.provisional_epoch or 0) + 1
+
+
+# --- TokenUpdate ----------------------------------------------------------------------------------------------------
+
+
+class TokenUpdateMeaning(StrEnum):
+    """What a TokenUpdate of the device channel does to its enrollment."""
+
+    REFRESH = "refresh"
+    """The same epoch goes on: a retransmission, a rotated token, an OS upgrade, a restored backup."""
+    RENEWED = "renewed"
+    """The renewed identity is used for the first time: it becomes the pin, the former stays good for a while."""
+    ENROLLED = "enrolled"
+    """The provisional epoch becomes the current one; the epoch before it is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUpdateDecision:
+    """The enrollment after the message, and what it meant."""
+
+    meaning: TokenUpdateMeaning
+    epoch: int
+    pins: Pins
+
+
+def read_token_update(
+    enrollment: Enrollment, fingerprint: bytes, now: datetime, former_pin_lifetime: timedelta
+) -> TokenUpdateDecision | Refusal:
+    """Decide what a device channel's TokenUpdate signed by *fingerprint* means for *enrollment*."""
+    pins = enrollment.pins
+    speaker = who_speaks(pins, fingerprint, now)
+    match speaker:
+        case None:
+            return not_pinned(enrollment.channel)
+        case Speaker.CURRENT | Speaker.FORMER:
+            return TokenUpdateDecision(TokenUpdateMeaning.REFRESH, enrollment.epoch, pins)
+        case Speaker.PROVISIONAL if enrollment.provisional_epoch is None:
+            renewed = Pins(current=fingerprint, former=pins.current, former_until=now + former_pin_lifetime)
+            return TokenUpdateDecision(TokenUpdateMeaning.RENEWED, enrollment.epoch, renewed)
+        case Speaker.PROVISIONAL:
+            assert enrollment.provisional_epoch is not None
+            return TokenUpdateDecision(
+                TokenUpdateMeaning.ENROLLED, enrollment.provisional_epoch, Pins(current=fingerprint)
+            )
+        case _:
+            assert_never(speaker)
+
+
+def not_pinned(channel: Channel) -> Refusal:
+    """The identity is one of ours, yet not the one that may speak for this device."""
+    return Refusal(
+        RefusalCode.IDENTITY_NOT_PINNED,
+        f"the identity is not the one pinned to {channel.device_id}",
+        "If the device was enrolled again, its Authenticate was lost: enroll it once more.",
+    )
+
+
+def channel_unknown(channel: Channel) -> Refusal:
+    """Nothing is known of this channel's device."""
+    return Refusal(
+        RefusalCode.CHANNEL_UNKNOWN,
+        f"no enrollment of {channel.device_id} is known",
+        "Enroll the device, or restore the database that knew it.",
+    )
+
+
+def user_channel(device: Channel, channel_id: ChannelId, kind: ChannelKind) -> Channel:
+    """The user channel *channel_id* of *device*."""
+    return Channel(channel_id, device.device_id, kind)

@@ -1,0 +1,59 @@
+"""The refusals of the domain: we understood, and say no, with a reason that can be counted and shown.
+
+A refusal is a value that operations return, never an exception: raising would roll the transaction back and
+erase the evidence of the refusal.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RefusalCode(StrEnum):
+    """Why a device's or a client's request was refused. The words are stable: they stand in evidence and metrics."""
+
+    # who speaks
+    SIGNATURE_MISSING = "signature_missing"
+    SIGNATURE_BAD = "signature_bad"
+    ALGORITHM_REFUSED = "algorithm_refused"
+    IDENTITY_UNKNOWN = "identity_unknown"
+    IDENTITY_OF_ANOTHER_DEVICE = "identity_of_another_device"
+    IDENTITY_NOT_PINNED = "identity_not_pinned"
+    IDENTITY_SUPERSEDED = "identity_superseded"
+    IDENTITY_EXPIRED = "identity_expired"
+    CHANNEL_UNKNOWN = "channel_unknown"
+    # what was said
+    BODY_TOO_LARGE = "body_too_large"
+    BODY_MALFORMED = "body_malformed"
+    MESSAGE_UNKNOWN = "message_unknown"
+    TOPIC_UNKNOWN = "topic_unknown"
+    SERVICE_UNKNOWN = "service_unknown"
+    # how it came in
+    LINK_UNKNOWN = "link_unknown"
+    LINK_EXPIRED = "link_expired"
+    LINK_USED_UP = "link_used_up"
+    LINK_REVOKED = "link_revoked"
+    LINK_BUSY = "link_busy"
+    CHALLENGE_UNKNOWN = "challenge_unknown"
+    CHALLENGE_EXPIRED = "challenge_expired"
+    CHALLENGE_USED = "challenge_used"
+    KEY_WEAK = "key_weak"
+    KEY_PUBLISHED = "key_published"
+    # what an administrator asked
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    NOT_ENROLLED = "not_enrolled"
+    PUSH_CERTIFICATE_MISSING = "push_certificate_missing"
+    PUSH_CERTIFICATE_UNFIT = "push_certificate_unfit"
+    SIGN_IN_UNKNOWN = "sign_in_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """We say no: *code* for machines, *message* for the log and the administrator, *remedy* when a person can act.
+
+    Neither text ever carries a secret or a whole body.
+    """
+
+    code: RefusalCode
+    message: str
+    remedy: str = ""

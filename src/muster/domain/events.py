@@ -1,0 +1,28 @@
+"""What happened, told to others: events for the outbox, with stable identifiers and words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from muster.protocol.identifiers import ChannelId
+
+
+class EventType(StrEnum):
+    """The closed list of event types; they stand in subscriptions and webhooks."""
+
+    DEVICE_ENROLLED = "device.enrolled"
+    DEVICE_RENEWED_IDENTITY = "device.renewed_identity"
+    DEVICE_CHECKED_OUT = "device.checked_out"
+    USER_ENROLLED = "user.enrolled"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event about one channel. The receiver may see an id twice, and keeps the first."""
+
+    id: str
+    type: EventType
+    channel_id: ChannelId
+    at: datetime
+    detail: Mapping[str, str | int | bool | None] = field(default_factory=dict)

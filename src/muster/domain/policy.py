@@ -1,0 +1,34 @@
+"""The limits and intervals that decisions take as arguments, in one value made from the settings."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What an operator may set about decisions. Defaults are those of the settings page."""
+
+    identity_lifetime: timedelta = timedelta(days=365)
+    """How long a device identity that we issue is valid."""
+    identity_backdating: timedelta = timedelta(days=1)
+    """How far not_before lies in the past, so that a device whose clock is slow can use its identity at once."""
+    challenge_lifetime: timedelta = timedelta(hours=24)
+    """How long the SCEP challenge of a fetched profile may be used; installing waits for a person."""
+    former_pin_lifetime: timedelta = timedelta(days=7)
+    """How long the pin before a renewal stays good: a failed installation rolls the device back to it."""
+    push_expiration: timedelta = timedelta(days=30)
+    """How long APNs keeps the last push for a device that is away (the longest it does)."""
+    push_coalescing: timedelta = timedelta(seconds=1)
+    """How long a wish to push waits for others of the same channel; ten queued commands are one push."""
+    push_lease: timedelta = timedelta(minutes=2)
+    """How long a node may hold claimed pushes before another may send them."""
+    enrollment_patience: timedelta = timedelta(minutes=15)
+    """How long a TokenUpdate may follow its Authenticate before the enrollment counts as incomplete."""
+    manages_network_users: bool = False
+    """Whether directory users of a Mac get user channels (UserAuthenticate answered) or are declined (410)."""
+    accepts_published_keys: bool = False
+    """Whether the test keys that ship with Muster may get identities: only in the laboratory."""
+    sign_in_lifetime: timedelta = timedelta(hours=24)
+    """How long a printed sign-in link may be used, once."""
+    session_lifetime: timedelta = timedelta(hours=12)
+    """How long a session of the console lasts: a working day."""

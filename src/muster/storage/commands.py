@@ -1,0 +1,150 @@
+"""Commands, the queues they wait in, and the reports that answered them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.storage.engine import Transaction
+from muster.storage.schema import commands, queue, reports
+from muster.storage.types import to_microseconds
+
+CLOSED = "closed"
+"""Status of a command that was never answered and won't be handed out again; ours, not Apple's."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewCommand:
+    """A command to store. *body* is the plist as the device will get it."""
+
+    command_uuid: CommandUUID
+    request_type: str
+    body: bytes
+    created_by: str
+
+
+def exists(tx: Transaction, command_uuid: CommandUUID) -> bool:
+    """Tell whether a command of this UUID was ever stored."""
+    return (
+        tx.connection.scalar(sa.select(commands.c.command_uuid).where(commands.c.command_uuid == command_uuid))
+        is not None
+    )
+
+
+def add(tx: Transaction, command: NewCommand, created_at: datetime) -> None:
+    """Store a command once, however many channels it goes to."""
+    tx.connection.execute(
+        sa.insert(commands).values(
+            command_uuid=command.command_uuid,
+            request_type=command.request_type,
+            body=command.body,
+            created_at=created_at,
+            created_by=command.created_by,
+        )
+    )
+
+
+def enqueue(
+    tx: Transaction, command_uuid: CommandUUID, targets: Sequence[tuple[ChannelId, int]], *, priority: int, at: datetime
+) -> None:
+    """Queue a stored command on *targets*, pairs of channel and its current epoch."""
+    if not targets:
+        return
+    tx.connection.execute(
+        sa.insert(queue),
+        [
+            {
+                "channel_id": channel_id,
+                "command_uuid": command_uuid,
+                "epoch": epoch,
+                "rank": -priority,
+                "position": to_microseconds(at),
+                "is_withheld": False,
+                "queued_at": at,
+                "not_now_count": 0,
+                "handed_out_count": 0,
+            }
+            for channel_id, epoch in targets
+        ],
+    )
+
+
+def close_unanswered(tx: Transaction, channel_ids: Sequence[ChannelId], *, below_epoch: int, at: datetime) -> int:
+    """Close what earlier epochs left unanswered: kept in history, never handed out again. Returns how many."""
+    stale = sa.and_(queue.c.channel_id.in_(channel_ids), queue.c.epoch < below_epoch)
+    rows = tx.connection.execute(sa.select(queue, commands.c.request_type).join(commands).where(stale)).all()
+    if not rows:
+        return 0
+    tx.connection.execute(
+        sa.insert(reports),
+        [
+            {
+                "channel_id": row.channel_id,
+                "command_uuid": row.command_uuid,
+                "request_type": row.request_type,
+                "status": CLOSED,
+                "epoch": row.epoch,
+                "queued_at": row.queued_at,
+                "handed_out_at": row.handed_out_at,
+                "handed_out_count": row.handed_out_count,
+                "not_now_count": row.not_now_count,
+                "reported_at": at,
+            }
+            for row in rows
+        ],
+    )
+    tx.connection.execute(sa.delete(queue).where(stale))
+    return len(rows)
+
+
+def recorded_statuses(
+    tx: Transaction, answers: Sequence[tuple[ChannelId, CommandUUID]]
+) -> dict[tuple[ChannelId, CommandUUID], str]:
+    """Read the latest recorded status of each answer; those never recorded are absent."""
+    rows = tx.connection.execute(
+        sa.select(reports.c.channel_id, reports.c.command_uuid, reports.c.status)
+        .where(sa.tuple_(reports.c.channel_id, reports.c.command_uuid).in_(answers))
+        .order_by(reports.c.reported_at)
+    )
+    return {(ChannelId(row.channel_id), CommandUUID(row.command_uuid)): row.status for row in rows}
+
+
+def record_unqueued(
+    tx: Transaction,
+    channel_id: ChannelId,
+    command_uuid: CommandUUID,
+    *,
+    status: str,
+    body: bytes,
+    epoch: int,
+    at: datetime,
+) -> None:
+    """Keep an answer to a command that isn't queued on this channel: late, of another epoch, or not ours."""
+    request_type = tx.connection.scalar(
+        sa.select(commands.c.request_type).where(commands.c.command_uuid == command_uuid)
+    )
+    tx.connection.execute(
+        sa.insert(reports).values(
+            channel_id=channel_id,
+            command_uuid=command_uuid,
+            request_type=request_type,
+            status=status,
+            body=body,
+            epoch=epoch,
+            handed_out_count=0,
+            not_now_count=0,
+            reported_at=at,
+        )
+    )
+
+
+def waiting_counts(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, int]:
+    """Count the commands that may still be handed out on each channel; channels without any are absent."""
+    rows = tx.connection.execute(
+        sa.select(queue.c.channel_id, sa.func.count())
+        .where(queue.c.channel_id.in_(channel_ids), queue.c.is_withheld.is_(False))
+        .group_by(queue.c.channel_id)
+    )
+    return {ChannelId(channel_id): count for channel_id, count in rows}

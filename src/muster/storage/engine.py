@@ -1,0 +1,92 @@
+"""The interface of storage: an engine runs a function in one transaction, on SQLite or on PostgreSQL.
+
+A function handed to `write` may run twice (after a deadlock or while the database is busy) and therefore has no
+effect but on its transaction. Differences of dialect are named methods of the transaction, never a question about
+which engine it is.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from muster.domain.command_queue import HeadQuery
+from muster.protocol.identifiers import ChannelId
+from muster.storage.hot import AppliedConnect, LockedChannel
+
+T = TypeVar("T")
+
+
+class Transaction(ABC):
+    """One open transaction. The statements of each aggregate are functions over it, in their modules."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+
+    @abstractmethod
+    def lock_channels(self, wanted: Sequence[HeadQuery]) -> dict[ChannelId, LockedChannel]:
+        """Lock the rows of *wanted* in the order given, which is sorted by id, and read what decisions need.
+
+        A channel that isn't stored is absent from the result. Each channel stands in *wanted* once.
+        """
+
+    @abstractmethod
+    def apply_connects(self, connects: Sequence[AppliedConnect], now: datetime) -> None:
+        """Write what was decided for channels that `lock_channels` locked in this transaction."""
+
+    @abstractmethod
+    def lock_rows(self, channel_ids: Sequence[ChannelId]) -> None:
+        """Lock the channel rows of *channel_ids*, sorted, until the transaction ends; unknown ids are passed over."""
+
+    @abstractmethod
+    def lock_name(self, name: str) -> None:
+        """Let one transaction at a time past this point for *name* (first start, audit chain), cluster-wide."""
+
+    @abstractmethod
+    def insert(self, table: sa.Table) -> Any:
+        """Return the engine's INSERT of *table*, which knows on_conflict_do_update and on_conflict_do_nothing."""
+
+    @abstractmethod
+    def claim(self, select: sa.Select[Any]) -> sa.Select[Any]:
+        """Make *select* take rows that no other transaction holds, and hold them."""
+
+    @abstractmethod
+    def ensure_partitions(self, now: datetime) -> None:
+        """Make the partitions that rows of the coming months will go to; nothing where there are none."""
+
+    @abstractmethod
+    def database_now(self) -> datetime | None:
+        """Return the database's own clock, aware; None where it has none but ours. Only for measuring skew."""
+
+
+class Engine(ABC):
+    """A database of one kind. Its methods are called from threads, never from the event loop."""
+
+    name: str
+    """`sqlite` or `postgresql`, for people."""
+    writers: int
+    """How many transactions it can write at once; 1 means that a second one waits."""
+    sqlalchemy: sa.Engine
+    """For pools, tests and tools; statements of the service go through `write` and `read`."""
+
+    @abstractmethod
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run *work* in one transaction and commit; raise Unavailable when the database can't be reached.
+
+        Whatever *work* raises rolls back and is raised here.
+        """
+
+    @abstractmethod
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run *work* in a transaction that may only read, beside the writers."""
+
+    @abstractmethod
+    def migrating(self) -> AbstractContextManager[sa.Connection]:
+        """Open one transaction that changes the schema, alone among all processes; it commits when the block ends."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close every connection."""

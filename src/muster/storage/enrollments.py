@@ -1,0 +1,209 @@
+"""Channels, their facts and epochs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins, Provenance
+from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
+from muster.storage.engine import Transaction
+from muster.storage.schema import channels, contact_days, device_facts, epochs
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the device said of itself when it enrolled, or of the user. Absent: it did not say."""
+
+    serial_number: str | None = None
+    product_name: str | None = None
+    model: str | None = None
+    model_name: str | None = None
+    device_name: str | None = None
+    os_version: str | None = None
+    build_version: str | None = None
+    imei: str | None = None
+    meid: str | None = None
+    user_short_name: str | None = None
+    user_long_name: str | None = None
+    awaiting_configuration: bool | None = None
+
+
+def find(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, Enrollment]:
+    """Read the enrollments of *channel_ids*; those not stored are absent. Lock the rows first to decide on them."""
+    device = channels.alias("device")
+    rows = tx.connection.execute(
+        sa.select(
+            channels.c.id,
+            channels.c.device_id,
+            channels.c.kind,
+            channels.c.state,
+            channels.c.epoch,
+            channels.c.ended_reason,
+            device.c.provisional_epoch,
+            device.c.pin,
+            device.c.former_pin,
+            device.c.former_pin_until,
+            device.c.provisional_pin,
+        )
+        .join(device, device.c.id == channels.c.device_id)
+        .where(channels.c.id.in_(channel_ids))
+    )
+    return {
+        row.id: Enrollment(
+            Channel(ChannelId(row.id), DeviceId(row.device_id), ChannelKind(row.kind)),
+            EnrollmentState(row.state),
+            row.epoch,
+            row.provisional_epoch,
+            Pins(row.pin, row.former_pin, row.former_pin_until, row.provisional_pin),
+            None if row.ended_reason is None else EndReason(row.ended_reason),
+        )
+        for row in rows
+    }
+
+
+def user_channels_of(tx: Transaction, device_id: DeviceId) -> tuple[ChannelId, ...]:
+    """Name the user channels of a device, sorted."""
+    rows = tx.connection.scalars(
+        sa.select(channels.c.id).where(channels.c.device_id == device_id, channels.c.id != device_id)
+    )
+    return tuple(sorted(rows))
+
+
+def add(tx: Transaction, channel: Channel, *, state: EnrollmentState, epoch: int, first_seen_at: datetime) -> None:
+    """Store a channel we did not know; one that another transaction stored meanwhile is left as it is."""
+    tx.connection.execute(
+        tx.insert(channels)
+        .values(
+            id=channel.id,
+            device_id=channel.device_id,
+            kind=channel.kind.value,
+            state=state.value,
+            epoch=epoch,
+            first_seen_at=first_seen_at,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+def set_provisional(tx: Transaction, device_id: DeviceId, *, pin: bytes, epoch: int | None) -> None:
+    """Let the identity *pin* speak provisionally, for the epoch *epoch* or, absent, for a renewal."""
+    _update(tx, ChannelId(device_id), provisional_pin=pin, provisional_epoch=epoch)
+
+
+def set_current(tx: Transaction, channel_id: ChannelId, *, epoch: int, pins: Pins, enrolled_at: datetime) -> None:
+    """Make *epoch* the current one of a device channel, with *pins*."""
+    _update(
+        tx,
+        channel_id,
+        state=EnrollmentState.ENROLLED.value,
+        epoch=epoch,
+        provisional_epoch=None,
+        pin=pins.current,
+        former_pin=pins.former,
+        former_pin_until=pins.former_until,
+        provisional_pin=pins.provisional,
+        enrolled_at=enrolled_at,
+        ended_at=None,
+        ended_reason=None,
+    )
+
+
+def set_renewed(tx: Transaction, channel_id: ChannelId, pins: Pins) -> None:
+    """Let the renewed identity speak; everything else of the enrollment stays."""
+    _update(
+        tx,
+        channel_id,
+        pin=pins.current,
+        former_pin=pins.former,
+        former_pin_until=pins.former_until,
+        provisional_pin=pins.provisional,
+        provisional_epoch=None,
+    )
+
+
+def set_enrolled(tx: Transaction, channel_id: ChannelId, *, epoch: int, enrolled_at: datetime) -> None:
+    """Mark a channel enrolled: a user's first TokenUpdate, or one that comes back after its end."""
+    _update(
+        tx,
+        channel_id,
+        state=EnrollmentState.ENROLLED.value,
+        epoch=epoch,
+        enrolled_at=enrolled_at,
+        ended_at=None,
+        ended_reason=None,
+    )
+
+
+def set_ended(tx: Transaction, channel_ids: Sequence[ChannelId], *, at: datetime, reason: EndReason) -> None:
+    """Mark channels ended; nothing of theirs is deleted."""
+    tx.connection.execute(
+        sa.update(channels)
+        .where(channels.c.id.in_(channel_ids), channels.c.state != EnrollmentState.ENDED.value)
+        .values(state=EnrollmentState.ENDED.value, ended_at=at, ended_reason=reason.value)
+    )
+
+
+def touch(tx: Transaction, channel_id: ChannelId, *, at: datetime, day: int, strip: bytes) -> None:
+    """Record a check-in as the contact it is."""
+    _update(tx, channel_id, last_contact_at=at, contact_day=day, contact_strip=strip)
+
+
+def contact_of(tx: Transaction, channel_id: ChannelId) -> tuple[int, bytes] | None:
+    """Read the strip of contacts in the channel's row; None before the first contact."""
+    row = tx.connection.execute(
+        sa.select(channels.c.contact_day, channels.c.contact_strip).where(channels.c.id == channel_id)
+    ).one_or_none()
+    return None if row is None or row.contact_day is None else (row.contact_day, row.contact_strip)
+
+
+def keep_day(tx: Transaction, channel_id: ChannelId, *, day: int, strip: bytes) -> None:
+    """Keep a finished day's strip."""
+    insert = tx.insert(contact_days).values(channel_id=channel_id, day=day, strip=strip)
+    tx.connection.execute(
+        insert.on_conflict_do_update(index_elements=["channel_id", "day"], set_={"strip": insert.excluded.strip})
+    )
+
+
+def store_facts(tx: Transaction, channel_id: ChannelId, facts: Facts, learned_at: datetime) -> None:
+    """Store what was said; what was not said this time stays as it was."""
+    said = {name: value for name in Facts.__dataclass_fields__ if (value := getattr(facts, name)) is not None} | {
+        "learned_at": learned_at
+    }
+    insert = tx.insert(device_facts).values(channel_id=channel_id, **said)
+    tx.connection.execute(insert.on_conflict_do_update(index_elements=["channel_id"], set_=said))
+
+
+def open_epoch(
+    tx: Transaction, device_id: DeviceId, *, number: int, identity: bytes, provenance: Provenance, at: datetime
+) -> None:
+    """Record that an epoch opened provisionally; the same one again is no news."""
+    tx.connection.execute(
+        tx.insert(epochs)
+        .values(device_id=device_id, number=number, identity=identity, provenance=provenance.value, opened_at=at)
+        .on_conflict_do_nothing()
+    )
+
+
+def close_epochs(tx: Transaction, device_id: DeviceId, *, before: int, at: datetime) -> None:
+    """Close the epochs below *before*: as replaced where they were current, else as never completed."""
+    is_open = sa.and_(epochs.c.device_id == device_id, epochs.c.number < before, epochs.c.closed_at.is_(None))
+    for was_current, reason in ((True, EndReason.RE_ENROLLED), (False, EndReason.NEVER_COMPLETED)):
+        condition = epochs.c.current_from.is_not(None) if was_current else epochs.c.current_from.is_(None)
+        tx.connection.execute(
+            sa.update(epochs).where(is_open, condition).values(closed_at=at, closed_reason=reason.value)
+        )
+
+
+def start_epoch(tx: Transaction, device_id: DeviceId, *, number: int, at: datetime) -> None:
+    """Record that a provisional epoch became current."""
+    tx.connection.execute(
+        sa.update(epochs)
+        .where(epochs.c.device_id == device_id, epochs.c.number == number)
+        .values(current_from=at, closed_at=None, closed_reason=None)
+    )
+
+
+def _update(tx: Transaction, channel_id: ChannelId, **values: object) -> None:
+    tx.connection.execute(sa.update(channels).where(channels.c.id == channel_id).values(**values))

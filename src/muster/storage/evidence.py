@@ -1,0 +1,86 @@
+"""Evidence and rumours: appended, counted, never changed."""
+
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+
+from muster.domain.control.evidence import COUNTED, Observation, Rumour
+from muster.storage.engine import Transaction
+from muster.storage.schema import evidence, rumours
+
+MAXIMUM_RUMOURS = 10_000
+"""Rows kept of claims that nobody vouches for: anyone can make them up, so the oldest go first."""
+
+
+def append(tx: Transaction, observations: Sequence[Observation], new_id: Callable[[], str]) -> None:
+    """Record *observations*: a repeat of a counted signal's latest class is counted, all else is a new row."""
+    for observation in observations:
+        if observation.signal in COUNTED and _count_repeat(tx, observation):
+            continue
+        tx.connection.execute(
+            sa.insert(evidence).values(
+                id=new_id(),
+                channel_id=observation.channel_id,
+                signal=observation.signal.value,
+                observed_class=observation.observed_class,
+                first_at=observation.at,
+                last_at=observation.at,
+                count=1,
+                epoch=observation.epoch,
+                source=observation.source,
+                detail=dict(observation.detail),
+            )
+        )
+
+
+def _count_repeat(tx: Transaction, observation: Observation) -> bool:
+    latest = tx.connection.execute(
+        sa.select(evidence.c.id, evidence.c.first_at, evidence.c.observed_class, evidence.c.epoch)
+        .where(evidence.c.channel_id == observation.channel_id, evidence.c.signal == observation.signal.value)
+        .order_by(evidence.c.first_at.desc(), evidence.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if latest is None or (latest.observed_class, latest.epoch) != (observation.observed_class, observation.epoch):
+        return False
+    tx.connection.execute(
+        sa.update(evidence)
+        # first_at names the partition
+        .where(evidence.c.id == latest.id, evidence.c.first_at == latest.first_at)
+        .values(
+            count=evidence.c.count + 1,
+            last_at=observation.at,
+            source=observation.source,
+            detail=dict(observation.detail),
+        )
+    )
+    return True
+
+
+def add_rumours(tx: Transaction, heard: Sequence[Rumour]) -> None:
+    """Count claims by what they claim; when there are too many, forget the oldest."""
+    # in one order everywhere: no channel's row is held that would keep two nodes apart
+    for rumour in sorted(heard, key=lambda rumour: (rumour.claimed_id, rumour.refusal_code)):
+        insert = tx.insert(rumours).values(
+            claimed_id=rumour.claimed_id,
+            refusal_code=rumour.refusal_code,
+            source=rumour.source,
+            first_at=rumour.at,
+            last_at=rumour.at,
+            count=1,
+        )
+        tx.connection.execute(
+            insert.on_conflict_do_update(
+                index_elements=["claimed_id", "refusal_code"],
+                set_={"count": rumours.c.count + 1, "last_at": rumour.at, "source": rumour.source},
+            )
+        )
+    total = tx.connection.execute(sa.select(sa.func.count()).select_from(rumours)).scalar_one()
+    if total > MAXIMUM_RUMOURS:
+        oldest = tx.claim(
+            sa.select(rumours.c.claimed_id, rumours.c.refusal_code)
+            .order_by(rumours.c.last_at)
+            .limit(total - MAXIMUM_RUMOURS)
+        )
+        tx.connection.execute(
+            sa.delete(rumours).where(sa.tuple_(rumours.c.claimed_id, rumours.c.refusal_code).in_(oldest))
+        )

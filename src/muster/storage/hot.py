@@ -1,0 +1,49 @@
+"""The records of the connect path's two hot methods, which each engine writes out for itself.
+
+`Transaction.lock_channels` returns what a decision needs, `Transaction.apply_connects` writes what was decided. What
+Idle and NotNow mean is decided between the two, never in SQL.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from muster.domain.command_queue import QueueEntry
+from muster.domain.control.contact import ContactDay, FoldedContact
+from muster.domain.enrollment import Enrollment
+from muster.protocol.identifiers import ChannelId, CommandUUID
+
+
+@dataclass(frozen=True, slots=True)
+class LockedChannel:
+    """A channel whose row this transaction holds."""
+
+    enrollment: Enrollment
+    contact: ContactDay | None
+    last_contact_at: datetime | None
+    answered: QueueEntry | None
+    """The queued entry that the report answers (body left empty); absent when it is not queued on this channel."""
+    head: QueueEntry | None
+    """The entry to hand out next, as the HeadQuery asked; absent when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedEntry:
+    """A queue entry that its answer closes. *status* is Apple's word, *body* what the device said."""
+
+    entry: QueueEntry
+    status: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedConnect:
+    """What one connect changes in storage."""
+
+    channel_id: ChannelId
+    contact: FoldedContact
+    is_proof: bool
+    closed: ClosedEntry | None = None
+    not_now: CommandUUID | None = None
+    handed_out: QueueEntry | None = None
+    withhold_after: bool = False
+    """The entry handed out is once-only: it stays queued for its answer, and is never handed out again."""

@@ -1,0 +1,204 @@
+"""The device identities we issued, the authorities that signed them, links and challenges that led to them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from muster.domain.access import Challenge, EnrollmentLink
+from muster.domain.enrollment import Identity, Provenance
+from muster.protocol.identifiers import DeviceId
+from muster.storage.engine import Transaction
+from muster.storage.schema import authorities, challenges, enrollment_links, identities
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAuthority:
+    """A certification authority of ours, its key still sealed."""
+
+    fingerprint: bytes
+    certificate_der: bytes
+    key_sealed: bytes
+    is_current: bool
+
+
+def all_authorities(tx: Transaction) -> tuple[StoredAuthority, ...]:
+    """Read every authority we ever were, the current one first."""
+    rows = tx.connection.execute(
+        sa.select(authorities).order_by(authorities.c.is_current.desc(), authorities.c.created_at)
+    )
+    return tuple(StoredAuthority(row.fingerprint, row.certificate_der, row.key_sealed, row.is_current) for row in rows)
+
+
+def add_authority(tx: Transaction, authority: StoredAuthority, created_at: datetime) -> None:
+    """Store a new authority."""
+    tx.connection.execute(
+        sa.insert(authorities).values(
+            fingerprint=authority.fingerprint,
+            certificate_der=authority.certificate_der,
+            key_sealed=authority.key_sealed,
+            created_at=created_at,
+            is_current=authority.is_current,
+        )
+    )
+
+
+def find(tx: Transaction, fingerprint: bytes) -> Identity | None:
+    """Read an identity; None when we issued no such certificate."""
+    row = tx.connection.execute(sa.select(identities).where(identities.c.fingerprint == fingerprint)).one_or_none()
+    if row is None:
+        return None
+    return Identity(
+        row.fingerprint,
+        row.device_id,
+        Provenance(row.provenance),
+        row.renewal_of,
+        row.not_after,
+        row.link_id,
+        row.replaced_by is not None,
+    )
+
+
+def certificate_of(tx: Transaction, fingerprint: bytes) -> bytes | None:
+    """Read the certificate (DER) of an identity."""
+    return tx.connection.scalar(sa.select(identities.c.certificate_der).where(identities.c.fingerprint == fingerprint))
+
+
+def add(
+    tx: Transaction,
+    *,
+    fingerprint: bytes,
+    certificate_der: bytes,
+    authority: bytes,
+    provenance: Provenance,
+    link_id: str | None,
+    renewal_of: DeviceId | None,
+    issued_at: datetime,
+    not_after: datetime,
+) -> None:
+    """Store an issued identity; it is nobody's until an Authenticate uses it."""
+    tx.connection.execute(
+        sa.insert(identities).values(
+            fingerprint=fingerprint,
+            certificate_der=certificate_der,
+            authority=authority,
+            provenance=provenance.value,
+            link_id=link_id,
+            renewal_of=renewal_of,
+            issued_at=issued_at,
+            not_after=not_after,
+        )
+    )
+
+
+def bind(tx: Transaction, fingerprint: bytes, device_id: DeviceId) -> None:
+    """Pin an identity to the device that used it first."""
+    tx.connection.execute(
+        sa.update(identities)
+        .where(identities.c.fingerprint == fingerprint, identities.c.device_id.is_(None))
+        .values(device_id=device_id)
+    )
+
+
+def replace(tx: Transaction, fingerprint: bytes, replaced_by: bytes) -> None:
+    """Record that an identity was renewed before any device used it: only its successor may enroll."""
+    tx.connection.execute(
+        sa.update(identities).where(identities.c.fingerprint == fingerprint).values(replaced_by=replaced_by)
+    )
+
+
+# --- links and challenges ---------------------------------------------------------------------------------------------
+
+
+def add_link(tx: Transaction, link: EnrollmentLink, *, token_hash: bytes, created_by: str) -> None:
+    """Store a new enrollment link; only the hash of its token is kept."""
+    tx.connection.execute(
+        sa.insert(enrollment_links).values(
+            id=link.id,
+            token_hash=token_hash,
+            created_at=link.created_at,
+            created_by=created_by,
+            expires_at=link.expires_at,
+            uses_allowed=link.uses_allowed,
+            uses=link.uses,
+            revoked_at=link.revoked_at,
+            access_rights=link.access_rights,
+            note=link.note,
+        )
+    )
+
+
+def link_by_token(tx: Transaction, token_hash: bytes) -> EnrollmentLink | None:
+    """Read the link of a token."""
+    return _link(tx, enrollment_links.c.token_hash == token_hash)
+
+
+def link_by_id(tx: Transaction, link_id: str, *, for_update: bool = False) -> EnrollmentLink | None:
+    """Read a link; with *for_update* its row is held, so that its uses are counted one at a time."""
+    return _link(tx, enrollment_links.c.id == link_id, for_update=for_update)
+
+
+def _link(tx: Transaction, condition: sa.ColumnElement[bool], *, for_update: bool = False) -> EnrollmentLink | None:
+    select = sa.select(enrollment_links).where(condition)
+    row = tx.connection.execute(select.with_for_update() if for_update else select).one_or_none()
+    if row is None:
+        return None
+    return EnrollmentLink(
+        row.id, row.created_at, row.expires_at, row.uses_allowed, row.uses, row.revoked_at, row.access_rights, row.note
+    )
+
+
+def count_link_use(tx: Transaction, link_id: str) -> None:
+    """Count one more identity issued through a link."""
+    tx.connection.execute(
+        sa.update(enrollment_links).where(enrollment_links.c.id == link_id).values(uses=enrollment_links.c.uses + 1)
+    )
+
+
+def outstanding_challenges(tx: Transaction, link_id: str, now: datetime) -> int:
+    """Count a link's challenges that may still be used."""
+    return tx.connection.execute(
+        sa.select(sa.func.count())
+        .select_from(challenges)
+        .where(challenges.c.link_id == link_id, challenges.c.used_at.is_(None), challenges.c.expires_at > now)
+    ).scalar_one()
+
+
+def add_challenge(tx: Transaction, challenge: Challenge, created_at: datetime) -> None:
+    """Store a fresh challenge; only its hash is kept."""
+    tx.connection.execute(
+        sa.insert(challenges).values(
+            secret_hash=challenge.secret_hash,
+            link_id=challenge.link_id,
+            renewal_of=challenge.renewal_of,
+            created_at=created_at,
+            expires_at=challenge.expires_at,
+        )
+    )
+
+
+def challenge(tx: Transaction, secret_hash: bytes) -> Challenge | None:
+    """Read a challenge and hold its row, so that it is used once."""
+    row = tx.connection.execute(
+        sa.select(challenges).where(challenges.c.secret_hash == secret_hash).with_for_update()
+    ).one_or_none()
+    if row is None:
+        return None
+    return Challenge(
+        row.secret_hash,
+        row.link_id,
+        row.renewal_of,
+        row.expires_at,
+        row.used_at,
+        row.used_for_key,
+        row.identity_fingerprint,
+    )
+
+
+def use_challenge(tx: Transaction, secret_hash: bytes, *, key: bytes, identity: bytes, at: datetime) -> None:
+    """Record what a challenge was used for."""
+    tx.connection.execute(
+        sa.update(challenges)
+        .where(challenges.c.secret_hash == secret_hash)
+        .values(used_at=at, used_for_key=key, identity_fingerprint=identity)
+    )

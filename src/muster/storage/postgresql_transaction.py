@@ -1,0 +1,268 @@
+"""What a transaction of PostgreSQL does in its own way: set statements over arrays, each keyed by channel id."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as dialect
+
+from muster.domain.command_queue import HeadQuery, QueueEntry
+from muster.domain.control.contact import ContactDay
+from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins
+from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, CommandUUID, DeviceId
+from muster.storage.engine import Transaction
+from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
+from muster.storage.schema import PARTITIONED
+
+PARTITIONED_MONTHS_AHEAD = 2
+"""Partitions stand ready for this month and as many after it."""
+
+# A statement that had to wait for a row sees that row as it is now, but what it joined as it was before the wait. So
+# nothing is joined to the rows being locked: pins of the device are read by a statement of their own.
+_LOCK = """
+SELECT id, device_id, kind, state, epoch, ended_reason, last_contact_at, contact_day, contact_strip,
+       provisional_epoch, pin, former_pin, former_pin_until, provisional_pin
+FROM channels WHERE id = ANY(%s::text[]) ORDER BY id FOR NO KEY UPDATE
+"""
+_DEVICES = """
+SELECT id, provisional_epoch, pin, former_pin, former_pin_until, provisional_pin
+FROM channels WHERE id = ANY(%s::text[])
+"""
+_ANSWERED = """
+SELECT w.channel_id, q.command_uuid, k.request_type, q.epoch, q.queued_at, q.not_now_count, q.handed_out_count,
+       q.handed_out_at, ''::bytea
+FROM unnest(%s::text[], %s::text[]) AS w(channel_id, command_uuid)
+JOIN queue q ON q.channel_id = w.channel_id AND q.command_uuid = w.command_uuid
+JOIN commands k ON k.command_uuid = q.command_uuid
+"""
+_HEADS = """
+SELECT w.channel_id, q.command_uuid, k.request_type, q.epoch, q.queued_at, q.not_now_count, q.handed_out_count,
+       q.handed_out_at, k.body
+FROM unnest(%s::text[], %s::text[], %s::bool[]) AS w(channel_id, answered, skip_not_now)
+CROSS JOIN LATERAL (
+  SELECT * FROM queue
+  WHERE channel_id = w.channel_id AND command_uuid <> w.answered AND NOT is_withheld
+        AND (NOT w.skip_not_now OR not_now_count = 0)
+  ORDER BY rank, position, command_uuid LIMIT 1
+) q
+JOIN commands k ON k.command_uuid = q.command_uuid
+"""
+_TOUCH = """
+UPDATE channels c
+SET last_contact_at = %s, contact_day = v.day, contact_strip = v.strip,
+    last_proof_at = CASE WHEN v.is_proof THEN %s ELSE c.last_proof_at END
+FROM unnest(%s::text[], %s::int[], %s::bytea[], %s::bool[]) AS v(id, day, strip, is_proof)
+WHERE c.id = v.id
+"""
+_FINISHED_DAYS = """
+INSERT INTO contact_days (channel_id, day, strip)
+SELECT * FROM unnest(%s::text[], %s::int[], %s::bytea[])
+ON CONFLICT (channel_id, day) DO UPDATE SET strip = EXCLUDED.strip
+"""
+_CLOSE = """
+DELETE FROM queue q USING unnest(%s::text[], %s::text[]) AS v(channel_id, command_uuid)
+WHERE q.channel_id = v.channel_id AND q.command_uuid = v.command_uuid
+"""
+_REPORTS = """
+INSERT INTO reports (reported_at, channel_id, command_uuid, request_type, status, body, epoch, queued_at,
+                     handed_out_at, handed_out_count, not_now_count)
+SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::int[], %s::timestamptz[],
+                         %s::timestamptz[], %s::int[], %s::int[])
+"""
+_NOT_NOW = """
+UPDATE queue q SET not_now_count = q.not_now_count + 1
+FROM unnest(%s::text[], %s::text[]) AS v(channel_id, command_uuid)
+WHERE q.channel_id = v.channel_id AND q.command_uuid = v.command_uuid
+"""
+_HAND_OUT = """
+UPDATE queue q
+SET handed_out_count = q.handed_out_count + 1, handed_out_at = %s, is_withheld = v.withhold
+FROM unnest(%s::text[], %s::text[], %s::bool[]) AS v(channel_id, command_uuid, withhold)
+WHERE q.channel_id = v.channel_id AND q.command_uuid = v.command_uuid
+"""
+
+
+class PostgresqlTransaction(Transaction):
+    """A transaction of PostgreSQL."""
+
+    def lock_channels(self, wanted: Sequence[HeadQuery]) -> dict[ChannelId, LockedChannel]:
+        """Lock and read all of *wanted* in at most four statements."""
+        if not wanted:
+            return {}
+        with self._cursor() as cursor:
+            rows = cursor.execute(_LOCK, ([query.channel_id for query in wanted],)).fetchall()
+            pins = _pins_of_devices(cursor, rows)
+            answered = _answered(cursor, [query for query in wanted if query.answered is not None])
+            heads = _heads(cursor, wanted)
+        return {
+            row[0]: _locked_channel(row, pins[row[1]], answered.get(row[0]), heads.get(row[0]))
+            for row in rows
+            if row[1] in pins
+        }
+
+    def apply_connects(self, connects: Sequence[AppliedConnect], now: datetime) -> None:
+        """Write all of *connects*, one statement for each kind of change."""
+        if not connects:
+            return
+        with self._cursor() as cursor:
+            touched = [(c.channel_id, c.contact.current.day, c.contact.current.strip, c.is_proof) for c in connects]
+            cursor.execute(_TOUCH, (now, now, *_columns(touched)))
+            finished = [
+                (c.channel_id, c.contact.finished.day, c.contact.finished.strip)
+                for c in connects
+                if c.contact.finished is not None
+            ]
+            if finished:
+                cursor.execute(_FINISHED_DAYS, _columns(finished))
+            closed = [(c.channel_id, c.closed) for c in connects if c.closed is not None]
+            if closed:
+                cursor.execute(_CLOSE, _columns([(channel_id, c.entry.command_uuid) for channel_id, c in closed]))
+                cursor.execute(_REPORTS, (now, *_columns([_report(channel_id, c) for channel_id, c in closed])))
+            not_now = [(c.channel_id, c.not_now) for c in connects if c.not_now is not None]
+            if not_now:
+                cursor.execute(_NOT_NOW, _columns(not_now))
+            handed_out = [
+                (c.channel_id, c.handed_out.command_uuid, c.withhold_after)
+                for c in connects
+                if c.handed_out is not None
+            ]
+            if handed_out:
+                cursor.execute(_HAND_OUT, (now, *_columns(handed_out)))
+
+    def lock_rows(self, channel_ids: Sequence[ChannelId]) -> None:
+        """Lock the rows in the order of their ids, as every other transaction does."""
+        with self._cursor() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM channels WHERE id = ANY(%s::text[]) ORDER BY id FOR NO KEY UPDATE", (list(channel_ids),)
+            )
+
+    def lock_name(self, name: str) -> None:
+        """Take the advisory lock of *name* until the transaction ends."""
+        self.connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"muster:{name}"})
+
+    def insert(self, table: sa.Table) -> Any:
+        """Return PostgreSQL's INSERT."""
+        return dialect.insert(table)
+
+    def claim(self, select: sa.Select[Any]) -> sa.Select[Any]:
+        """Pass over the rows that another node holds."""
+        return select.with_for_update(skip_locked=True)
+
+    def ensure_partitions(self, now: datetime) -> None:
+        """Make this month's and the next months' partitions where they are missing.
+
+        Rows of such a month that the default partition has taken in meanwhile move to the new one.
+        """
+        self.lock_name("partitions")
+        for table, column in PARTITIONED.items():
+            for first, after in _months(now, PARTITIONED_MONTHS_AHEAD + 1):
+                name = f"{table}_y{first:%Y}m{first:%m}"
+                if self.connection.scalar(sa.text("SELECT to_regclass(:name)"), {"name": name}) is None:
+                    self._add_partition(table, column, name, first, after)
+
+    def database_now(self) -> datetime | None:
+        """Return the server's clock at this moment."""
+        value = self.connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
+        assert isinstance(value, datetime)
+        return value
+
+    def _cursor(self) -> psycopg.Cursor[tuple[Any, ...]]:
+        connection = self.connection.connection.driver_connection
+        assert isinstance(connection, psycopg.Connection)
+        return connection.cursor(binary=True)
+
+    def _add_partition(self, table: str, column: str, name: str, first: datetime, after: datetime) -> None:
+        low, high = f"'{first:%Y-%m-%d}+00'", f"'{after:%Y-%m-%d}+00'"
+        of_month = f"{column} >= {low} AND {column} < {high}"
+        statements = [
+            # attaching fails while the default partition holds rows of the month, so nobody may add any
+            f"LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE",
+            f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
+            f"INSERT INTO {name} SELECT * FROM {table}_default WHERE {of_month}",  # noqa: S608 - all names are ours
+            f"DELETE FROM {table}_default WHERE {of_month}",  # noqa: S608 - as above
+            f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({low}) TO ({high})",
+        ]
+        for statement in statements:
+            self.connection.exec_driver_sql(statement)
+
+
+def _pins_of_devices(
+    cursor: psycopg.Cursor[tuple[Any, ...]], locked: Sequence[tuple[Any, ...]]
+) -> Mapping[str, tuple[Any, ...]]:
+    """Return provisional epoch and pins by device: from its own row where that is locked, else read."""
+    pins = {row[0]: row[9:14] for row in locked if row[0] == row[1]}
+    others = sorted({row[1] for row in locked} - pins.keys())
+    if others:
+        pins |= {row[0]: row[1:] for row in cursor.execute(_DEVICES, (others,))}
+    return pins
+
+
+def _answered(cursor: psycopg.Cursor[tuple[Any, ...]], asked: Sequence[HeadQuery]) -> dict[str, QueueEntry]:
+    if not asked:
+        return {}
+    cursor.execute(_ANSWERED, ([query.channel_id for query in asked], [query.answered for query in asked]))
+    return {row[0]: _entry(row) for row in cursor}
+
+
+def _heads(cursor: psycopg.Cursor[tuple[Any, ...]], wanted: Sequence[HeadQuery]) -> dict[str, QueueEntry]:
+    queries = [(query.channel_id, query.answered or "", query.skip_not_now) for query in wanted]
+    cursor.execute(_HEADS, _columns(queries))
+    return {row[0]: _entry(row) for row in cursor}
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
+    return tuple(list(column) for column in zip(*rows, strict=True))
+
+
+def _locked_channel(
+    row: tuple[Any, ...], pins: tuple[Any, ...], answered: QueueEntry | None, head: QueueEntry | None
+) -> LockedChannel:
+    enrollment = Enrollment(
+        Channel(ChannelId(row[0]), DeviceId(row[1]), ChannelKind(row[2])),
+        EnrollmentState(row[3]),
+        row[4],
+        pins[0],
+        Pins(*pins[1:]),
+        None if row[5] is None else EndReason(row[5]),
+    )
+    contact = None if row[7] is None else ContactDay(row[7], row[8])
+    return LockedChannel(enrollment, contact, row[6], answered, head)
+
+
+def _entry(row: tuple[Any, ...]) -> QueueEntry:
+    return QueueEntry(
+        CommandUUID(row[1]),
+        row[2],
+        row[8],
+        epoch=row[3],
+        queued_at=row[4],
+        not_now_count=row[5],
+        handed_out_count=row[6],
+        handed_out_at=row[7],
+    )
+
+
+def _report(channel_id: ChannelId, closed: ClosedEntry) -> tuple[Any, ...]:
+    entry = closed.entry
+    return (
+        channel_id,
+        entry.command_uuid,
+        entry.request_type,
+        closed.status,
+        closed.body,
+        entry.epoch,
+        entry.queued_at,
+        entry.handed_out_at,
+        entry.handed_out_count,
+        entry.not_now_count,
+    )
+
+
+def _months(now: datetime, count: int) -> list[tuple[datetime, datetime]]:
+    """Return the first instants of *count* months from that of *now* on, each with that of the month after it."""
+    months = now.year * 12 + now.month - 1
+    firsts = [datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC) for month in range(months, months + count + 1)]
+    return list(itertools.pairwise(firsts))

@@ -1,0 +1,243 @@
+"""Push certificates, the tokens to push to, and the wishes to push."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from muster.domain.push_policy import PushReason
+from muster.protocol.identifiers import ChannelId
+from muster.storage.engine import Transaction
+from muster.storage.schema import channels, push_certificates, push_targets, push_wishes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPushCertificate:
+    """A push certificate, its key still sealed with associated data (push_certificates, key_sealed, fingerprint)."""
+
+    fingerprint: bytes
+    topic: str
+    certificate_pem: bytes
+    key_sealed: bytes
+    not_after: datetime
+
+
+def current_certificates(tx: Transaction) -> tuple[StoredPushCertificate, ...]:
+    """Read the certificate in use of each topic."""
+    rows = tx.connection.execute(
+        sa.select(push_certificates)
+        .where(push_certificates.c.is_current)
+        .order_by(push_certificates.c.uploaded_at.desc())
+    )
+    return tuple(
+        StoredPushCertificate(row.fingerprint, row.topic, row.certificate_pem, row.key_sealed, row.not_after)
+        for row in rows
+    )
+
+
+def store_certificate(tx: Transaction, certificate: StoredPushCertificate, uploaded_at: datetime) -> None:
+    """Use *certificate* for its topic from now on; the former is kept."""
+    tx.connection.execute(
+        sa.update(push_certificates).where(push_certificates.c.topic == certificate.topic).values(is_current=False)
+    )
+    values = {
+        "topic": certificate.topic,
+        "certificate_pem": certificate.certificate_pem,
+        "key_sealed": certificate.key_sealed,
+        "not_after": certificate.not_after,
+        "uploaded_at": uploaded_at,
+        "is_current": True,
+    }
+    tx.connection.execute(
+        tx.insert(push_certificates)
+        .values(fingerprint=certificate.fingerprint, **values)
+        .on_conflict_do_update(index_elements=["fingerprint"], set_=values)
+    )
+
+
+def set_target(
+    tx: Transaction, channel_id: ChannelId, *, topic: str, token: bytes, push_magic: str, at: datetime
+) -> bool:
+    """Store where to push *channel_id*; a refused token is tried again. Tells whether anything differs from before."""
+    before = tx.connection.execute(
+        sa.select(push_targets.c.topic, push_targets.c.token, push_targets.c.push_magic).where(
+            push_targets.c.channel_id == channel_id
+        )
+    ).one_or_none()
+    values = {"topic": topic, "token": token, "push_magic": push_magic, "updated_at": at, "refused_at": None}
+    tx.connection.execute(
+        tx.insert(push_targets)
+        .values(channel_id=channel_id, **values)
+        .on_conflict_do_update(index_elements=["channel_id"], set_=values)
+    )
+    return before is None or tuple(before) != (topic, token, push_magic)
+
+
+def wish(
+    tx: Transaction, channel_ids: Sequence[ChannelId], *, reason: PushReason, at: datetime, due_at: datetime
+) -> None:
+    """Wish to push each of *channel_ids*: one wish per channel, the earlier due time counts.
+
+    The fence is raised, so that what becomes of a push already on its way doesn't put off the new wish.
+    """
+    if not channel_ids:
+        return
+    insert = tx.insert(push_wishes)
+    wanted = insert.excluded
+    tx.connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=["channel_id"],
+            set_={
+                "reason": wanted.reason,
+                "wanted_at": wanted.wanted_at,
+                "due_at": sa.case((push_wishes.c.due_at < wanted.due_at, push_wishes.c.due_at), else_=wanted.due_at),
+                "attempts": 0,
+                "fence": push_wishes.c.fence + 1,
+            },
+        ),
+        [
+            {
+                "channel_id": channel_id,
+                "reason": reason.value,
+                "wanted_at": at,
+                "due_at": due_at,
+                "attempts": 0,
+                "fence": 0,
+            }
+            for channel_id in sorted(set(channel_ids))
+        ],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DueWish:
+    """A wish that is due, with what the decision needs. Target fields are absent when there is no token yet."""
+
+    channel_id: ChannelId
+    reason: PushReason
+    wanted_at: datetime
+    attempts: int
+    fence: int
+    topic: str | None
+    token: bytes | None
+    push_magic: str | None
+    refused_at: datetime | None
+    state: str
+    last_contact_at: datetime | None
+
+
+def claim_due(tx: Transaction, now: datetime, limit: int) -> tuple[DueWish, ...]:
+    """Take up to *limit* due wishes that no other node holds; they stay ours until this transaction ends."""
+    due = tx.connection.execute(
+        tx.claim(sa.select(push_wishes).where(push_wishes.c.due_at <= now).order_by(push_wishes.c.due_at).limit(limit))
+    ).all()
+    if not due:
+        return ()
+    ids = [row.channel_id for row in due]
+    details = {
+        row.id: row
+        for row in tx.connection.execute(
+            sa.select(
+                channels.c.id,
+                channels.c.state,
+                channels.c.last_contact_at,
+                push_targets.c.topic,
+                push_targets.c.token,
+                push_targets.c.push_magic,
+                push_targets.c.refused_at,
+            )
+            .outerjoin(push_targets, push_targets.c.channel_id == channels.c.id)
+            .where(channels.c.id.in_(ids))
+        )
+    }
+    return tuple(
+        DueWish(
+            ChannelId(row.channel_id),
+            PushReason(row.reason),
+            row.wanted_at,
+            row.attempts,
+            row.fence,
+            detail.topic,
+            detail.token,
+            detail.push_magic,
+            detail.refused_at,
+            detail.state,
+            detail.last_contact_at,
+        )
+        for row in due
+        if (detail := details.get(row.channel_id)) is not None
+    )
+
+
+def claim_attempt(tx: Transaction, channel_id: ChannelId, *, lease_until: datetime) -> int:
+    """Count an attempt to push, and leave the wish alone until *lease_until*, when the attempt counts as lost.
+
+    Returns the fence that the attempt's outcome has to name. The wish is one that `claim_due` returned in this
+    transaction.
+    """
+    fence: int = tx.connection.execute(
+        sa.update(push_wishes)
+        .where(push_wishes.c.channel_id == channel_id)
+        .values(due_at=lease_until, attempts=push_wishes.c.attempts + 1, fence=push_wishes.c.fence + 1)
+        .returning(push_wishes.c.fence)
+    ).scalar_one()
+    return fence
+
+
+def settle(tx: Transaction, channel_id: ChannelId, *, fence: int, due_at: datetime) -> bool:
+    """Look at a wish again at *due_at*, now that the attempt of *fence* has its outcome.
+
+    Tells whether it did: an outcome that comes after a later attempt or a new wish changes nothing.
+    """
+    result = tx.connection.execute(
+        sa.update(push_wishes)
+        .where(push_wishes.c.channel_id == channel_id, push_wishes.c.fence == fence)
+        .values(due_at=due_at)
+    )
+    return result.rowcount > 0
+
+
+def postpone(tx: Transaction, channel_id: ChannelId, due_at: datetime) -> None:
+    """Look at a wish again at *due_at*, no attempt having been made."""
+    tx.connection.execute(sa.update(push_wishes).where(push_wishes.c.channel_id == channel_id).values(due_at=due_at))
+
+
+def drop_wishes(tx: Transaction, channel_ids: Sequence[ChannelId]) -> None:
+    """Push these channels no more, until there is a new wish."""
+    tx.connection.execute(sa.delete(push_wishes).where(push_wishes.c.channel_id.in_(channel_ids)))
+
+
+def next_due(tx: Transaction) -> datetime | None:
+    """Tell when the earliest wish is due; None when there is none."""
+    value: datetime | None = tx.connection.scalar(
+        sa.select(push_wishes.c.due_at).order_by(push_wishes.c.due_at).limit(1)
+    )
+    return value
+
+
+def record_outcome(
+    tx: Transaction,
+    channel_id: ChannelId,
+    *,
+    token: bytes,
+    outcome: str,
+    reason: str | None,
+    at: datetime,
+    is_for_good: bool,
+) -> bool:
+    """Store what APNs answered for *token*; an answer for a token that was replaced meanwhile changes nothing."""
+    values: dict[str, object] = {
+        "last_outcome": outcome,
+        "last_outcome_at": at,
+        "last_reason": reason,
+        "last_push_at": at,
+    }
+    if is_for_good:
+        values["refused_at"] = at
+    result = tx.connection.execute(
+        sa.update(push_targets)
+        .where(push_targets.c.channel_id == channel_id, push_targets.c.token == token)
+        .values(**values)
+    )
+    return result.rowcount > 0

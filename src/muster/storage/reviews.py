@@ -1,0 +1,88 @@
+"""When each channel is looked at next: one row a channel, claimed when due by any node."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from muster.domain.enrollment import EnrollmentState
+from muster.protocol.identifiers import ChannelId
+from muster.storage.engine import Transaction
+from muster.storage.schema import channels, reviews
+
+
+@dataclass(frozen=True, slots=True)
+class DueReview:
+    """A channel whose review is due, with what is known of it."""
+
+    channel_id: ChannelId
+    state: EnrollmentState
+    first_seen_at: datetime
+    last_contact_at: datetime | None
+    epoch: int
+    provisional_epoch: int | None
+    reviewed_at: datetime | None
+
+
+def schedule(tx: Transaction, channel_id: ChannelId, at: datetime) -> None:
+    """Review *channel_id* at *at* or earlier."""
+    insert = tx.insert(reviews).values(channel_id=channel_id, next_review_at=at)
+    tx.connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=["channel_id"],
+            set_={"next_review_at": sa.case((reviews.c.next_review_at < at, reviews.c.next_review_at), else_=at)},
+        )
+    )
+
+
+def claim_due(tx: Transaction, now: datetime, limit: int) -> tuple[DueReview, ...]:
+    """Take up to *limit* due reviews that no other node holds; they stay ours until this transaction ends."""
+    ids: Sequence[str] = tx.connection.scalars(
+        tx.claim(
+            sa.select(reviews.c.channel_id)
+            .where(reviews.c.next_review_at <= now)
+            .order_by(reviews.c.next_review_at)
+            .limit(limit)
+        )
+    ).all()
+    rows = tx.connection.execute(
+        sa.select(
+            channels.c.id,
+            channels.c.state,
+            channels.c.first_seen_at,
+            channels.c.last_contact_at,
+            channels.c.epoch,
+            channels.c.provisional_epoch,
+            reviews.c.reviewed_at,
+        )
+        .join(reviews, reviews.c.channel_id == channels.c.id)
+        .where(channels.c.id.in_(ids))
+    )
+    return tuple(
+        DueReview(
+            ChannelId(row.id),
+            EnrollmentState(row.state),
+            row.first_seen_at,
+            row.last_contact_at,
+            row.epoch,
+            row.provisional_epoch,
+            row.reviewed_at,
+        )
+        for row in rows
+    )
+
+
+def done(tx: Transaction, channel_id: ChannelId, *, at: datetime, next_at: datetime) -> None:
+    """Record a review and when the next one is due."""
+    tx.connection.execute(
+        sa.update(reviews).where(reviews.c.channel_id == channel_id).values(reviewed_at=at, next_review_at=next_at)
+    )
+
+
+def next_due(tx: Transaction) -> datetime | None:
+    """Tell when the earliest review is due; None when there is none."""
+    value: datetime | None = tx.connection.scalar(
+        sa.select(reviews.c.next_review_at).order_by(reviews.c.next_review_at).limit(1)
+    )
+    return value

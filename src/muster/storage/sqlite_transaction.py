@@ -1,0 +1,172 @@
+"""What a transaction of SQLite does in its own way: plain loops of short statements, for its writer is alone."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite as dialect
+
+from muster.domain.command_queue import HeadQuery, QueueEntry
+from muster.domain.control.contact import ContactDay
+from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins
+from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, CommandUUID, DeviceId
+from muster.storage.engine import Transaction
+from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
+from muster.storage.types import from_microseconds, to_microseconds
+
+_LOCK = """
+SELECT c.id, c.device_id, c.kind, c.state, c.epoch, d.provisional_epoch, d.pin, d.former_pin, d.former_pin_until,
+       d.provisional_pin, c.ended_reason, c.last_contact_at, c.contact_day, c.contact_strip
+FROM channels c JOIN channels d ON d.id = c.device_id WHERE c.id = ?
+"""
+_ANSWERED = """
+SELECT q.command_uuid, k.request_type, q.epoch, q.queued_at, q.not_now_count, q.handed_out_count, q.handed_out_at, x''
+FROM queue q JOIN commands k ON k.command_uuid = q.command_uuid WHERE q.channel_id = ? AND q.command_uuid = ?
+"""
+_HEAD = """
+SELECT q.command_uuid, k.request_type, q.epoch, q.queued_at, q.not_now_count, q.handed_out_count, q.handed_out_at,
+       k.body
+FROM queue q JOIN commands k ON k.command_uuid = q.command_uuid
+WHERE q.channel_id = ? AND q.command_uuid <> ? AND NOT q.is_withheld AND (? OR q.not_now_count = 0)
+ORDER BY q.rank, q.position, q.command_uuid LIMIT 1
+"""
+_TOUCH = "UPDATE channels SET last_contact_at = ?, contact_day = ?, contact_strip = ? WHERE id = ?"
+_TOUCH_WITH_PROOF = (
+    "UPDATE channels SET last_contact_at = ?, contact_day = ?, contact_strip = ?, last_proof_at = ? WHERE id = ?"
+)
+_CLOSE = "DELETE FROM queue WHERE channel_id = ? AND command_uuid = ?"
+_REPORT = """
+INSERT INTO reports (channel_id, command_uuid, request_type, status, body, epoch, queued_at, handed_out_at,
+                     handed_out_count, not_now_count, reported_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_NOT_NOW = "UPDATE queue SET not_now_count = not_now_count + 1 WHERE channel_id = ? AND command_uuid = ?"
+_HAND_OUT = """
+UPDATE queue SET handed_out_count = handed_out_count + 1, handed_out_at = ?, is_withheld = ?
+WHERE channel_id = ? AND command_uuid = ?
+"""
+_FINISHED_DAY = "INSERT OR REPLACE INTO contact_days (channel_id, day, strip) VALUES (?, ?, ?)"
+
+
+class SqliteTransaction(Transaction):
+    """A transaction of SQLite: its writer is alone, so nothing needs locking."""
+
+    def lock_channels(self, wanted: Sequence[HeadQuery]) -> dict[ChannelId, LockedChannel]:
+        """Read each channel in turn; a plain loop is the fast way in SQLite."""
+        locked: dict[ChannelId, LockedChannel] = {}
+        with closing(self._cursor()) as cursor:
+            for query in wanted:
+                row = cursor.execute(_LOCK, (query.channel_id,)).fetchone()
+                if row is None:
+                    continue
+                answered = None
+                if query.answered is not None:
+                    answered = cursor.execute(_ANSWERED, (query.channel_id, query.answered)).fetchone()
+                wanted_head = (query.channel_id, query.answered or "", not query.skip_not_now)
+                head = cursor.execute(_HEAD, wanted_head).fetchone()
+                locked[query.channel_id] = _locked_channel(row, answered, head)
+        return locked
+
+    def apply_connects(self, connects: Sequence[AppliedConnect], now: datetime) -> None:
+        """Write each connect in turn."""
+        at = to_microseconds(now)
+        with closing(self._cursor()) as cursor:
+            for connect in connects:
+                _apply_connect(cursor, connect, at)
+
+    def lock_rows(self, channel_ids: Sequence[ChannelId]) -> None:
+        """Nothing to do: the writer is alone."""
+
+    def lock_name(self, name: str) -> None:
+        """Nothing to do: the writer is alone."""
+
+    def insert(self, table: sa.Table) -> Any:
+        """Return SQLite's INSERT."""
+        return dialect.insert(table)
+
+    def claim(self, select: sa.Select[Any]) -> sa.Select[Any]:
+        """Nothing to add: the writer is alone."""
+        return select
+
+    def ensure_partitions(self, now: datetime) -> None:
+        """Nothing to do: SQLite has no partitions."""
+
+    def database_now(self) -> datetime | None:
+        """SQLite has no clock but ours."""
+        return None
+
+    def _cursor(self) -> sqlite3.Cursor:
+        connection = self.connection.connection.driver_connection
+        assert isinstance(connection, sqlite3.Connection)
+        return connection.cursor()
+
+
+def _locked_channel(
+    row: tuple[Any, ...], answered: tuple[Any, ...] | None, head: tuple[Any, ...] | None
+) -> LockedChannel:
+    pins = Pins(row[6], row[7], None if row[8] is None else from_microseconds(row[8]), row[9])
+    enrollment = Enrollment(
+        Channel(ChannelId(row[0]), DeviceId(row[1]), ChannelKind(row[2])),
+        EnrollmentState(row[3]),
+        row[4],
+        row[5],
+        pins,
+        None if row[10] is None else EndReason(row[10]),
+    )
+    return LockedChannel(
+        enrollment,
+        None if row[12] is None else ContactDay(row[12], row[13]),
+        None if row[11] is None else from_microseconds(row[11]),
+        None if answered is None else _entry(answered),
+        None if head is None else _entry(head),
+    )
+
+
+def _entry(row: tuple[Any, ...]) -> QueueEntry:
+    return QueueEntry(
+        CommandUUID(row[0]),
+        row[1],
+        row[7],
+        epoch=row[2],
+        queued_at=from_microseconds(row[3]),
+        not_now_count=row[4],
+        handed_out_count=row[5],
+        handed_out_at=None if row[6] is None else from_microseconds(row[6]),
+    )
+
+
+def _apply_connect(cursor: sqlite3.Cursor, connect: AppliedConnect, at: int) -> None:
+    channel_id, current = connect.channel_id, connect.contact.current
+    if connect.is_proof:
+        cursor.execute(_TOUCH_WITH_PROOF, (at, current.day, current.strip, at, channel_id))
+    else:
+        cursor.execute(_TOUCH, (at, current.day, current.strip, channel_id))
+    if (finished := connect.contact.finished) is not None:
+        cursor.execute(_FINISHED_DAY, (channel_id, finished.day, finished.strip))
+    if connect.closed is not None:
+        cursor.execute(_CLOSE, (channel_id, connect.closed.entry.command_uuid))
+        cursor.execute(_REPORT, _report(channel_id, connect.closed, at))
+    if connect.not_now is not None:
+        cursor.execute(_NOT_NOW, (channel_id, connect.not_now))
+    if connect.handed_out is not None:
+        cursor.execute(_HAND_OUT, (at, connect.withhold_after, channel_id, connect.handed_out.command_uuid))
+
+
+def _report(channel_id: ChannelId, closed: ClosedEntry, at: int) -> tuple[Any, ...]:
+    entry = closed.entry
+    return (
+        channel_id,
+        entry.command_uuid,
+        entry.request_type,
+        closed.status,
+        closed.body,
+        entry.epoch,
+        to_microseconds(entry.queued_at),
+        None if entry.handed_out_at is None else to_microseconds(entry.handed_out_at),
+        entry.handed_out_count,
+        entry.not_now_count,
+        at,
+    )
