@@ -1,10 +1,18 @@
 """What operations need from the world outside, as the protocols which bootstrap fills in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, TypeVar
 
+from muster.domain.access import SERVER, Actor
+from muster.operations.context import Context
 from muster.protocol.apns import Push, PushOutcome
+from muster.storage.engine import Transaction
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +52,24 @@ class PushSender(Protocol):
         device twice and still has one receipt.
         """
         ...
+
+
+class Runner(Protocol):
+    """Runs operations and views for the edges: off the event loop, in a transaction, with the circumstances filled in."""
+
+    async def write(
+        self,
+        operation: Callable[[Transaction, Sequence[Item], Context], list[Outcome]],
+        items: Sequence[Item],
+        actor: Actor = SERVER,
+    ) -> list[Outcome]:
+        """Run *operation* over *items* in one transaction; returns its outcomes, in order, after the commit.
+
+        Raises Unavailable when the database can't be reached.
+        """
+
+    async def read(self, view: Callable[[Transaction], T]) -> T:
+        """Run *view* in a transaction that may only read. Raises Unavailable when the database can't be reached."""
+
+    def now(self) -> datetime:
+        """Return the time that operations are given: aware UTC, virtual in the laboratory."""

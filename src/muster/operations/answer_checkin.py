@@ -1,0 +1,138 @@
+"""A device or user checks in: one transaction for a batch of messages, each of another device.
+
+What a message means is decided in `muster.domain.enrollment`; here is where each kind goes.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypeAlias, assert_never
+
+from muster.domain.errors import Refusal, RefusalCode
+from muster.operations.check_out import check_out
+from muster.operations.checkin import (
+    JSON,
+    CheckinAnswer,
+    CheckinOutcome,
+    CheckinRequest,
+    DeclarationUnknown,
+    UserNotManaged,
+    record_contact,
+    speaking,
+)
+from muster.operations.context import Context
+from muster.operations.enroll_device import enroll_device
+from muster.operations.keep_bootstrap_token import get_bootstrap_token, set_bootstrap_token
+from muster.operations.record_refusals import RefusedContact, record_refusals
+from muster.operations.update_token import update_token
+from muster.protocol.checkin import (
+    Authenticate,
+    CheckinMessage,
+    CheckOut,
+    DeclarativeManagement,
+    GetBootstrapToken,
+    GetToken,
+    ReturnToService,
+    SetBootstrapToken,
+    TokenUpdate,
+    UserAuthenticate,
+)
+from muster.protocol.checkin_replies import (
+    ReturnToServiceReply,
+    UserAuthenticateReply,
+    return_to_service_reply,
+    user_authenticate_reply,
+)
+from muster.protocol.identifiers import ChannelId
+from muster.storage.engine import Transaction
+
+AnyCheckin: TypeAlias = CheckinRequest[CheckinMessage]
+
+
+def answer_checkins(tx: Transaction, requests: Sequence[AnyCheckin], ctx: Context) -> list[CheckinOutcome]:
+    """Answer *requests*, each of another device; one outcome for each, in order.
+
+    The rows of each device and of the speaking user are held from here on, sorted, as on the connect path.
+    """
+    channels = {request.message.channel for request in requests}
+    ids = {channel.id for channel in channels} | {ChannelId(channel.device_id) for channel in channels}
+    tx.lock_rows(sorted(ids))
+    outcomes = [_answer(tx, request, ctx) for request in requests]
+    refused = [
+        RefusedContact(outcome.code, request.message.channel.id, request.fingerprint, request.source, ctx.now)
+        for request, outcome in zip(requests, outcomes, strict=True)
+        if isinstance(outcome, Refusal)
+    ]
+    if refused:
+        record_refusals(tx, refused, ctx)
+    return outcomes
+
+
+def _answer(tx: Transaction, request: CheckinRequest[Any], ctx: Context) -> CheckinOutcome:  # noqa: PLR0911 - one return for each message
+    message: CheckinMessage = request.message
+    match message:
+        case Authenticate():
+            return enroll_device(tx, request, ctx)
+        case TokenUpdate():
+            return update_token(tx, request, ctx)
+        case CheckOut():
+            return check_out(tx, request, ctx)
+        case SetBootstrapToken():
+            return set_bootstrap_token(tx, request, ctx)
+        case GetBootstrapToken():
+            return get_bootstrap_token(tx, request, ctx)
+        case UserAuthenticate() | GetToken() | DeclarativeManagement() | ReturnToService():
+            spoken = speaking(tx, message.channel, request.fingerprint, ctx)
+            if isinstance(spoken, Refusal):
+                return spoken
+            record_contact(tx, spoken.enrollment.channel.id, ctx)
+            return _answer_question(message, ctx)
+        case _:
+            assert_never(message)
+
+
+def _answer_question(
+    message: UserAuthenticate | GetToken | DeclarativeManagement | ReturnToService, ctx: Context
+) -> CheckinOutcome:
+    """Answer what a device asks without anything changing."""
+    match message:
+        case UserAuthenticate():
+            if not ctx.policy.manages_network_users:
+                return UserNotManaged()
+            # An empty challenge asks for no password; the Mac has checked it at its own directory.
+            reply = UserAuthenticateReply(digest_challenge="") if message.digest_response is None else None
+            return CheckinAnswer(b"" if reply is None else user_authenticate_reply(reply))
+        case GetToken():
+            return Refusal(
+                RefusalCode.SERVICE_UNKNOWN, f"no tokens of {message.token_service_type} are issued by this server"
+            )
+        case DeclarativeManagement():
+            return _declarations(message, ctx)
+        case ReturnToService():
+            # Enabled would erase the device: never unless an administrator set it up.
+            return CheckinAnswer(return_to_service_reply(ReturnToServiceReply(enabled=False)))
+        case _:
+            assert_never(message)
+
+
+def _declarations(message: DeclarativeManagement, ctx: Context) -> CheckinOutcome:
+    """Answer the declarative protocol of a device that has no declarations from us."""
+    match message.endpoint:
+        case "tokens":
+            tokens = {
+                "SyncTokens": {"DeclarationsToken": _NO_DECLARATIONS, "Timestamp": f"{ctx.now:%Y-%m-%dT%H:%M:%SZ}"}
+            }
+            return CheckinAnswer(json.dumps(tokens).encode(), JSON)
+        case "declaration-items":
+            nothing: dict[str, list[str]] = {
+                kind: [] for kind in ("Activations", "Assets", "Configurations", "Management")
+            }
+            items = {"Declarations": nothing, "DeclarationsToken": _NO_DECLARATIONS}
+            return CheckinAnswer(json.dumps(items).encode(), JSON)
+        case "status":
+            return CheckinAnswer(signal="status")
+        case _:
+            return DeclarationUnknown()
+
+
+_NO_DECLARATIONS = "none"
+"""The synchronization token of an empty set."""

@@ -1,0 +1,198 @@
+"""A device asks for its next command, and reports on the last one: the hot path.
+
+One transaction for a whole batch: lock the channels, decide, write once. What is rare (a report nobody waits for, a
+refusal, an error to record) costs statements of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from muster.domain.command_queue import QueueEffect, QueueEntry, effect_of, head_query, is_once_only
+from muster.domain.control.contact import fold_contact
+from muster.domain.control.evidence import Observation, Signal
+from muster.domain.enrollment import Enrollment, EnrollmentState, Speaker, channel_unknown, not_pinned, who_speaks
+from muster.domain.errors import Refusal
+from muster.operations.context import Context
+from muster.operations.record_refusals import RefusedContact, record_refusals
+from muster.protocol.connect import ReportHead, Status
+from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.storage import commands, enrollments, evidence
+from muster.storage.engine import Transaction
+from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectRequest:
+    """One connect: its decoded head, the SHA-256 of the certificate that signed it, and the body as it came."""
+
+    head: ReportHead
+    fingerprint: bytes
+    body: bytes
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectReply:
+    """What the device gets: the next command's plist, or nothing (*body* empty)."""
+
+    body: bytes = b""
+    command_uuid: CommandUUID | None = None
+    request_type: str | None = None
+    signals: tuple[str, ...] = ()
+    """What was out of the ordinary, for the log."""
+
+
+ConnectOutcome: TypeAlias = ConnectReply | Refusal
+
+
+@dataclass(slots=True)
+class _Aside:
+    """What the batch writes beside its hot statements."""
+
+    observations: list[Observation] = field(default_factory=list)
+    unqueued: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
+    returned: list[Enrollment] = field(default_factory=list)
+    refused: list[RefusedContact] = field(default_factory=list)
+
+
+def answer_connects(tx: Transaction, requests: Sequence[ConnectRequest], ctx: Context) -> list[ConnectOutcome]:
+    """Answer *requests*, each of another channel and sorted by channel id; one outcome for each, in order.
+
+    A report that answers no queued command is recorded and answered all the same: refused, the device would send it
+    for ever.
+    """
+    locked = tx.lock_channels([head_query(r.head.channel.id, r.head.status, r.head.command_uuid) for r in requests])
+    outcomes: list[ConnectOutcome] = []
+    applied: list[AppliedConnect] = []
+    aside = _Aside()
+    for request in requests:
+        outcome = _answer(request, locked.get(request.head.channel.id), ctx, applied, aside)
+        outcomes.append(outcome)
+    if applied:
+        tx.apply_connects(applied, ctx.now)
+    _write_aside(tx, aside, ctx)
+    return outcomes
+
+
+def _answer(
+    request: ConnectRequest,
+    channel: LockedChannel | None,
+    ctx: Context,
+    applied: list[AppliedConnect],
+    aside: _Aside,
+) -> ConnectOutcome:
+    head = request.head
+    if channel is None:
+        return _refuse(request, channel_unknown(head.channel), ctx, aside)
+    enrollment = channel.enrollment
+    speaker = who_speaks(enrollment.pins, request.fingerprint, ctx.now)
+    if speaker is None:
+        return _refuse(request, not_pinned(head.channel), ctx, aside)
+    if enrollment.state is EnrollmentState.ENDED and speaker is Speaker.CURRENT:
+        aside.returned.append(enrollment)
+    answered = channel.answered
+    effect = QueueEffect.NONE if answered is None else effect_of(head.status)
+    if head.status is not Status.IDLE:
+        _observe(request, channel, ctx, aside)
+    # A device whose TokenUpdate is still to come holds a provisional identity: it is heard, and handed nothing.
+    next_entry = None if speaker is Speaker.PROVISIONAL else channel.head
+    applied.append(
+        AppliedConnect(
+            enrollment.channel.id,
+            fold_contact(channel.contact, ctx.now),
+            is_proof=answered is not None and head.status is Status.ACKNOWLEDGED,
+            closed=ClosedEntry(answered, head.status_text, request.body)
+            if answered is not None and effect is QueueEffect.CLOSE
+            else None,
+            not_now=answered.command_uuid if answered is not None and effect is QueueEffect.COUNT_NOT_NOW else None,
+            handed_out=next_entry,
+            withhold_after=next_entry is not None and is_once_only(next_entry.request_type),
+        )
+    )
+    return _reply(next_entry)
+
+
+def _reply(entry: QueueEntry | None) -> ConnectReply:
+    if entry is None:
+        return ConnectReply()
+    return ConnectReply(entry.body, entry.command_uuid, entry.request_type)
+
+
+def _refuse(request: ConnectRequest, refusal: Refusal, ctx: Context, aside: _Aside) -> Refusal:
+    aside.refused.append(
+        RefusedContact(refusal.code, request.head.channel.id, request.fingerprint, request.source, ctx.now)
+    )
+    return refusal
+
+
+def _observe(request: ConnectRequest, channel: LockedChannel, ctx: Context, aside: _Aside) -> None:
+    """Note what a report other than Idle shows; an acknowledged command shows by its report alone."""
+    head = request.head
+    if head.status is Status.ACKNOWLEDGED and channel.answered is not None:
+        return
+    if channel.answered is None and head.command_uuid is not None:
+        aside.unqueued.append((request, channel.enrollment))
+        return
+    aside.observations.append(
+        Observation(
+            head.channel.id,
+            Signal.COMMAND_ANSWER,
+            head.status_text if head.status is not None else "undefined_status",
+            ctx.now,
+            channel.enrollment.epoch,
+            request.source,
+            {
+                "command_uuid": head.command_uuid,
+                "request_type": None if channel.answered is None else channel.answered.request_type,
+                "status": head.status_text,
+            },
+        )
+    )
+
+
+def _write_aside(tx: Transaction, aside: _Aside, ctx: Context) -> None:
+    if aside.unqueued:
+        aside.observations += _record_unqueued(tx, aside.unqueued, ctx)
+    for enrollment in aside.returned:
+        enrollments.set_enrolled(tx, enrollment.channel.id, epoch=enrollment.epoch, enrolled_at=ctx.now)
+        aside.observations.append(
+            Observation(enrollment.channel.id, Signal.TOKEN_UPDATE, "returned", ctx.now, enrollment.epoch)
+        )
+    if aside.observations:
+        evidence.append(tx, aside.observations, ctx.new_id)
+    if aside.refused:
+        record_refusals(tx, aside.refused, ctx)
+
+
+def _record_unqueued(
+    tx: Transaction, answers: Sequence[tuple[ConnectRequest, Enrollment]], ctx: Context
+) -> list[Observation]:
+    """Keep answers to commands that are not queued, unless the very same was kept before."""
+    pairs: list[tuple[ChannelId, CommandUUID]] = [
+        (request.head.channel.id, request.head.command_uuid)
+        for request, _ in answers
+        if request.head.command_uuid is not None
+    ]
+    recorded = commands.recorded_statuses(tx, pairs)
+    observations = []
+    for (request, enrollment), pair in zip(answers, pairs, strict=True):
+        status = recorded.get(pair)
+        if status is not None and status != commands.CLOSED:
+            continue  # said again, as devices do when our reply was lost; it changes nothing
+        commands.record_unqueued(
+            tx, *pair, status=request.head.status_text, body=request.body, epoch=enrollment.epoch, at=ctx.now
+        )
+        observed = "unknown_command" if status is None else "late_answer"
+        observations.append(
+            Observation(
+                pair[0],
+                Signal.COMMAND_ANSWER,
+                observed,
+                ctx.now,
+                enrollment.epoch,
+                request.source,
+                {"command_uuid": pair[1], "status": request.head.status_text},
+            )
+        )
+    return observations

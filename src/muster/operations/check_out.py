@@ -1,0 +1,30 @@
+"""CheckOut: the device says that its management profile was removed. One attempt, so it may never come."""
+
+from muster.domain.control.evidence import Observation, Signal
+from muster.domain.enrollment import EndReason
+from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.events import Event, EventType
+from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, record_contact, speaking
+from muster.operations.context import Context
+from muster.protocol.checkin import CheckOut
+from muster.protocol.identifiers import ChannelId
+from muster.storage import enrollments, evidence, outbox, push, reviews
+from muster.storage.engine import Transaction
+
+
+def check_out(tx: Transaction, request: CheckinRequest[CheckOut], ctx: Context) -> CheckinOutcome:
+    """End the device's enrollment and its users'; keep all we know. For a device we don't know it is no news."""
+    channel = request.message.channel
+    spoken = speaking(tx, channel, request.fingerprint, ctx)
+    if isinstance(spoken, Refusal):
+        return CheckinAnswer(signal="unknown") if spoken.code is RefusalCode.CHANNEL_UNKNOWN else spoken
+    device = ChannelId(channel.device_id)
+    ended = [device, *enrollments.user_channels_of(tx, channel.device_id)]
+    record_contact(tx, device, ctx)
+    enrollments.set_ended(tx, ended, at=ctx.now, reason=EndReason.CHECKED_OUT)
+    push.drop_wishes(tx, ended)
+    observation = Observation(device, Signal.CHECK_OUT, "checked_out", ctx.now, spoken.epoch, request.source)
+    evidence.append(tx, [observation], ctx.new_id)
+    outbox.append(tx, [Event(ctx.new_id(), EventType.DEVICE_CHECKED_OUT, device, ctx.now)])
+    reviews.schedule(tx, device, ctx.now)
+    return CheckinAnswer(signal="checked_out")

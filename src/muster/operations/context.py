@@ -1,0 +1,45 @@
+"""What every operation is given beside its items: the time, randomness, the actor, the limits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from muster.crypto.sealing import KeyRing, associated_data
+from muster.domain.access import Actor
+from muster.domain.policy import Policy
+from muster.storage.types import to_microseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The circumstances of one call of an operation.
+
+    *now* is aware UTC. *random_bytes* returns that many unpredictable bytes (repeatable ones in the laboratory).
+    *node* names the process, in evidence.
+    """
+
+    now: datetime
+    actor: Actor
+    policy: Policy
+    ring: KeyRing = field(repr=False)
+    random_bytes: Callable[[int], bytes] = field(repr=False)
+    node: str = "node"
+
+    def new_id(self) -> str:
+        """Return a fresh UUIDv7 (RFC 9562, 5.7) as text; those made later sort later, to the millisecond."""
+        milliseconds = to_microseconds(self.now) // 1000
+        random = int.from_bytes(self.random_bytes(10), "big")
+        value = milliseconds << 80 | 0x7 << 76 | (random >> 62 & 0xFFF) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+        return str(UUID(int=value))
+
+    def seal(self, secret: bytes, *, table: str, column: str, row: str) -> bytes:
+        """Seal *secret* for the column and row it will be stored in; elsewhere it does not open."""
+        return self.ring.seal(secret, associated_data(table, column, row), self.random_bytes)
+
+    def open(self, sealed: bytes, *, table: str, column: str, row: str) -> bytes:
+        """Open what `seal` sealed for the same column and row.
+
+        Raises CannotDecrypt when it was altered or moved, UnknownSealingKey when its key is not in the ring.
+        """
+        return self.ring.open(sealed, associated_data(table, column, row))

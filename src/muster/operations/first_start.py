@@ -1,0 +1,86 @@
+"""The first start: the installation's id, its own certification authority, the canary of its key ring. Idempotent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from muster.crypto.certificates import fingerprint
+from muster.crypto.errors import CryptoError
+from muster.crypto.issuance import Authority, make_authority
+from muster.crypto.keys import generate_rsa_key, load_private_key, private_key_der
+from muster.operations.context import Context
+from muster.storage import identities, installations
+from muster.storage.engine import Transaction
+from muster.storage.errors import WrongKeyRing
+from muster.storage.identities import StoredAuthority
+from muster.storage.installations import Installation
+
+AUTHORITY_LIFETIME = timedelta(days=20 * 365)
+"""Longer than any device is used; rotation doesn't wait for it."""
+CANARY = b"muster"
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """What a process needs to know of its installation. *authorities_der*: every authority ever ours."""
+
+    installation: Installation
+    authority: Authority = field(repr=False)
+    authorities_der: tuple[bytes, ...]
+
+
+def lay_foundation(tx: Transaction, organizations: Sequence[str], ctx: Context) -> list[Foundation]:
+    """Read the installation, and make what is missing; one Foundation for each of *organizations*.
+
+    Raises WrongKeyRing when the key ring isn't the one that sealed this database.
+    """
+    tx.lock_name("foundation")
+    check_key_ring(tx, ctx)
+    return [_lay(tx, organization, ctx) for organization in organizations]
+
+
+def check_key_ring(tx: Transaction, ctx: Context) -> None:
+    """Open every key's canary. Raises WrongKeyRing when one does not open; makes the newest key's when missing."""
+    canaries = installations.canaries(tx)
+    for key_id, sealed in canaries.items():
+        try:
+            ctx.open(sealed, table="ring_canaries", column="sealed", row=key_id)
+        except CryptoError as error:
+            raise WrongKeyRing(
+                f"this database was sealed with key {key_id}, which the key ring does not have; "
+                "start with the key ring that belongs to it (--key-ring)"
+            ) from error
+    newest = ctx.ring.keys[-1].key_id.hex()
+    if newest not in canaries:
+        installations.add_canary(tx, newest, ctx.seal(CANARY, table="ring_canaries", column="sealed", row=newest))
+
+
+def _lay(tx: Transaction, organization: str, ctx: Context) -> Foundation:
+    installation = installations.read(tx)
+    if installation is None:
+        installation_id = ctx.new_id()
+        installation = Installation(installation_id, f"org.muster-mdm.enrollment.{installation_id}")
+        installations.add(tx, installation, ctx.now)
+    stored = identities.all_authorities(tx)
+    if not stored:
+        stored = (_make_authority(tx, organization, ctx),)
+    current = stored[0]
+    key_der = ctx.open(current.key_sealed, table="authorities", column="key_sealed", row=current.fingerprint.hex())
+    authority = Authority(current.certificate_der, load_private_key(key_der, is_ours=True))
+    return Foundation(installation, authority, tuple(one.certificate_der for one in stored))
+
+
+def _make_authority(tx: Transaction, organization: str, ctx: Context) -> StoredAuthority:
+    key = generate_rsa_key(3072)  # outlives the devices; SCEP needs RSA
+    certificate_der = make_authority(
+        f"{organization or 'Muster'} Device Identity Authority",
+        key,
+        now=ctx.now,
+        lifetime=AUTHORITY_LIFETIME,
+        serial_number=int.from_bytes(ctx.random_bytes(16), "big") >> 1 | 1,
+    )
+    name = fingerprint(certificate_der)
+    sealed = ctx.seal(private_key_der(key), table="authorities", column="key_sealed", row=name.hex())
+    authority = StoredAuthority(name, certificate_der, sealed, is_current=True)
+    identities.add_authority(tx, authority, ctx.now)
+    return authority

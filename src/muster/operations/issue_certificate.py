@@ -1,0 +1,176 @@
+"""SCEP's PKCSReq and RenewalReq: issue a device identity, and remember for what it was issued.
+
+A challenge buys one certificate. The same device asking again for the same key, its reply having been lost, gets the
+same certificate again.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from muster.crypto.certificates import fingerprint as fingerprint_of
+from muster.crypto.certificates import inspect_certificate
+from muster.crypto.issuance import Authority, issue_identity
+from muster.crypto.keys import spki_fingerprint
+from muster.crypto.names import COMMON_NAME
+from muster.crypto.requests import CertificateRequest
+from muster.crypto.well_known_keys import is_well_known
+from muster.domain.access import IssueAgain, may_use_challenge
+from muster.domain.control.evidence import Observation, Signal
+from muster.domain.enrollment import Provenance
+from muster.domain.errors import Refusal, RefusalCode
+from muster.operations.context import Context
+from muster.protocol.identifiers import ChannelId, DeviceId
+from muster.storage import enrollments, evidence, identities
+from muster.storage.engine import Transaction
+
+MAXIMUM_SUBJECT_CHARACTERS = 64
+"""Of a common name (RFC 5280, ub-common-name)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateOrder:
+    """A verified request for a certificate. *renewing* is the fingerprint of the identity that signed a RenewalReq."""
+
+    request: CertificateRequest
+    authority: Authority
+    organization: str
+    source: str
+    renewing: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCertificate:
+    """The certificate, DER. *is_repeated*: it had been issued before, for the same challenge and key."""
+
+    certificate_der: bytes
+    is_repeated: bool = False
+
+
+IssueOutcome: TypeAlias = IssuedCertificate | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """For what a certificate is issued."""
+
+    provenance: Provenance
+    link_id: str | None
+    renewal_of: DeviceId | None
+
+
+def issue_certificates(tx: Transaction, orders: Sequence[CertificateOrder], ctx: Context) -> list[IssueOutcome]:
+    """Issue a certificate for each of *orders*, or refuse it; one outcome for each, in order."""
+    return [_issue(tx, order, ctx) for order in orders]
+
+
+def _issue(tx: Transaction, order: CertificateOrder, ctx: Context) -> IssueOutcome:
+    if is_well_known(order.request.public_key_der) and not ctx.policy.accepts_published_keys:
+        return Refusal(RefusalCode.KEY_PUBLISHED, "the key is one of the published test keys; anyone may have it")
+    if order.renewing is not None:
+        return _renew(tx, order, order.renewing, ctx)
+    return _issue_for_challenge(tx, order, ctx)
+
+
+def _issue_for_challenge(tx: Transaction, order: CertificateOrder, ctx: Context) -> IssueOutcome:
+    secret = order.request.challenge
+    if not secret:
+        return Refusal(RefusalCode.CHALLENGE_UNKNOWN, "the request carries no challenge")
+    secret_hash = hash_secret(secret)
+    challenge = identities.challenge(tx, secret_hash)
+    link = (
+        None
+        if challenge is None or challenge.link_id is None
+        else identities.link_by_id(tx, challenge.link_id, for_update=True)
+    )
+    key = spki_fingerprint(order.request.public_key_der)
+    verdict = may_use_challenge(challenge, link, key, ctx.now)
+    if isinstance(verdict, Refusal):
+        return verdict
+    if isinstance(verdict, IssueAgain):
+        certificate_der = identities.certificate_of(tx, verdict.identity_fingerprint)
+        assert certificate_der is not None, "a used challenge names a stored identity"
+        return IssuedCertificate(certificate_der, is_repeated=True)
+    assert challenge is not None, "may_use_challenge refuses an unknown challenge"
+    provenance = Provenance.LINK if challenge.renewal_of is None else Provenance.RENEWAL
+    issued = _sign_and_store(tx, order, _Grant(provenance, challenge.link_id, challenge.renewal_of), ctx)
+    identities.use_challenge(tx, secret_hash, key=key, identity=fingerprint_of(issued.certificate_der), at=ctx.now)
+    if challenge.link_id is not None:
+        identities.count_link_use(tx, challenge.link_id)
+    return issued
+
+
+def _renew(tx: Transaction, order: CertificateOrder, renewing: bytes, ctx: Context) -> IssueOutcome:
+    """Issue a successor to the identity that signed the request (RFC 8894, RenewalReq)."""
+    identity = identities.find(tx, renewing)
+    if identity is None:
+        return Refusal(RefusalCode.IDENTITY_UNKNOWN, "the identity to renew was not issued by this server")
+    if identity.is_replaced:
+        return Refusal(RefusalCode.IDENTITY_SUPERSEDED, "the identity was renewed before")
+    if ctx.now >= identity.not_after:
+        return Refusal(RefusalCode.IDENTITY_EXPIRED, f"the identity expired on {identity.not_after:%Y-%m-%d}")
+    if identity.device_id is None:
+        # No device has used it yet: the successor takes its place, so that one link use stays one device.
+        issued = _sign_and_store(tx, order, _Grant(identity.provenance, identity.link_id, identity.renewal_of), ctx)
+        identities.replace(tx, renewing, fingerprint_of(issued.certificate_der))
+        return issued
+    device = ChannelId(identity.device_id)
+    enrollment = enrollments.find(tx, [device]).get(device)
+    if enrollment is None or enrollment.pins.current != renewing:
+        return Refusal(RefusalCode.IDENTITY_SUPERSEDED, "the identity is not the one its device uses now")
+    return _sign_and_store(tx, order, _Grant(Provenance.RENEWAL, None, identity.device_id), ctx)
+
+
+def _sign_and_store(tx: Transaction, order: CertificateOrder, grant: _Grant, ctx: Context) -> IssuedCertificate:
+    not_after = ctx.now + ctx.policy.identity_lifetime
+    certificate_der = issue_identity(
+        order.request,
+        order.authority,
+        subject_common_name=_common_name(order.request, ctx),
+        subject_organization=order.organization or None,
+        not_before=ctx.now - ctx.policy.identity_backdating,
+        not_after=not_after,
+        # 127 bits, never 0: unpredictable and unique (RFC 5280, 4.1.2.2)
+        serial_number=int.from_bytes(ctx.random_bytes(16), "big") >> 1 | 1,
+    )
+    fingerprint = fingerprint_of(certificate_der)
+    identities.add(
+        tx,
+        fingerprint=fingerprint,
+        certificate_der=certificate_der,
+        authority=fingerprint_of(order.authority.certificate_der),
+        provenance=grant.provenance,
+        link_id=grant.link_id,
+        renewal_of=grant.renewal_of,
+        issued_at=ctx.now,
+        not_after=inspect_certificate(certificate_der).not_after,
+    )
+    if grant.renewal_of is not None:
+        device = ChannelId(grant.renewal_of)
+        enrollment = enrollments.find(tx, [device]).get(device)
+        epoch = 0 if enrollment is None else enrollment.epoch
+        detail = {"identity": fingerprint.hex(), "not_after": f"{not_after:%Y-%m-%dT%H:%M:%SZ}"}
+        evidence.append(
+            tx,
+            [Observation(device, Signal.IDENTITY_ISSUED, "renewal", ctx.now, epoch, order.source, detail)],
+            ctx.new_id,
+        )
+    return IssuedCertificate(certificate_der)
+
+
+def _common_name(request: CertificateRequest, ctx: Context) -> str:
+    """Keep the name the client asks for, for people to recognise; nothing is ever decided by it."""
+    for attributes in request.subject:
+        for attribute, value in attributes:
+            if attribute == COMMON_NAME and 0 < len(value) <= MAXIMUM_SUBJECT_CHARACTERS and value.isprintable():
+                return value
+    return f"device {ctx.random_bytes(8).hex()}"
+
+
+def hash_secret(secret: str) -> bytes:
+    """Return how a random secret (challenge, link, session) is stored and found: its SHA-256.
+
+    The secrets are random and long, so a plain hash keeps them, and looking one up by its hash tells nothing by time.
+    """
+    return hashlib.sha256(secret.encode()).digest()

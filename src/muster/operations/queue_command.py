@@ -1,0 +1,86 @@
+"""An administrator sends a command: it is stored once, queued on its channels, and they are pushed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from muster.domain.enrollment import EnrollmentState
+from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.push_policy import PushReason
+from muster.operations.context import Context
+from muster.protocol.command import Command, CommandRequest, encode_command
+from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.storage import commands, enrollments, people, push
+from muster.storage.engine import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class CommandOrder:
+    """A command for each of *channel_ids* (at least one). *command_uuid* absent: one is made."""
+
+    channel_ids: tuple[ChannelId, ...]
+    request: CommandRequest
+    priority: int = 0
+    """Higher goes first; 0 is the rule."""
+    command_uuid: CommandUUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedCommand:
+    """What was queued: *queued_on* are the channels it waits on, *refused* those it can't be sent to, with why."""
+
+    command_uuid: CommandUUID
+    request_type: str
+    queued_on: tuple[ChannelId, ...]
+    refused: dict[ChannelId, Refusal]
+
+
+QueueOutcome: TypeAlias = QueuedCommand | Refusal
+
+
+def queue_commands(tx: Transaction, orders: Sequence[CommandOrder], ctx: Context) -> list[QueueOutcome]:
+    """Queue each of *orders* and wish to push its channels, in one act of the audit log each.
+
+    Refused as a whole when the command's UUID is taken or none of its channels can be sent to.
+    """
+    return [_queue(tx, order, ctx) for order in orders]
+
+
+def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
+    command_uuid = order.command_uuid or CommandUUID(ctx.new_id().upper())
+    if order.command_uuid is not None and commands.exists(tx, command_uuid):
+        return Refusal(RefusalCode.CONFLICT, f"a command {command_uuid} exists already", "Leave the UUID to Muster.")
+    tx.lock_rows(sorted(order.channel_ids))
+    stored = enrollments.find(tx, order.channel_ids)
+    targets: list[tuple[ChannelId, int]] = []
+    refused: dict[ChannelId, Refusal] = {}
+    for channel_id in order.channel_ids:
+        enrollment = stored.get(channel_id)
+        if enrollment is None:
+            refused[channel_id] = Refusal(
+                RefusalCode.NOT_FOUND, f"no enrollment {channel_id} is known", "See `muster devices list`."
+            )
+        elif enrollment.state is not EnrollmentState.ENROLLED:
+            refused[channel_id] = Refusal(
+                RefusalCode.NOT_ENROLLED,
+                f"{channel_id} is not enrolled now ({enrollment.state.value})",
+                "Enroll it again, or wait until its enrollment is complete.",
+            )
+        else:
+            targets.append((channel_id, enrollment.epoch))
+    if not targets:
+        return next(iter(refused.values()))
+    command = Command(command_uuid, order.request.request_type, order.request.keys)
+    new = commands.NewCommand(command_uuid, command.request_type, encode_command(command), ctx.actor.name)
+    commands.add(tx, new, ctx.now)
+    commands.enqueue(tx, command_uuid, targets, priority=order.priority, at=ctx.now)
+    queued_on = tuple(channel_id for channel_id, _ in targets)
+    push.wish(tx, queued_on, reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=ctx.now + ctx.policy.push_coalescing)
+    subject = queued_on[0] if len(queued_on) == 1 else f"{len(queued_on)} channels"
+    detail: people.AuditDetail = {
+        "command_uuid": command_uuid,
+        "request_type": command.request_type,
+        "channels": len(queued_on),
+    }
+    people.record_act(tx, ctx.actor, "command.queue", subject, detail, ctx.now)
+    return QueuedCommand(command_uuid, command.request_type, queued_on, refused)

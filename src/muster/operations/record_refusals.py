@@ -1,0 +1,55 @@
+"""A contact was refused: evidence against the channel where the signature vouches for it, else a rumour."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from muster.domain.control.evidence import Observation, Rumour, Signal
+from muster.domain.errors import RefusalCode
+from muster.operations.context import Context
+from muster.protocol.identifiers import ChannelId
+from muster.storage import enrollments, evidence, identities
+from muster.storage.engine import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedContact:
+    """A contact that was refused. *claimed_id* is whom it says it is, None when that could not be read.
+
+    *fingerprint* is that of the certificate whose signature over the message was valid; None when there was none.
+    """
+
+    code: RefusalCode
+    claimed_id: ChannelId | None
+    fingerprint: bytes | None
+    source: str
+    at: datetime
+
+
+def record_refusals(tx: Transaction, contacts: Sequence[RefusedContact], ctx: Context) -> list[None]:
+    """Record refused contacts; one None for each.
+
+    It counts for a device only if its signature is valid under a certificate that is bound to that device: then it
+    is evidence of that device, whatever the message claims. All else is a rumour and changes nothing.
+    """
+    rumours = []
+    for contact in contacts:
+        identity = None if contact.fingerprint is None else identities.find(tx, contact.fingerprint)
+        if identity is None or identity.device_id is None:
+            rumours.append(Rumour(contact.claimed_id or "", contact.code.value, contact.source, contact.at))
+            continue
+        device = ChannelId(identity.device_id)
+        enrollment = enrollments.find(tx, [device]).get(device)
+        observation = Observation(
+            device,
+            Signal.REFUSED_CONTACT,
+            contact.code.value,
+            contact.at,
+            0 if enrollment is None else enrollment.epoch,
+            contact.source,
+            {"claimed_id": contact.claimed_id},
+        )
+        evidence.append(tx, [observation], ctx.new_id)
+    if rumours:
+        evidence.add_rumours(tx, rumours)
+    return [None] * len(contacts)

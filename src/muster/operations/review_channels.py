@@ -1,0 +1,67 @@
+"""The one loop that drives everything that is due: each channel is looked at, and when to look again is decided.
+
+Level-triggered: what a missed event would have said, the next review finds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from muster.domain.control.evidence import Observation, Signal
+from muster.domain.enrollment import EnrollmentState
+from muster.domain.push_policy import PushReason
+from muster.operations.context import Context
+from muster.storage import commands, evidence, push, reviews
+from muster.storage.engine import Transaction
+
+CLAIM_LIMIT = 200
+"""Channels reviewed in one transaction."""
+REVIEW_INTERVAL = timedelta(hours=6)
+"""How long a channel is left alone when nothing is expected of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What one pass did. *more*: the limit was reached, others may be due."""
+
+    count: int
+    next_due_at: datetime | None
+    more: bool
+
+
+def review_channels(tx: Transaction, items: Sequence[None], ctx: Context) -> list[Reviewed]:
+    """Review the channels that are due; one Reviewed for each of *items*."""
+    return [_review(tx, ctx) for _ in items]
+
+
+def _review(tx: Transaction, ctx: Context) -> Reviewed:
+    due = reviews.claim_due(tx, ctx.now, CLAIM_LIMIT)
+    waiting = commands.waiting_counts(tx, [review.channel_id for review in due])
+    observations = []
+    for review in due:
+        if _is_incomplete(review, ctx):
+            observations.append(
+                Observation(
+                    review.channel_id,
+                    Signal.AUTHENTICATE,
+                    "token_update_missing",
+                    ctx.now,
+                    review.provisional_epoch or review.epoch,
+                )
+            )
+        if review.state is EnrollmentState.ENROLLED and waiting.get(review.channel_id):
+            # a wish lost with its push (refused token, restored database) comes back here
+            push.wish_if_none(tx, review.channel_id, reason=PushReason.COMMAND_WAITING, at=ctx.now)
+        reviews.done(tx, review.channel_id, at=ctx.now, next_at=ctx.now + REVIEW_INTERVAL)
+    if observations:
+        evidence.append(tx, observations, ctx.new_id)
+    return Reviewed(len(due), reviews.next_due(tx), more=len(due) == CLAIM_LIMIT)
+
+
+def _is_incomplete(review: reviews.DueReview, ctx: Context) -> bool:
+    """Tell whether an Authenticate has waited for its TokenUpdate longer than patience has it, and says so once."""
+    return (
+        review.state is EnrollmentState.ENROLLING
+        and ctx.now - review.first_seen_at >= ctx.policy.enrollment_patience
+        and (review.reviewed_at is None or review.reviewed_at - review.first_seen_at < ctx.policy.enrollment_patience)
+    )

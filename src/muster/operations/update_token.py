@@ -1,0 +1,143 @@
+"""TokenUpdate: an enrollment is complete, a renewed identity is used for the first time, or the token changed."""
+
+from typing import assert_never
+
+from muster.domain.control.evidence import Observation, Signal
+from muster.domain.enrollment import (
+    EndReason,
+    Enrollment,
+    EnrollmentState,
+    TokenUpdateDecision,
+    TokenUpdateMeaning,
+    channel_unknown,
+    read_token_update,
+)
+from muster.domain.errors import Refusal
+from muster.domain.events import Event, EventType
+from muster.domain.push_policy import PushReason
+from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, record_contact, speaking
+from muster.operations.context import Context
+from muster.operations.keep_bootstrap_token import keep_secret
+from muster.protocol.checkin import TokenUpdate
+from muster.protocol.identifiers import ChannelId, DeviceId
+from muster.storage import commands, enrollments, escrow, evidence, outbox, push, reviews
+from muster.storage.engine import Transaction
+from muster.storage.escrow import SecretKind
+
+
+def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Context) -> CheckinOutcome:
+    """Store where to push the channel, and complete what this TokenUpdate completes."""
+    message = request.message
+    channel_id = message.channel.id
+    result = _update_device(tx, request, ctx) if message.channel.is_device else _update_user(tx, request, ctx)
+    if isinstance(result, Refusal):
+        return result
+    meaning, epoch = result
+    changed = push.set_target(
+        tx, channel_id, topic=message.topic, token=message.token, push_magic=message.push_magic, at=ctx.now
+    )
+    enrollments.store_facts(
+        tx,
+        channel_id,
+        enrollments.Facts(
+            user_short_name=message.identifiers.user_short_name,
+            user_long_name=message.identifiers.user_long_name,
+            awaiting_configuration=message.awaiting_configuration,
+        ),
+        ctx.now,
+    )
+    record_contact(tx, channel_id, ctx)
+    if message.unlock_token:
+        keep_secret(tx, message.channel.device_id, SecretKind.UNLOCK_TOKEN, message.unlock_token, epoch, ctx)
+    if meaning is TokenUpdateMeaning.REFRESH and not changed:
+        return CheckinAnswer(signal="unchanged")  # a retransmission: the contact is all there is to it
+    observed = "token_changed" if meaning is TokenUpdateMeaning.REFRESH else meaning.value
+    evidence.append(
+        tx,
+        [
+            Observation(
+                channel_id,
+                Signal.TOKEN_UPDATE,
+                observed,
+                ctx.now,
+                epoch,
+                request.source,
+                {
+                    "identity": request.fingerprint.hex(),
+                    "topic": message.topic,
+                    "has_unlock_token": message.unlock_token is not None,
+                    "awaiting_configuration": message.awaiting_configuration,
+                },
+            )
+        ],
+        ctx.new_id,
+    )
+    if meaning is TokenUpdateMeaning.ENROLLED:
+        push.wish(tx, [channel_id], reason=PushReason.ENROLLED, at=ctx.now, due_at=ctx.now)
+    reviews.schedule(tx, channel_id, ctx.now)
+    return CheckinAnswer(signal=observed)
+
+
+def _update_device(
+    tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Context
+) -> tuple[TokenUpdateMeaning, int] | Refusal:
+    channel = request.message.channel
+    enrollment = enrollments.find(tx, [channel.id]).get(channel.id)
+    if enrollment is None:
+        return channel_unknown(channel)
+    decision = read_token_update(enrollment, request.fingerprint, ctx.now, ctx.policy.former_pin_lifetime)
+    if isinstance(decision, Refusal):
+        return decision
+    match decision.meaning:
+        case TokenUpdateMeaning.ENROLLED:
+            _start_epoch(tx, enrollment, decision, ctx)
+        case TokenUpdateMeaning.RENEWED:
+            enrollments.set_renewed(tx, channel.id, decision.pins)
+            _tell(tx, EventType.DEVICE_RENEWED_IDENTITY, channel.id, ctx)
+        case TokenUpdateMeaning.REFRESH:
+            if enrollment.state is EnrollmentState.ENDED:
+                enrollments.set_enrolled(tx, channel.id, epoch=decision.epoch, enrolled_at=ctx.now)
+        case _:
+            assert_never(decision.meaning)
+    return decision.meaning, decision.epoch
+
+
+def _start_epoch(tx: Transaction, enrollment: Enrollment, decision: TokenUpdateDecision, ctx: Context) -> None:
+    """Make the provisional epoch current: what the one before left behind is closed and archived, never purged."""
+    channel_id, device_id = enrollment.channel.id, enrollment.channel.device_id
+    enrollments.close_epochs(tx, device_id, before=decision.epoch, at=ctx.now)
+    enrollments.start_epoch(tx, device_id, number=decision.epoch, at=ctx.now)
+    enrollments.set_current(tx, channel_id, epoch=decision.epoch, pins=decision.pins, enrolled_at=ctx.now)
+    users = _users_of_earlier_epochs(tx, device_id, decision.epoch)
+    enrollments.set_ended(tx, users, at=ctx.now, reason=EndReason.RE_ENROLLED)
+    push.drop_wishes(tx, users)
+    commands.close_unanswered(tx, [channel_id, *users], below_epoch=decision.epoch, at=ctx.now)
+    escrow.archive(tx, device_id, None, at=ctx.now, below_epoch=decision.epoch)
+    _tell(tx, EventType.DEVICE_ENROLLED, channel_id, ctx)
+
+
+def _users_of_earlier_epochs(tx: Transaction, device_id: DeviceId, epoch: int) -> list[ChannelId]:
+    users = enrollments.find(tx, enrollments.user_channels_of(tx, device_id))
+    return [channel_id for channel_id, enrollment in users.items() if enrollment.epoch < epoch]
+
+
+def _update_user(
+    tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Context
+) -> tuple[TokenUpdateMeaning, int] | Refusal:
+    """A user logged in. The user's channel belongs to the device's epoch, the provisional one while that is so."""
+    channel = request.message.channel
+    spoken = speaking(tx, channel, request.fingerprint, ctx)
+    if isinstance(spoken, Refusal):
+        return spoken
+    known = spoken.enrollment.channel.id == channel.id
+    if known and spoken.enrollment.state is EnrollmentState.ENROLLED and spoken.enrollment.epoch == spoken.epoch:
+        return TokenUpdateMeaning.REFRESH, spoken.epoch
+    enrollments.add(tx, channel, state=EnrollmentState.ENROLLED, epoch=spoken.epoch, first_seen_at=ctx.now)
+    enrollments.set_enrolled(tx, channel.id, epoch=spoken.epoch, enrolled_at=ctx.now)
+    commands.close_unanswered(tx, [channel.id], below_epoch=spoken.epoch, at=ctx.now)
+    _tell(tx, EventType.USER_ENROLLED, channel.id, ctx)
+    return TokenUpdateMeaning.ENROLLED, spoken.epoch
+
+
+def _tell(tx: Transaction, event_type: EventType, channel_id: ChannelId, ctx: Context) -> None:
+    outbox.append(tx, [Event(ctx.new_id(), event_type, channel_id, ctx.now)])

@@ -1,0 +1,119 @@
+"""Commands of a channel, waiting and answered, and one command on every channel it went to."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.storage.engine import Transaction
+from muster.storage.schema import channels, commands, queue, reports
+
+LIST_LIMIT = 500
+WAITING = "waiting"
+NOT_NOW = "NotNow"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """One command on one channel. *status* is Apple's word, `waiting` before any answer, or `closed`."""
+
+    channel_id: ChannelId
+    command_uuid: CommandUUID
+    request_type: str | None
+    status: str
+    queued_at: datetime | None
+    handed_out_at: datetime | None
+    handed_out_count: int
+    not_now_count: int
+    reported_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDetails:
+    """One command: its plist as sent, and where it stands on each channel with what that said (plist)."""
+
+    command_uuid: CommandUUID
+    request_type: str
+    created_at: datetime
+    created_by: str
+    body: bytes
+    rows: tuple[CommandRow, ...]
+    answers: dict[ChannelId, bytes]
+
+
+def list_commands(tx: Transaction, channel_id: ChannelId) -> tuple[CommandRow, ...] | None:
+    """List a channel's commands, those waiting first in their order, then answers, newest first.
+
+    None when there is no such channel. At most LIST_LIMIT of each.
+    """
+    if tx.connection.scalar(sa.select(channels.c.id).where(channels.c.id == channel_id)) is None:
+        return None
+    return (*_waiting(tx, queue.c.channel_id == channel_id), *_answered(tx, reports.c.channel_id == channel_id))
+
+
+def show_command(tx: Transaction, command_uuid: CommandUUID) -> CommandDetails | None:
+    """Read one command; None when there is none of this UUID."""
+    command = tx.connection.execute(sa.select(commands).where(commands.c.command_uuid == command_uuid)).one_or_none()
+    if command is None:
+        return None
+    answered = reports.c.command_uuid == command_uuid
+    bodies = tx.connection.execute(
+        sa.select(reports.c.channel_id, reports.c.body)
+        .where(answered, reports.c.body.is_not(None))
+        .order_by(reports.c.reported_at)
+        .limit(LIST_LIMIT)
+    )
+    return CommandDetails(
+        command_uuid,
+        command.request_type,
+        command.created_at,
+        command.created_by,
+        command.body,
+        (*_waiting(tx, queue.c.command_uuid == command_uuid), *_answered(tx, answered)),
+        {ChannelId(row.channel_id): row.body for row in bodies},
+    )
+
+
+def _waiting(tx: Transaction, condition: sa.ColumnElement[bool]) -> tuple[CommandRow, ...]:
+    rows = tx.connection.execute(
+        sa.select(queue, commands.c.request_type)
+        .join(commands)
+        .where(condition)
+        .order_by(queue.c.rank, queue.c.position, queue.c.command_uuid)
+        .limit(LIST_LIMIT)
+    )
+    return tuple(
+        CommandRow(
+            row.channel_id,
+            row.command_uuid,
+            row.request_type,
+            NOT_NOW if row.not_now_count else WAITING,
+            row.queued_at,
+            row.handed_out_at,
+            row.handed_out_count,
+            row.not_now_count,
+            None,
+        )
+        for row in rows
+    )
+
+
+def _answered(tx: Transaction, condition: sa.ColumnElement[bool]) -> tuple[CommandRow, ...]:
+    rows = tx.connection.execute(
+        sa.select(reports).where(condition).order_by(reports.c.reported_at.desc()).limit(LIST_LIMIT)
+    )
+    return tuple(
+        CommandRow(
+            row.channel_id,
+            row.command_uuid,
+            row.request_type,
+            row.status,
+            row.queued_at,
+            row.handed_out_at,
+            row.handed_out_count,
+            row.not_now_count,
+            row.reported_at,
+        )
+        for row in rows
+    )
