@@ -57,11 +57,11 @@ _CLOSING: Final = 4
 _KEY_AND_SCALAR: Final = re.compile(
     rf"[ \t\n]*+<key>([^<&]*+)</key>[ \t\n]*+<({_SCALAR_NAMES})(?:>([^<]*+)</\2>|/>)",
 )
-# A run of elements without children. Bounded, for the engine keeps notes on every turn until the run is over.
+# A run of elements without children. Bounded, for the engine keeps notes on every turn until the run is over. No group
+# captures, so each name is written out: CPython before 3.12 loses its way in groups within possessive repetitions.
+_WITH_CONTENT: Final = "|".join(f"{name}>[^<]*+</{name}>" for name in ["key", *_SCALAR_NAMES.split("|")])
 _CHILDLESS_RUN: Final = re.compile(
-    rf"""(?x) (?: [ \t\n]*+ <
-    (?: ( key | {_SCALAR_NAMES} ) [ \t\n]*+ > [^<]*+ </ \1 [ \t\n]*+ >
-      | (?: {_SCALAR_NAMES} | dict | array ) [ \t\n]*+ /> ) ){{0,500}}+"""
+    rf"(?:[ \t\n]*+<(?:{_WITH_CONTENT}|(?:{_SCALAR_NAMES}|dict|array)[ \t\n]*+/>)){{0,500}}+"
 )
 
 _REFERENCE: Final = re.compile(r"&(?:(lt|gt|amp|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));|&")
@@ -118,7 +118,7 @@ def read_xml_top_level(data: bytes, keys: frozenset[str]) -> dict[str, PlistValu
         key = _key(element)
         element = _element(text, element.end())
         if key in keys:
-            if element.lastindex == _OPENING:
+            if element.lastindex == _OPENING or element[5] in {"dict", "array"}:
                 raise MalformedMessage(f"{key} is not a scalar")
             value, position = _value(text, element, 1)
             _add(found, key, value)
