@@ -39,10 +39,10 @@ MAX_CHALLENGE_CHARACTERS: Final = 1024  # ours have 43; RFC 2985 section 5.4.1 s
 class CertificateRequest:
     """A request whose signature holds: the sender has the private key. Everything else is only wished for.
 
-    `subject_alt_name` is the wished-for GeneralNames in DER, or None. `challenge` is a secret.
+    `subject_alt_name` is the wished-for GeneralNames in DER, or None. `challenge` is a secret, and `raw` holds it.
     """
 
-    raw: bytes
+    raw: bytes = field(repr=False)
     subject: DistinguishedName
     public_key_der: bytes
     challenge: str | None = field(repr=False)
