@@ -113,22 +113,22 @@ def test_key_of_another_type_is_refused(message_type: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message_type", "key", "longest"),
+    ("message_type", "key", "unit", "limit"),
     [
-        ("Authenticate", "Topic", "t" * 255),
-        ("Authenticate", "SerialNumber", "s" * 1024),
-        ("TokenUpdate", "Token", b"t" * 256),
-        ("TokenUpdate", "PushMagic", "m" * 256),
-        ("TokenUpdate", "UnlockToken", b"u" * 65536),
-        ("SetBootstrapToken", "BootstrapToken", b"b" * 65536),
-        ("UserAuthenticate", "DigestResponse", "d" * 4096),
-        ("DeclarativeManagement", "Endpoint", "e" * 1024),
+        ("Authenticate", "Topic", "t", 255),
+        ("Authenticate", "SerialNumber", "s", 1024),
+        ("TokenUpdate", "Token", b"t", 256),
+        ("TokenUpdate", "PushMagic", "m", 256),
+        ("TokenUpdate", "UnlockToken", b"u", 65536),
+        ("SetBootstrapToken", "BootstrapToken", b"b", 65536),
+        ("UserAuthenticate", "DigestResponse", "d", 4096),
+        ("DeclarativeManagement", "Endpoint", "e", 1024),
     ],
 )
-def test_value_one_too_long_is_refused(message_type: str, key: str, longest: str | bytes) -> None:
-    decode_checkin(body(message_type, **{key: longest}))
-    with pytest.raises(MalformedMessage, match=f"{key} is longer than {len(longest)}"):
-        decode_checkin(body(message_type, **{key: longest + longest[:1]}))
+def test_value_one_too_long_is_refused(message_type: str, key: str, unit: str | bytes, limit: int) -> None:
+    decode_checkin(body(message_type, **{key: unit * limit}))
+    with pytest.raises(MalformedMessage, match=f"{key} is longer than {limit}"):
+        decode_checkin(body(message_type, **{key: unit * (limit + 1)}))
 
 
 @pytest.mark.parametrize("message_type", ["Withdraw", "authenticate", "Authenticate "])

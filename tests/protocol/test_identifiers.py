@@ -16,6 +16,7 @@ from muster.protocol.identifiers import (
     read_identifiers,
     resolve_channel,
 )
+from muster.protocol.plist import PlistValue
 
 SHAPES = [
     (Identifiers(udid="D"), "D", "D", ChannelKind.DEVICE),
@@ -94,9 +95,9 @@ def test_identifier_has_at_most_its_limit_of_characters(key: str, limit: int) ->
 
 @pytest.mark.parametrize(("key", "_limit"), LIMITS)
 @pytest.mark.parametrize("value", [7, True, b"D", ["D"], {"D": "D"}])
-def test_identifier_is_a_string(key: str, _limit: int, value: int | bytes | list[str]) -> None:
+def test_identifier_is_a_string(key: str, _limit: int, value: PlistValue) -> None:
     with pytest.raises(MalformedMessage, match=f"{key} is not a string"):
-        read_identifiers({key: value})  # type: ignore[dict-item] - some are no values of a property list
+        read_identifiers({key: value})
 
 
 @pytest.mark.parametrize("character", ["\x00", "\n", "\t", "\x1b", "\x7f", "\x85"])
@@ -129,4 +130,4 @@ def test_channel_id_tells_its_device(identifiers: Identifiers) -> None:
         return
 
     assert channel.id.partition(":")[0] == channel.device_id
-    assert channel.is_device == (channel.id == channel.device_id)
+    assert channel.is_device == (":" not in channel.id)
