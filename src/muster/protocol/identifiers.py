@@ -96,13 +96,14 @@ def read_identifiers(dictionary: Mapping[str, PlistValue]) -> Identifiers:
     Raises MalformedMessage when one of them is not a string, is too long, or holds a control character (they go into
     database keys, URLs and logs). Case is kept: identifiers are opaque.
     """
+    found = {key: _identifier(key, dictionary[key]) for key in _BOUNDS if key in dictionary}
     return Identifiers(
-        udid=_identifier(dictionary, "UDID"),
-        user_id=_identifier(dictionary, "UserID"),
-        user_short_name=_identifier(dictionary, "UserShortName"),
-        user_long_name=_identifier(dictionary, "UserLongName"),
-        enrollment_id=_identifier(dictionary, "EnrollmentID"),
-        enrollment_user_id=_identifier(dictionary, "EnrollmentUserID"),
+        udid=found.get("UDID"),
+        user_id=found.get("UserID"),
+        user_short_name=found.get("UserShortName"),
+        user_long_name=found.get("UserLongName"),
+        enrollment_id=found.get("EnrollmentID"),
+        enrollment_user_id=found.get("EnrollmentUserID"),
     )
 
 
@@ -152,10 +153,7 @@ def resolve_channel(identifiers: Identifiers) -> Channel:
     raise MalformedMessage("neither UDID nor EnrollmentID is present")
 
 
-def _identifier(dictionary: Mapping[str, PlistValue], key: str) -> str | None:
-    value = dictionary.get(key)
-    if value is None:
-        return None
+def _identifier(key: str, value: PlistValue) -> str | None:
     if not isinstance(value, str):
         raise MalformedMessage(f"{key} is not a string")
     if len(value) > _BOUNDS[key]:

@@ -23,6 +23,9 @@ from typing import Final
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.plist_values import MAX_DEPTH, PlistValue, bounded_integer
 
+_MAX_COMMENTS_IN_A_ROW: Final = 1000
+"""They are the dearest way to say nothing: a microsecond for seven bytes."""
+
 _FORBIDDEN_BYTES: Final = bytes(byte for byte in range(0x20) if byte not in b"\t\n\r")
 
 # White space is possessive (*+): nothing that follows it can start with white space, so to give some back is in vain.
@@ -38,6 +41,13 @@ _ROOT: Final = re.compile(
     r"""(?x) <plist
     (?: [ \t\n]++ version [ \t\n]*+ = [ \t\n]*+ (?: "[^"<&]{0,16}+" | '[^'<&]{0,16}+' ) )? [ \t\n]*+ >"""
 )
+# What Core Foundation writes before and after every value; the general case is slower by a third of a short report.
+_USUAL_PROLOG: Final = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    '<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">\n'
+    '<plist version="1.0">'
+)
+_USUAL_EPILOG: Final = re.compile(r"[ \t\n]*+</plist>[ \t\n]*+\Z")
 _ROOT_END: Final = re.compile(r"</plist[ \t\n]*+>")
 _SPACE: Final = re.compile(r"[ \t\n]*+")
 
@@ -139,6 +149,8 @@ def _decode(data: bytes) -> str:
 
 
 def _read_prolog(text: str) -> int:
+    if text.startswith(_USUAL_PROLOG):
+        return len(_USUAL_PROLOG)
     prolog = _PROLOG.match(text)
     position = _step_over_comments(text, prolog.end() if prolog else 0)
     doctype = _DOCTYPE.match(text, position)
@@ -151,6 +163,8 @@ def _read_prolog(text: str) -> int:
 
 
 def _read_epilog(text: str, position: int) -> None:
+    if _USUAL_EPILOG.match(text, position) is not None:
+        return
     end = _ROOT_END.match(text, _step_over_comments(text, position))
     if end is None:
         raise MalformedMessage("the property list does not end after its first value")
@@ -160,7 +174,7 @@ def _read_epilog(text: str, position: int) -> None:
 
 def _step_over_comments(text: str, position: int) -> int:
     """The position behind any white space and comments."""
-    while True:
+    for _ in range(_MAX_COMMENTS_IN_A_ROW):
         space = _SPACE.match(text, position)
         position = space.end() if space else position
         if not text.startswith("<!--", position):
@@ -169,6 +183,7 @@ def _step_over_comments(text: str, position: int) -> int:
         if end < 0 or not text.startswith("-->", end):
             raise MalformedMessage("a comment of the property list does not end")
         position = end + 3
+    raise MalformedMessage(f"the property list has more than {_MAX_COMMENTS_IN_A_ROW} comments in a row")
 
 
 def _element(text: str, position: int) -> re.Match[str]:
