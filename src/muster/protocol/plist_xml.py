@@ -68,7 +68,8 @@ _KEY_AND_SCALAR: Final = re.compile(
     rf"[ \t\n]*+<key>([^<&]*+)</key>[ \t\n]*+<({_SCALAR_NAMES})(?:>([^<]*+)</\2>|/>)",
 )
 # A run of elements without children. Bounded, for the engine keeps notes on every turn until the run is over. No group
-# captures, so each name is written out: CPython before 3.12 loses its way in groups within possessive repetitions.
+# captures, so each name is written out: CPython (3.11.7, 3.12.1, 3.13.0) raises SystemError for some groups within
+# possessive repetitions.
 _WITH_CONTENT: Final = "|".join(f"{name}>[^<]*+</{name}>" for name in ["key", *_SCALAR_NAMES.split("|")])
 _CHILDLESS_RUN: Final = re.compile(
     rf"(?:[ \t\n]*+<(?:{_WITH_CONTENT}|(?:{_SCALAR_NAMES}|dict|array)[ \t\n]*+/>)){{0,500}}+"
