@@ -94,9 +94,7 @@ AuditDetail = Mapping[str, str | int | bool | None]
 """What the log says of an act. Fields are named one by one where the act is done: nothing is logged by default."""
 
 
-def record_act(  # noqa: PLR0917 - the columns of one row, in their order
-    tx: Transaction, actor: Actor, act: str, subject: str, detail: AuditDetail, at: datetime
-) -> None:
+def record_act(tx: Transaction, actor: Actor, act: str, subject: str, detail: AuditDetail, at: datetime) -> None:
     """Append to the audit log; its writers take turns, for each row's hash covers the row before it."""
     tx.lock_name("audit")
     last = tx.connection.execute(
@@ -117,7 +115,7 @@ def record_act(  # noqa: PLR0917 - the columns of one row, in their order
     )
 
 
-def audit_hash(  # noqa: PLR0917 - as above
+def audit_hash(
     former: bytes, sequence: int, at: datetime, actor: Actor, act: str, subject: str, detail: AuditDetail
 ) -> bytes:
     """Return the hash of a row of the audit log: SHA-256 over the former hash and the row as canonical JSON."""

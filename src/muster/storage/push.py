@@ -110,6 +110,15 @@ def wish(
     )
 
 
+def wish_if_none(tx: Transaction, channel_id: ChannelId, *, reason: PushReason, at: datetime) -> None:
+    """Wish to push *channel_id* at once, unless there is a wish already."""
+    tx.connection.execute(
+        tx.insert(push_wishes)
+        .values(channel_id=channel_id, reason=reason.value, wanted_at=at, due_at=at, attempts=0, fence=0)
+        .on_conflict_do_nothing()
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class DueWish:
     """A wish that is due, with what the decision needs. Target fields are absent when there is no token yet."""

@@ -1,0 +1,109 @@
+"""Bring a database to the schema of this version, and tell whether it is there."""
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.sql.schema import SchemaItem
+
+from muster.storage.engine import Engine, Transaction
+from muster.storage.errors import SchemaOutdated
+from muster.storage.schema import PARTITIONED
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_PARTITION = re.compile(rf"({'|'.join(PARTITIONED)})_(default|y\d{{4}}m\d{{2}})")
+
+
+def upgrade(engine: Engine) -> list[str]:
+    """Bring the schema to this version's, in one transaction, alone among all processes.
+
+    Returns the revisions applied, oldest first; none when there was nothing to do. Nothing is printed, and no backup
+    is made: call `backup` before. Raises SchemaOutdated when a newer version's schema is in the database, and
+    Unavailable when the database can't be reached.
+    """
+    with engine.migrating() as connection:
+        applied = _missing(_revision(connection))
+        command.upgrade(alembic_config(connection), "head")
+    return applied
+
+
+def pending(engine: Engine) -> bool:
+    """Tell whether `upgrade` has anything to do; an empty database needs it too.
+
+    Raises SchemaOutdated when a newer version's schema is in the database.
+    """
+    return bool(_missing(engine.read(_read_revision)))
+
+
+def is_empty(engine: Engine) -> bool:
+    """Tell whether the database has never had a schema of ours."""
+    return engine.read(_read_revision) is None
+
+
+def check_schema(engine: Engine) -> None:
+    """Make sure that the schema is this version's; raises SchemaOutdated, which says what to do."""
+    if pending(engine):
+        raise SchemaOutdated("the database's schema is older than this version of Muster: run `muster migrate`")
+
+
+def backup(path: Path, backups: Path, stamp: str) -> Path:
+    """Copy the SQLite database *path* into the directory *backups*, whole although others may be writing.
+
+    Returns the copy, readable by its owner only and named by *stamp*; one of that name is replaced. *path* exists.
+    """
+    backups.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target = backups / f"{path.stem}-{stamp}{path.suffix}"
+    unfinished = target.with_name(f"{target.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(unfinished)) as copy:
+        source.backup(copy)
+    unfinished.replace(target)
+    return target
+
+
+def alembic_config(connection: sa.Connection) -> Config:
+    """Return what Alembic's commands need to work on *connection*, inside its transaction."""
+    config = _config()
+    config.attributes["connection"] = connection
+    return config
+
+
+def is_in_metadata(
+    _object: SchemaItem, name: str | None, type_: str, _reflected: bool, _compare_to: SchemaItem | None
+) -> bool:
+    """Tell Alembic's comparison what to look at: not the partitions, which come and go with the months."""
+    return not (type_ == "table" and name is not None and _PARTITION.fullmatch(name))
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _read_revision(tx: Transaction) -> str | None:
+    return _revision(tx.connection)
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _missing(present: str | None) -> list[str]:
+    """Return the revisions that a database at *present* lacks, oldest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    known = [script.revision for script in scripts.walk_revisions()]  # newest first
+    if present is not None and present not in known:
+        raise SchemaOutdated(
+            f"the database's schema ({present}) is of a newer version of Muster: start that version, "
+            "or restore a backup made before its `muster migrate`"
+        )
+    missing = known if present is None else known[: known.index(present)]
+    return missing[::-1]

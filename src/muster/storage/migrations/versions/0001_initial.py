@@ -1,0 +1,399 @@
+"""The first schema, as a copy of its own: `muster.storage.schema` moves on, this step stays what it was."""
+
+from alembic import op
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TEXT
+
+revision = "0001"
+down_revision = None
+
+PARTITIONED = ("reports", "evidence")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+Identifier = Text().with_variant(TEXT(collation="C"), "postgresql")
+Instant = BigInteger().with_variant(DateTime(timezone=True), "postgresql")
+Json = JSON().with_variant(JSONB(), "postgresql")
+
+Table(
+    "installation",
+    metadata,
+    Column("id", Text, primary_key=True, comment="UUID of this installation; one row"),
+    Column("created_at", Instant, nullable=False),
+    Column("profile_identifier", Text, nullable=False, comment="PayloadIdentifier of enrollment profiles, for ever"),
+)
+
+Table(
+    "ring_canaries",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False, comment="opens only with the key ring that sealed this database"),
+)
+
+Table(
+    "authorities",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("certificate_der", LargeBinary, nullable=False),
+    Column("key_sealed", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("is_current", Boolean, nullable=False),
+)
+
+Table(
+    "channels",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("device_id", Identifier, nullable=False, comment="the device channel's id; its own for a device channel"),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("epoch", Integer, nullable=False, comment="current epoch; 0 before the first TokenUpdate"),
+    Column("provisional_epoch", Integer),
+    Column("pin", LargeBinary, comment="SHA-256 of the identity that may speak; device channels only"),
+    Column("former_pin", LargeBinary),
+    Column("former_pin_until", Instant),
+    Column("provisional_pin", LargeBinary),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("enrolled_at", Instant, comment="when the current epoch began"),
+    Column("ended_at", Instant),
+    Column("ended_reason", Text),
+    Column("last_contact_at", Instant),
+    Column("last_proof_at", Instant, comment="last command acknowledged by a valid pinned identity (level 4)"),
+    Column("contact_day", Integer, comment="days since 1970-01-01 of contact_strip"),
+    Column("contact_strip", LargeBinary, comment="one bit for each five minutes of that day"),
+    Index(None, "device_id"),
+    postgresql_with={"fillfactor": 75},
+)
+
+Table(
+    "device_facts",
+    metadata,
+    Column("channel_id", Identifier, ForeignKey("channels.id"), primary_key=True),
+    Column("serial_number", Text),
+    Column("product_name", Text),
+    Column("model", Text),
+    Column("model_name", Text),
+    Column("device_name", Text),
+    Column("os_version", Text),
+    Column("build_version", Text),
+    Column("imei", Text),
+    Column("meid", Text),
+    Column("user_short_name", Text),
+    Column("user_long_name", Text),
+    Column("awaiting_configuration", Boolean),
+    Column("learned_at", Instant, nullable=False),
+    Index(None, "serial_number"),
+)
+
+Table(
+    "contact_days",
+    metadata,
+    Column("channel_id", Identifier, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("strip", LargeBinary, nullable=False),
+)
+
+Table(
+    "epochs",
+    metadata,
+    Column("device_id", Identifier, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("identity", LargeBinary, nullable=False, comment="fingerprint of the identity that opened it"),
+    Column("provenance", Text, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("current_from", Instant),
+    Column("closed_at", Instant),
+    Column("closed_reason", Text),
+)
+
+Table(
+    "identities",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("certificate_der", LargeBinary, nullable=False),
+    Column("authority", LargeBinary, ForeignKey("authorities.fingerprint"), nullable=False),
+    Column("device_id", Identifier, comment="absent until an Authenticate has used it"),
+    Column("provenance", Text, nullable=False),
+    Column("link_id", Text),
+    Column("renewal_of", Identifier),
+    Column("replaced_by", LargeBinary, comment="renewed before any device used it; it can't enroll any more"),
+    Column("issued_at", Instant, nullable=False),
+    Column("not_after", Instant, nullable=False),
+    Index(None, "device_id"),
+    Index(None, "not_after"),
+)
+
+Table(
+    "enrollment_links",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("uses_allowed", Integer),
+    Column("uses", Integer, nullable=False),
+    Column("revoked_at", Instant),
+    Column("access_rights", Integer, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+Table(
+    "challenges",
+    metadata,
+    Column("secret_hash", LargeBinary, primary_key=True),
+    Column("link_id", Text, ForeignKey("enrollment_links.id")),
+    Column("renewal_of", Identifier),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    Column("used_for_key", LargeBinary),
+    Column("identity_fingerprint", LargeBinary),
+    Index(None, "link_id"),
+)
+
+Table(
+    "escrow",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("device_id", Identifier, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("stored_at", Instant, nullable=False),
+    Column("archived_at", Instant),
+    Index(None, "device_id", "kind"),
+)
+
+Table(
+    "deferred_messages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("channel_id", Identifier, nullable=False),
+    Column("message", Text, nullable=False, comment="connect, or the check-in's MessageType"),
+    Column("body", LargeBinary, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant, nullable=False),
+    Index(None, "next_attempt_at"),
+)
+
+Table(
+    "commands",
+    metadata,
+    Column("command_uuid", Identifier, primary_key=True),
+    Column("request_type", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False, comment="the plist, byte for byte what the device gets"),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", Text, nullable=False),
+)
+
+Table(
+    "queue",
+    metadata,
+    Column("channel_id", Identifier, primary_key=True),
+    Column("command_uuid", Identifier, ForeignKey("commands.command_uuid"), primary_key=True),
+    Column("epoch", Integer, nullable=False, comment="the epoch the command belongs to"),
+    Column("rank", Integer, nullable=False, comment="lower goes first: the priority, negated so that one index serves"),
+    Column("position", BigInteger, nullable=False, comment="order within a rank"),
+    Column("is_withheld", Boolean, nullable=False, comment="stays queued, but isn't handed out again"),
+    Column("queued_at", Instant, nullable=False),
+    Column("not_now_count", Integer, nullable=False),
+    Column("handed_out_count", Integer, nullable=False),
+    Column("handed_out_at", Instant),
+    Index(None, "channel_id", "rank", "position"),
+    postgresql_with={"fillfactor": 75},
+)
+
+Table(
+    "reports",
+    metadata,
+    Column("channel_id", Identifier, nullable=False),
+    Column("command_uuid", Identifier, nullable=False),
+    Column("request_type", Text, comment="absent when the command is not one of ours"),
+    Column("status", Text, nullable=False, comment="Apple's word, or 'closed' when it was never answered"),
+    Column("body", LargeBinary, comment="what the device said, byte for byte; absent when closed"),
+    Column("epoch", Integer, nullable=False),
+    Column("queued_at", Instant),
+    Column("handed_out_at", Instant),
+    Column("handed_out_count", Integer, nullable=False),
+    Column("not_now_count", Integer, nullable=False),
+    Column("reported_at", Instant, nullable=False),
+    Index(None, "channel_id", "command_uuid"),
+    Index(None, "channel_id", "reported_at"),
+    postgresql_partition_by="RANGE (reported_at)",
+)
+
+Table(
+    "evidence",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("channel_id", Identifier, nullable=False),
+    Column("signal", Text, nullable=False),
+    Column("observed_class", Text, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("detail", Json, nullable=False),
+    Index(None, "channel_id", "signal", "first_at"),
+    postgresql_partition_by="RANGE (first_at)",
+)
+
+Table(
+    "rumours",
+    metadata,
+    Column("claimed_id", Identifier, primary_key=True),
+    Column("refusal_code", Text, primary_key=True),
+    Column("source", Text, nullable=False, comment="address of the last one"),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("count", Integer, nullable=False),
+    Index(None, "last_at"),
+)
+
+Table(
+    "reviews",
+    metadata,
+    Column("channel_id", Identifier, ForeignKey("channels.id"), primary_key=True),
+    Column("next_review_at", Instant, nullable=False),
+    Column("reviewed_at", Instant),
+    Index(None, "next_review_at"),
+    postgresql_with={"fillfactor": 75},
+)
+
+Table(
+    "push_certificates",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("certificate_pem", LargeBinary, nullable=False, comment="leaf first, then its chain"),
+    Column("key_sealed", LargeBinary, nullable=False),
+    Column("not_after", Instant, nullable=False),
+    Column("uploaded_at", Instant, nullable=False),
+    Column("is_current", Boolean, nullable=False),
+    Index(None, "topic"),
+)
+
+Table(
+    "push_targets",
+    metadata,
+    Column("channel_id", Identifier, ForeignKey("channels.id"), primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("token", LargeBinary, nullable=False),
+    Column("push_magic", Text, nullable=False),
+    Column("updated_at", Instant, nullable=False, comment="time of the TokenUpdate that brought it"),
+    Column("refused_at", Instant, comment="APNs said for good that this token is no use; pushing stopped"),
+    Column("last_push_at", Instant),
+    Column("last_outcome", Text),
+    Column("last_outcome_at", Instant),
+    Column("last_reason", Text),
+)
+
+Table(
+    "push_wishes",
+    metadata,
+    Column("channel_id", Identifier, ForeignKey("channels.id"), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("wanted_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("fence", BigInteger, nullable=False, comment="grows with each claim; an outcome names the one it is for"),
+    Index(None, "due_at"),
+    postgresql_with={"fillfactor": 75},
+)
+
+Table(
+    "subscriptions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False),
+)
+
+Table(
+    "outbox",
+    metadata,
+    Column("subscription_id", Text, ForeignKey("subscriptions.id"), primary_key=True),
+    Column("channel_id", Identifier, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, comment="order within one subscription and channel"),
+    Column("event_id", Text, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("detail", Json, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Index(None, "due_at"),
+)
+
+Table(
+    "administrators",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False),
+)
+
+Table(
+    "sign_in_links",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("administrator_id", Text, ForeignKey("administrators.id"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+)
+
+Table(
+    "sessions",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("administrator_id", Text, ForeignKey("administrators.id"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+)
+
+Table(
+    "audit",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("actor_name", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", Json, nullable=False),
+    Column("hash", LargeBinary, nullable=False, comment="SHA-256 over the former row's hash and this row"),
+)
+
+
+def upgrade() -> None:
+    """Make every table; on PostgreSQL also the partitions that take in what has no month's partition yet."""
+    connection = op.get_bind()
+    metadata.create_all(connection, checkfirst=False)
+    if connection.dialect.name == "postgresql":
+        for table in PARTITIONED:
+            op.execute(f"CREATE TABLE {table}_default PARTITION OF {table} DEFAULT")

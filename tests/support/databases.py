@@ -1,0 +1,47 @@
+"""Fresh databases for tests, made by copying one that was migrated once."""
+
+import shutil
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from muster.storage import migrate
+from muster.storage.postgresql import PostgresqlEngine
+from muster.storage.schema import PARTITIONED, metadata
+from muster.storage.sqlite import SqliteEngine
+
+_PARTITIONS = sa.text(
+    "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+    "WHERE i.inhparent = ANY(CAST(:tables AS regclass[])) AND c.relname NOT LIKE '%\\_default'"
+)
+
+
+def make_sqlite_template(path: Path) -> None:
+    """Make the migrated SQLite database that tests copy."""
+    engine = SqliteEngine(path, synchronous="OFF")
+    migrate.upgrade(engine)
+    engine.close()
+
+
+def copy_sqlite(template: Path, path: Path) -> SqliteEngine:
+    """Open a copy of *template*; it needs no fsync, for it doesn't outlive its test."""
+    shutil.copyfile(template, path)
+    return SqliteEngine(path, synchronous="OFF")
+
+
+def make_postgresql_template(url: str) -> None:
+    """Migrate the PostgreSQL database that tests clone."""
+    engine = PostgresqlEngine(url, connections=1)
+    migrate.upgrade(engine)
+    engine.close()
+
+
+def empty_postgresql(engine: PostgresqlEngine) -> None:
+    """Bring a used clone back to how it was made."""
+    tables = ", ".join(table.name for table in metadata.sorted_tables)
+    with engine.sqlalchemy.begin() as connection:
+        # a test that left a transaction open must not stop all others
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '10s'")
+        for partition in connection.scalars(_PARTITIONS, {"tables": list(PARTITIONED)}):
+            connection.exec_driver_sql(f"DROP TABLE {partition}")
+        connection.exec_driver_sql(f"TRUNCATE {tables}")
