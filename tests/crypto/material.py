@@ -127,7 +127,7 @@ def signer_info(
     known = known_certificate(certificate)
     return der.sequence(
         der.integer(1),
-        der.sequence(known.issuer_name, der.element(der.INTEGER, known.serial_number)),
+        known.issuer_and_serial,
         algorithm(digest_oid),
         attributes,
         algorithm(signature_oid),

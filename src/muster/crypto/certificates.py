@@ -17,7 +17,15 @@ from typing import Final
 from muster.crypto import der
 from muster.crypto.algorithms import signature_digest
 from muster.crypto.errors import BadSignature, MalformedMessage, RefusedAlgorithm
-from muster.crypto.keys import PrivateKey, PublicKey, RSAPublicKey, load_public_key, public_key_der, verify
+from muster.crypto.keys import (
+    PrivateKey,
+    PublicKey,
+    RSAPublicKey,
+    is_legacy_key,
+    load_public_key,
+    public_key_der,
+    verify,
+)
 from muster.crypto.names import COMMON_NAME, USER_ID, DistinguishedName, first_value, read_name, rfc4514
 
 MAX_CERTIFICATE_OCTETS: Final = 64 * 1024  # attested and server certificates stay below 8 KiB
@@ -48,15 +56,19 @@ class CertificateFacts:
 class KnownCertificate:
     """The parts of a certificate that verifying needs, kept parsed.
 
-    `issuer_name` and `serial_number` are as encoded (whole element, and content octets). `public_key` is None when
-    the key is of a kind or size that is not accepted.
+    `issuer_name` and `serial_number` are as encoded (whole element, and content octets); `issuer_and_serial` is the
+    IssuerAndSerialNumber in DER by which CMS names the certificate. `public_key` is None when the key is of a kind or
+    size that is not accepted. `is_legacy`: RSA below 2048 bits.
     """
 
     certificate_der: bytes
     issuer_name: bytes
     serial_number: bytes
+    issuer_and_serial: bytes
     subject_key_identifier: bytes | None
     public_key: PublicKey | None
+    is_rsa: bool
+    is_legacy: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +124,11 @@ def known_certificate(certificate_der: bytes) -> KnownCertificate:
         certificate_der=certificate_der,
         issuer_name=parts.issuer,
         serial_number=parts.serial_number,
+        issuer_and_serial=der.sequence(parts.issuer, der.element(der.INTEGER, parts.serial_number)),
         subject_key_identifier=None if identifier is None else _subject_key_identifier(identifier),
         public_key=public_key,
+        is_rsa=isinstance(public_key, RSAPublicKey),
+        is_legacy=public_key is not None and is_legacy_key(public_key),
     )
 
 
@@ -126,14 +141,12 @@ def is_issued_by(certificate_der: bytes, authority_certificate_der: bytes, *, al
     either is no certificate.
     """
     parts = _parse(certificate_der)
-    authority_key = known_certificate(authority_certificate_der).public_key
-    if authority_key is None:
+    authority = known_certificate(authority_certificate_der)
+    if authority.public_key is None:
         return False
     try:
-        digest = signature_digest(
-            parts.signature_algorithm, is_rsa=isinstance(authority_key, RSAPublicKey), stated=None
-        )
-        verify(authority_key, parts.signature, parts.to_be_signed, digest)
+        digest = signature_digest(parts.signature_algorithm, is_rsa=authority.is_rsa, stated=None)
+        verify(authority.public_key, parts.signature, parts.to_be_signed, digest)
     except (BadSignature, RefusedAlgorithm, MalformedMessage):  # the last: an algorithm for another kind of key
         return False
     return allow_legacy or not digest.is_legacy

@@ -32,7 +32,7 @@ CONTEXT_2_CONSTRUCTED: Final = 0xA2
 CONTEXT_3_CONSTRUCTED: Final = 0xA3
 
 MAX_DEPTH: Final = 16  # a CMS with nested BER strings needs 9; more is an attack on the stack
-_MAX_LENGTH_OCTETS: Final = 4  # 4 GiB: far above every bound on a body
+_MAX_LENGTH: Final = 0x84  # four octets of length, so 4 GiB: far above every bound on a body
 _MAX_OID_OCTETS: Final = 64  # the longest in use have about 20
 _MAX_INTEGER_OCTETS: Final = 64  # certificate serial numbers have at most 20; no key material is read here
 
@@ -71,10 +71,11 @@ class Reader:
     @classmethod
     def of_single(cls, data: bytes, tag: int) -> Self:
         """Enter the one element that *data* consists of. Trailing bytes are refused."""
-        outer = cls(data)
-        inner = outer.enter(tag)
-        outer.finish()
-        return inner
+        reader = cls(data)
+        start, stop = reader._take(tag)
+        reader.finish()
+        reader._position, reader._end, reader._depth = start, stop, 1
+        return reader
 
     def next_tag(self) -> int:
         """Return the identifier octet of the next element, or 0 (which no element has) when none is left."""
@@ -85,12 +86,12 @@ class Reader:
             raise MalformedMessage(f"tag {tag:#04x} is not expected anywhere")
         return tag
 
-    def enter(self, tag: int) -> Self:
+    def enter(self, tag: int) -> "Reader":
         """Return a reader of what the next element holds, and step over it."""
         start, stop = self._take(tag)
-        return type(self)(self._data, start, stop, self._depth + 1)
+        return Reader(self._data, start, stop, self._depth + 1)
 
-    def enter_optional(self, tag: int) -> Self | None:
+    def enter_optional(self, tag: int) -> "Reader | None":
         """Enter the next element if it carries *tag*; otherwise stay and return None."""
         return self.enter(tag) if self.next_tag() == tag else None
 
@@ -173,17 +174,18 @@ class Reader:
         if data[position] != tag:
             raise MalformedMessage(f"expected tag {tag:#04x}, found {data[position]:#04x}")
         length = data[position + 1]
-        if length == _INDEFINITE:
+        if length < _INDEFINITE:
+            following = stop = start + length
+        elif length > _INDEFINITE:
+            length, start = _long_length(data, start, length, self._end)
+            following = stop = start + length
+        else:
             if not tag & CONSTRUCTED:
                 raise MalformedMessage("an indefinite length on a primitive element")
             following = _end_of_indefinite(data, start, self._end, self._depth)
             stop = following - 2
-        else:
-            if length > _INDEFINITE:
-                length, start = _long_length(data, position + 1, self._end)
-            following = stop = start + length
-            if stop > self._end:
-                raise MalformedMessage("a length runs past the enclosing element")
+        if following > self._end:
+            raise MalformedMessage("a length runs past the enclosing element")
         self._position = following
         return start, stop
 
@@ -197,13 +199,12 @@ def _pieces(reader: Reader) -> Iterable[bytes]:
             yield from _pieces(reader.enter(OCTET_STRING | CONSTRUCTED))
 
 
-def _long_length(data: bytes, position: int, end: int) -> tuple[int, int]:
-    """Return (length, where the content starts) for the length octets at *position*, known to be of long form."""
-    count = data[position] & 0x7F
-    start = position + 1 + count
-    if count > _MAX_LENGTH_OCTETS or start > end:
+def _long_length(data: bytes, position: int, first: int, end: int) -> tuple[int, int]:
+    """Return (length, where the content starts), given a long form's *first* octet and the *position* behind it."""
+    start = position + (first & 0x7F)
+    if first > _MAX_LENGTH or start > end:
         raise MalformedMessage("a length is malformed")
-    return int.from_bytes(data[position + 1 : start], "big"), start
+    return int.from_bytes(data[position:start], "big"), start
 
 
 def _end_of_indefinite(data: bytes, position: int, end: int, depth: int) -> int:
@@ -228,7 +229,7 @@ def _end_of_indefinite(data: bytes, position: int, end: int, depth: int) -> int:
             position = start
         else:
             if length > _INDEFINITE:
-                length, start = _long_length(data, position + 1, end)
+                length, start = _long_length(data, start, length, end)
             position = start + length
     raise MalformedMessage("an indefinite length is never closed")
 

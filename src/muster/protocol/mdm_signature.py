@@ -4,6 +4,7 @@ Source: Apple, "MDM" payload, key SignMessage: the header holds the base64 of a 
 """
 
 import base64
+import binascii
 from datetime import datetime
 from typing import Final
 
@@ -29,7 +30,7 @@ def verify_mdm_signature(header: str | bytes, body: bytes, *, allow_legacy: bool
     if len(header) > MAX_HEADER_BYTES:
         raise MalformedMessage(f"Mdm-Signature: more than {MAX_HEADER_BYTES} bytes")
     try:
-        cms = base64.b64decode(_compact(header), validate=True)
+        cms = _decode(header)
     except ValueError:  # binascii.Error is one; text beyond ASCII is another
         raise MalformedMessage("Mdm-Signature: not base64") from None
     try:
@@ -55,8 +56,10 @@ def make_mdm_signature(
     return base64.b64encode(cms).decode("ascii")
 
 
-def _compact(header: str | bytes) -> str | bytes:
-    """Take out the white space that proxies and old header folding leave."""
-    if isinstance(header, str):
-        return "".join(header.split())
-    return b"".join(header.split())
+def _decode(header: str | bytes) -> bytes:
+    """Decode base64 strictly, but for white space, which proxies and old header folding leave."""
+    try:
+        return binascii.a2b_base64(header, strict_mode=True)
+    except ValueError:
+        compact = "".join(header.split()) if isinstance(header, str) else b"".join(header.split())
+        return binascii.a2b_base64(compact, strict_mode=True)

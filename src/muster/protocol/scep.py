@@ -190,10 +190,12 @@ def encode_cert_rep_success(
 ) -> bytes:
     """Answer *message* with the issued certificate, and *chain* behind it, enveloped to the message's signer.
 
-    The cipher is the one the client used, 3DES for single DES. The signature is SHA-256 whatever the client used: the
-    authority's key never signs SHA-1. Raises RefusedAlgorithm when the signer's key is not RSA.
+    The cipher is the AES the client used, else AES-128, which RFC 8894 section 2.9 has every client read. The
+    signature is SHA-256 whatever the client used: the authority's key never signs SHA-1. Raises RefusedAlgorithm when
+    the signer's key is not RSA.
     """
-    cipher = Cipher.DES_EDE3_CBC if message.cipher is Cipher.DES_CBC else message.cipher
+    is_aes = message.cipher not in (Cipher.DES_CBC, Cipher.DES_EDE3_CBC)
+    cipher = message.cipher if is_aes else Cipher.AES_128_CBC
     bundle = certificates_only([certificate_der, *chain])
     try:
         content = envelope(bundle, message.signer_certificate_der, cipher=cipher, random_bytes=random_bytes)

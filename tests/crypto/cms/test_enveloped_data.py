@@ -153,7 +153,7 @@ def assembled(
     known = known_certificate(rsa_identity().certificate_der)
     recipient = der.sequence(
         der.integer(0),
-        der.sequence(known.issuer_name, der.element(der.INTEGER, known.serial_number)),
+        known.issuer_and_serial,
         transport or der.sequence(der.oid(RSA_ENCRYPTION), der.null()),
         der.octet_string(transported),
     )

@@ -87,7 +87,7 @@ def envelope(
     encrypted = encryptor.update(padder.update(content) + padder.finalize()) + encryptor.finalize()
     recipient_info = der.sequence(
         der.integer(0),
-        der.sequence(recipient.issuer_name, der.element(der.INTEGER, recipient.serial_number)),
+        recipient.issuer_and_serial,
         der.sequence(der.oid(RSA_ENCRYPTION), der.null()),
         der.octet_string(recipient.public_key.encrypt(key, _PKCS1V15)),
     )

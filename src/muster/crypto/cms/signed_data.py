@@ -8,6 +8,7 @@ not covered: pin its fingerprint.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -15,7 +16,7 @@ from muster.crypto import der
 from muster.crypto.algorithms import Digest, digest_of_oid, signature_digest
 from muster.crypto.certificates import KnownCertificate, known_certificate
 from muster.crypto.errors import BadSignature, MalformedMessage, RefusedAlgorithm
-from muster.crypto.keys import PublicKey, RSAPublicKey, is_legacy_key, verify
+from muster.crypto.keys import verify
 
 DATA: Final = "1.2.840.113549.1.7.1"
 SIGNED_DATA: Final = "1.2.840.113549.1.7.2"
@@ -54,7 +55,7 @@ def verify_detached(cms: bytes, content: bytes, *, allow_legacy: bool) -> Verifi
     signature differ, and RefusedAlgorithm when an algorithm is unknown, or legacy without *allow_legacy*. Not checked:
     certificate chains, dates, key usage, the signing time, unsigned attributes.
     """
-    message = _parse(cms)
+    message = parse_signed_data(cms)
     if message.content is not None and message.content != content:
         raise BadSignature("the embedded content differs from the body")
     return _verify(message, content, allow_legacy)
@@ -65,7 +66,7 @@ def verify_attached(cms: bytes, *, allow_legacy: bool) -> Verified:
 
     Raises MalformedMessage also when no content is embedded.
     """
-    message = _parse(cms)
+    message = parse_signed_data(cms)
     if message.content is None:
         raise MalformedMessage("the message carries no content")
     return _verify(message, message.content, allow_legacy)
@@ -93,15 +94,7 @@ def parse_signed_data(cms: bytes) -> SignedMessage:
 
     signed_data.skip(der.INTEGER)
     signed_data.skip(der.SET)  # digestAlgorithms: a hint for one-pass readers; the signer's own is what counts
-    encapsulated = signed_data.enter(der.SEQUENCE)
-    content_type = encapsulated.oid()
-    content: bytes | None = None
-    wrapper_of_content = encapsulated.enter_optional(der.CONTEXT_0_CONSTRUCTED)
-    if wrapper_of_content is not None:
-        content = wrapper_of_content.octet_string()
-        wrapper_of_content.finish()
-    encapsulated.finish()
-
+    content_type, content = _encapsulated(signed_data)
     certificates = _certificates(signed_data.enter_optional(der.CONTEXT_0_CONSTRUCTED))
     if signed_data.next_tag() == der.CONTEXT_1_CONSTRUCTED:  # revocation lists
         signed_data.skip()
@@ -113,44 +106,18 @@ def parse_signed_data(cms: bytes) -> SignedMessage:
     return SignedMessage(content_type, content, certificates, signer_info)
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
-    content_type: str
-    content: bytes | None
-    certificates_der: tuple[bytes, ...]
-    signer: KnownCertificate
-    digest: Digest
-    attributes_der: bytes | None  # content octets of the SET, as sent
-    signature_algorithm: str
-    signature: bytes
-
-
-def _parse(cms: bytes) -> _Message:
-    message = parse_signed_data(cms)
-    signer_info = message.signer_info
-    if signer_info is None:
-        raise MalformedMessage("nobody signed the message")
-    signer_info.skip(der.INTEGER)
-    signer = _signer(signer_info, message.certificates_der)
-    digest = digest_of_oid(_algorithm(signer_info))
-    attributes_der: bytes | None = None
-    if signer_info.next_tag() == der.CONTEXT_0_CONSTRUCTED:
-        attributes_der = signer_info.content(der.CONTEXT_0_CONSTRUCTED)
-    signature_algorithm = _algorithm(signer_info)
-    signature = signer_info.octet_string()
-    if signer_info.next_tag() == der.CONTEXT_1_CONSTRUCTED:  # unsigned attributes
-        signer_info.skip()
-    signer_info.finish()
-    return _Message(
-        content_type=message.content_type,
-        content=message.content,
-        certificates_der=message.certificates_der,
-        signer=signer,
-        digest=digest,
-        attributes_der=attributes_der,
-        signature_algorithm=signature_algorithm,
-        signature=signature,
-    )
+def _encapsulated(signed_data: der.Reader) -> tuple[str, bytes | None]:
+    """Read EncapsulatedContentInfo: the content's type, and the content unless the message is detached."""
+    encapsulated = signed_data.enter(der.SEQUENCE)
+    content_type = encapsulated.oid()
+    wrapper = encapsulated.enter_optional(der.CONTEXT_0_CONSTRUCTED)
+    if wrapper is None:
+        content = None
+    else:
+        content = wrapper.octet_string()
+        wrapper.finish()
+    encapsulated.finish()
+    return content_type, content
 
 
 def _certificates(reader: der.Reader | None) -> tuple[bytes, ...]:
@@ -165,47 +132,41 @@ def _certificates(reader: der.Reader | None) -> tuple[bytes, ...]:
     return tuple(certificates)
 
 
-def _signer(signer_info: der.Reader, certificates_der: tuple[bytes, ...]) -> KnownCertificate:
-    """Find the certificate which the SignerIdentifier names (RFC 5652 section 5.3)."""
-    if signer_info.next_tag() == der.SEQUENCE:
-        identifier = signer_info.enter(der.SEQUENCE)
-        issuer_name, serial_number = identifier.raw(der.SEQUENCE), identifier.content(der.INTEGER)
-        identifier.finish()
-        for certificate in map(known_certificate, certificates_der):
-            if certificate.serial_number == serial_number and certificate.issuer_name == issuer_name:
-                return certificate
-    else:
-        key_identifier = signer_info.octet_string(der.CONTEXT_0)
-        for certificate in map(known_certificate, certificates_der):
-            if certificate.subject_key_identifier == key_identifier:
-                return certificate
-    raise MalformedMessage("the signer's certificate is not in the message")
+def _verify(message: SignedMessage, content: bytes, allow_legacy: bool) -> Verified:
+    signer_info = message.signer_info
+    if signer_info is None:
+        raise MalformedMessage("nobody signed the message")
+    signer_info.skip(der.INTEGER)
+    signer = _signer(signer_info, message.certificates_der)
+    digest = digest_of_oid(_algorithm(signer_info.raw(der.SEQUENCE)))
+    attributes_der: bytes | None = None
+    if signer_info.next_tag() == der.CONTEXT_0_CONSTRUCTED:
+        attributes_der = signer_info.content(der.CONTEXT_0_CONSTRUCTED)
+    signature_algorithm = _algorithm(signer_info.raw(der.SEQUENCE))
+    signature = signer_info.octet_string()
+    if signer_info.next_tag() == der.CONTEXT_1_CONSTRUCTED:  # unsigned attributes
+        signer_info.skip()
+    signer_info.finish()
 
-
-def _algorithm(reader: der.Reader) -> str:
-    """Read an AlgorithmIdentifier. Parameters are of no consequence for what is accepted here, and passed over."""
-    return reader.enter(der.SEQUENCE).oid()
-
-
-def _verify(message: _Message, content: bytes, allow_legacy: bool) -> Verified:
-    key = message.signer.public_key
+    key = signer.public_key
     if key is None:
         raise RefusedAlgorithm("the signer's key is of a kind or size that is not accepted")
-    digest = signature_digest(message.signature_algorithm, is_rsa=isinstance(key, RSAPublicKey), stated=message.digest)
-    is_legacy = digest.is_legacy or is_legacy_key(key)
+    signature_digest(signature_algorithm, is_rsa=signer.is_rsa, stated=digest)
+    is_legacy = digest.is_legacy or signer.is_legacy
     if is_legacy and not allow_legacy:
         raise RefusedAlgorithm(f"a signature with {digest} and this key is legacy, which the policy refuses")
-    attributes = _NO_ATTRIBUTES
-    signing_time: datetime | None = None
-    if message.attributes_der is None:
-        _verify_content(message, content, key)
+    if attributes_der is None:
+        attributes, signing_time = _NO_ATTRIBUTES, None
+        signed = _signed_content(message.content_type, content)
     else:
-        attributes = _read_attributes(message.attributes_der)
-        _verify_attributes(message, message.attributes_der, attributes, content, key)
-        if SIGNING_TIME in attributes:
-            signing_time = der.Reader(_single_value(attributes, SIGNING_TIME)).time()
+        attributes = _read_attributes(attributes_der)
+        signing_time = _signing_time(attributes)
+        _match_content(attributes, message.content_type, digest, content)
+        # Signed is a SET OF, not the [0] that was sent; its members as sent, since every known sender sorts them.
+        signed = der.element(der.SET, attributes_der)
+    verify(key, signature, signed, digest)
     return Verified(
-        signer_certificate_der=message.signer.certificate_der,
+        signer_certificate_der=signer.certificate_der,
         certificates_der=message.certificates_der,
         content=content,
         digest=digest,
@@ -215,33 +176,51 @@ def _verify(message: _Message, content: bytes, allow_legacy: bool) -> Verified:
     )
 
 
-def _verify_content(message: _Message, content: bytes, key: PublicKey) -> None:
-    """Check a signature without attributes, which is over the content itself (RFC 5652 section 5.4)."""
-    if message.content_type != DATA:
+def _signer(signer_info: der.Reader, certificates_der: tuple[bytes, ...]) -> KnownCertificate:
+    """Find the certificate which the SignerIdentifier names (RFC 5652 section 5.3)."""
+    certificates = map(known_certificate, certificates_der)
+    if signer_info.next_tag() == der.SEQUENCE:
+        issuer_and_serial = signer_info.raw(der.SEQUENCE)
+        for certificate in certificates:
+            if certificate.issuer_and_serial == issuer_and_serial:
+                return certificate
+    else:
+        key_identifier = signer_info.octet_string(der.CONTEXT_0)
+        for certificate in certificates:
+            if certificate.subject_key_identifier == key_identifier:
+                return certificate
+    raise MalformedMessage("the signer's certificate is not in the message")
+
+
+@lru_cache(maxsize=256)  # a dozen make up all the traffic
+def _algorithm(encoded: bytes) -> str:
+    """Read an AlgorithmIdentifier. Parameters are of no consequence for what is accepted here, and passed over."""
+    return der.Reader.of_single(encoded, der.SEQUENCE).oid()
+
+
+def _signed_content(content_type: str, content: bytes) -> bytes:
+    """Return what a signature without attributes is over: the content itself (RFC 5652 section 5.4)."""
+    if content_type != DATA:
         raise MalformedMessage("signed attributes are missing, which content of this type requires")
     # A signature over attributes is also one over "content" consisting of those attributes; no message that anyone
     # signs here begins like a SET, so that reading is refused.
     if content[:1] == b"\x31":
         raise BadSignature("the content looks like signed attributes")
-    verify(key, message.signature, content, message.digest)
+    return content
 
 
-def _verify_attributes(
-    message: _Message,
-    attributes_der: bytes,
-    attributes: Mapping[str, tuple[bytes, ...]],
-    content: bytes,
-    key: PublicKey,
+def _match_content(
+    attributes: Mapping[str, tuple[bytes, ...]], content_type: str, digest: Digest, content: bytes
 ) -> None:
-    """Check that the attributes are signed and speak of *content* (RFC 5652 sections 5.4 and 11.1 to 11.2)."""
-    content_type = der.Reader(_single_value(attributes, CONTENT_TYPE))
-    if content_type.oid() != message.content_type:
+    """Check that the attributes speak of *content* (RFC 5652 sections 5.4, 11.1 and 11.2). Attributes are DER."""
+    if _single_value(attributes, CONTENT_TYPE) != der.oid(content_type):
         raise BadSignature("the signed content type is another")
-    message_digest = der.Reader(_single_value(attributes, MESSAGE_DIGEST))
-    if message_digest.octet_string() != message.digest.of(content):
+    if _single_value(attributes, MESSAGE_DIGEST) != der.octet_string(digest.of(content)):
         raise BadSignature("the signed digest is not that of the content")
-    # Signed is a SET OF, not the [0] that was sent; its members as sent, since every known sender sorts them.
-    verify(key, message.signature, der.element(der.SET, attributes_der), message.digest)
+
+
+def _signing_time(attributes: Mapping[str, tuple[bytes, ...]]) -> datetime | None:
+    return der.Reader(_single_value(attributes, SIGNING_TIME)).time() if SIGNING_TIME in attributes else None
 
 
 def _read_attributes(attributes_der: bytes) -> Mapping[str, tuple[bytes, ...]]:

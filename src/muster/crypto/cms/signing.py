@@ -123,7 +123,7 @@ def _signer_info(signer: SignerIdentity, digest: Digest, attributes_der: bytes, 
         signature_algorithm = der.sequence(der.oid(OID_OF_ECDSA[digest]))
     return der.sequence(
         der.integer(1),
-        der.sequence(certificate.issuer_name, der.element(der.INTEGER, certificate.serial_number)),
+        certificate.issuer_and_serial,
         digest_algorithm,
         attributes_der,
         signature_algorithm,
