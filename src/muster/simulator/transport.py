@@ -23,7 +23,7 @@ MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 """A server's command may carry a large profile; a device would have given up long before this."""
 
 
-class ConnectionLost(Exception):  # noqa: N818 - what happened, in a device's words
+class ConnectionLost(Exception):
     """No whole reply came: refused, broken, timed out. Whether the server saw the request is not known."""
 
 

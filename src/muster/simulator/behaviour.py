@@ -1,0 +1,81 @@
+"""How a simulated device behaves, and what can be wrong with it. Change it while the device lives."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from muster.protocol.connect import ErrorItem
+from muster.simulator.facts import Platform
+
+NEVER_NOT_NOW_MOBILE = frozenset(
+    {
+        "ClearPasscode",
+        "DeviceInformation",
+        "DeviceLock",
+        "EraseDevice",
+        "InstalledApplicationList",
+        "ProfileList",
+        "ProvisioningProfileList",
+        "Restrictions",
+    }
+)
+"""What iOS never answers NotNow to (Apple, "Sending MDM commands to a device")."""
+
+NEVER_NOT_NOW_MAC = frozenset(
+    {"DeleteUser", "DeviceLock", "EraseDevice", "RestartDevice", "ShutDownDevice", "UnlockUserAccount", "UserList"}
+)
+"""What a Mac in Power Nap doesn't answer NotNow to (the same page)."""
+
+
+class SignatureStyle(StrEnum):
+    """How Mdm-Signature is made."""
+
+    SHA256_WITH_ATTRIBUTES = "sha256 with attributes"
+    SHA1_WITHOUT_ATTRIBUTES = "sha1 without attributes"
+    """As Macs sign that were seen; a server that refuses SHA-1 refuses them."""
+    NONE = "none"
+    """No header at all, whatever SignMessage says: what a proxy makes of it that drops headers."""
+
+
+@dataclass(slots=True)
+class Behaviour:
+    """The defaults are a healthy device.
+
+    not_now_share: of the commands that may be answered NotNow, the share that is. failing: what these request types
+    are answered with instead. unanswered: request types which make the MDM client hang: it takes the command, the
+    connection ends, and no answer ever comes. ignores_pushes: the push path is broken, contacts of its own go on.
+    is_silent: powered, and yet nothing leaves it: the MDM client is dead, or a firewall stands before it.
+    loses_check_out: the one attempt to say farewell fails. clock_error is added to the device's clock.
+    """
+
+    signature_style: SignatureStyle = SignatureStyle.SHA256_WITH_ATTRIBUTES
+    not_now_share: float = 0.0
+    failing: dict[str, ErrorItem] = field(default_factory=dict)
+    unanswered: set[str] = field(default_factory=set)
+    ignores_pushes: bool = False
+    is_silent: bool = False
+    loses_check_out: bool = False
+    seconds_per_command: float = 0.0
+    clock_error: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """When a device speaks while it lives; spans are drawn evenly between their two ends, in seconds.
+
+    push_delay: from a push to the connect. own_connects: between contacts of its own without a push; None: it makes
+    none. after_not_now: when it comes back by itself after a session that ended with NotNow. after_failure: when it
+    comes back with what it could not deliver. boot: how long a restart takes.
+    """
+
+    push_delay: tuple[float, float] = (0.2, 3.0)
+    own_connects: tuple[float, float] | None = None
+    after_not_now: tuple[float, float] = (300.0, 3600.0)
+    after_failure: tuple[float, float] = (600.0, 3600.0)
+    boot: tuple[float, float] = (40.0, 120.0)
+
+
+def may_be_not_now(platform: Platform, request_type: str) -> bool:
+    """Whether a device of *platform* may put off this command."""
+    never = NEVER_NOT_NOW_MAC if platform is Platform.MAC else NEVER_NOT_NOW_MOBILE
+    return request_type not in never

@@ -1,0 +1,208 @@
+"""The dialogue on the command channel: report, command, report, until the server has nothing more.
+
+Sources: Apple, "Sending MDM commands to a device", "Command Response", "Handling NotNow status responses".
+"""
+
+import asyncio
+
+from muster.protocol.command import Command, decode_command
+from muster.protocol.connect import Report, ReportHead, Status, encode_report
+from muster.protocol.errors import MalformedMessage
+from muster.protocol.identifiers import CommandUUID
+from muster.protocol.plist import read_plist
+from muster.simulator.answers import Aftermath, Answer, Situation, answer, refused
+from muster.simulator.behaviour import may_be_not_now
+from muster.simulator.contents import read_profile
+from muster.simulator.enrollment import Enrollment, EnrollmentFailed, Line
+from muster.simulator.facts import Platform, User
+from muster.simulator.inventory import RESPONDERS
+from muster.simulator.machine import Machine
+from muster.simulator.session import Answered, Session, SessionEnd
+from muster.simulator.signed_profile import unwrap_profile
+from muster.simulator.transport import ConnectionLost, Response
+
+MAX_COMMANDS_PER_SESSION = 1000
+"""A server that hands out the same command for ever would hold the device, and virtual time, for ever."""
+
+REPLACES_LATER = frozenset({Aftermath.ERASE, Aftermath.UNENROLL})
+"""The answers to these are sent once: afterwards there is nobody to send them again."""
+
+
+async def connect(device: Machine, user: User | None) -> Session:
+    """One session on the channel of *user*, None: the device's, after what was owed. Raises nothing."""
+    enrollment = device.enrollment
+    line = None
+    if enrollment is not None:
+        line = enrollment.device_line if user is None else enrollment.user_lines.get(user)
+    is_quiet = not device.is_powered or device.behaviour.is_silent
+    if enrollment is None or line is None or not line.is_open or is_quiet:
+        return Session(SessionEnd.SILENT)
+    async with line.in_use:
+        line.wants_connect = False
+        if line.owes_token_update:
+            await device.update_token(line)
+            if device.enrollment is not enrollment or line not in enrollment.lines:
+                return Session(SessionEnd.UNENROLLED if device.enrollment is None else SessionEnd.USER_NOT_MANAGED)
+        return await _converse(device, enrollment, line)
+
+
+async def _converse(device: Machine, enrollment: Enrollment, line: Line) -> Session:
+    answered: list[Answered] = []
+    body = line.unsent_report or _idle(line)
+    aftermath = Aftermath.NOTHING
+    line.last_status = line.last_status if line.unsent_report else Status.IDLE
+    http_status: int | None = None
+    while len(answered) <= MAX_COMMANDS_PER_SESSION:
+        response = await _deliver(device, enrollment, line, body)
+        http_status = response.status if response else http_status
+        end = await _after_delivery(device, line, response, aftermath)
+        if end is not None:
+            return Session(end, tuple(answered), http_status)
+        assert response is not None
+        command = _read_command(response.body)
+        if isinstance(command, Command) and command.request_type in device.behaviour.unanswered:
+            return Session(SessionEnd.UNANSWERED, tuple(answered), http_status)
+        await asyncio.sleep(device.behaviour.seconds_per_command)
+        given, uuid, request_type = await _carry_out(device, enrollment, line, command)
+        answered.append(Answered(uuid, request_type, given.status))
+        line.last_status, aftermath = given.status, given.aftermath
+        body = _encode(line, given.status, uuid, given)
+        line.unsent_report = None if aftermath in REPLACES_LATER else body
+    return Session(SessionEnd.ENDLESS, tuple(answered), http_status)
+
+
+async def _deliver(device: Machine, enrollment: Enrollment, line: Line, body: bytes) -> Response | None:
+    """Send one report; a result stays `unsent_report` until its reply is a 2xx. None: no whole reply came."""
+    try:
+        response = await device.report(enrollment, body)
+    except ConnectionLost:
+        return None
+    if response.is_success:
+        line.unsent_report = None
+    return response
+
+
+async def _after_delivery(
+    device: Machine, line: Line, response: Response | None, aftermath: Aftermath
+) -> SessionEnd | None:
+    """Do what the answer promised and what the reply demands. None: the session goes on with the command in it."""
+    if response is not None and aftermath not in REPLACES_LATER and not device.heed(response, line):
+        return SessionEnd.UNENROLLED if device.enrollment is None else SessionEnd.USER_NOT_MANAGED
+    if aftermath is not Aftermath.NOTHING:
+        end = await _do(device, aftermath)
+        if end is not None:
+            return end
+    if response is None:
+        return SessionEnd.CONNECTION_LOST
+    if not response.is_success:
+        return SessionEnd.FAILED
+    return None if response.body else SessionEnd.EMPTY
+
+
+async def _do(device: Machine, aftermath: Aftermath) -> SessionEnd | None:
+    """Carry out *aftermath*, whether or not the answer arrived. None: the session goes on."""
+    match aftermath:
+        case Aftermath.RESTART:
+            device.contents.restarts += 1
+            device.restart_due = True
+            device.wanted.set()
+            return SessionEnd.RESTARTED
+        case Aftermath.SHUT_DOWN:
+            device.power_off()
+            return SessionEnd.RESTARTED
+        case Aftermath.ERASE:
+            device.erase()
+            return SessionEnd.ERASED
+        case Aftermath.UNENROLL:
+            await device.remove_profile()
+            return SessionEnd.UNENROLLED
+        case Aftermath.LEAVE_SETUP_ASSISTANT:
+            enrollment = device.enrollment
+            if enrollment is not None and enrollment.is_awaiting_configuration:
+                enrollment.is_awaiting_configuration = False
+                await device.update_token(enrollment.device_line)
+    return None
+
+
+def _read_command(body: bytes) -> Command | CommandUUID | None:
+    """The command; if it can't be read its CommandUUID; if not even that, None."""
+    try:
+        return decode_command(body)
+    except MalformedMessage:
+        pass
+    try:
+        command_uuid = read_plist(body).get("CommandUUID")
+    except MalformedMessage:
+        return None
+    return CommandUUID(command_uuid) if isinstance(command_uuid, str) else None
+
+
+async def _carry_out(
+    device: Machine, enrollment: Enrollment, line: Line, command: Command | CommandUUID | None
+) -> tuple[Answer, CommandUUID | None, str | None]:
+    """Answer *command*: put off or made to fail as the device's behaviour has it, else in earnest."""
+    if not isinstance(command, Command):
+        return Answer(Status.COMMAND_FORMAT_ERROR), command, None
+    uuid, request_type = command.command_uuid, command.request_type
+    behaviour, platform = device.behaviour, device.facts.platform
+    if may_be_not_now(platform, request_type) and device.rng.random() < behaviour.not_now_share:
+        return Answer(Status.NOT_NOW), uuid, request_type
+    if request_type in behaviour.failing:
+        return Answer(Status.ERROR, error_chain=(behaviour.failing[request_type],)), uuid, request_type
+    if request_type == "InstallProfile" and _carries_mdm_payload(command):
+        return await _replace_enrollment_profile(device, line, command), uuid, request_type
+    situation = Situation(
+        facts=device.facts,
+        contents=device.contents,
+        profile=enrollment.profile,
+        identity_certificate_der=enrollment.identity.certificate_der,
+        push_token=line.token,
+        users=device.users,
+        user=line.user,
+    )
+    given = answer(RESPONDERS, situation, command)
+    if platform is Platform.MAC and given.status is not Status.COMMAND_FORMAT_ERROR:
+        given = _echoing(given, request_type)
+    return given, uuid, request_type
+
+
+async def _replace_enrollment_profile(device: Machine, line: Line, command: Command) -> Answer:
+    payload = command.keys.get("Payload")
+    assert isinstance(payload, bytes)
+    if line.user is not None:
+        return refused(1000, "MCProfileErrorDomain", "An MDM payload installs on the device channel only.")
+    try:
+        await device.replace_enrollment_profile(payload)
+    except EnrollmentFailed as error:
+        domain = "MDMClientError" if device.facts.platform is Platform.MAC else "MCInstallationErrorDomain"
+        return refused(4001, domain, f"Profile Installation Failed: {error}")
+    return Answer()
+
+
+def _carries_mdm_payload(command: Command) -> bool:
+    payload = command.keys.get("Payload")
+    try:
+        return isinstance(payload, bytes) and read_profile(unwrap_profile(payload)).has_mdm_payload
+    except MalformedMessage:
+        return False
+
+
+def _echoing(given: Answer, request_type: str) -> Answer:
+    """Macs name the request in their answer."""
+    return Answer(given.status, {"RequestType": request_type, **given.keys}, given.error_chain, given.aftermath)
+
+
+def _idle(line: Line) -> bytes:
+    return _encode(line, Status.IDLE, None, Answer(Status.IDLE))
+
+
+def _encode(line: Line, status: Status, command_uuid: CommandUUID | None, given: Answer) -> bytes:
+    head = ReportHead(line.channel, line.identifiers, status, status.value, command_uuid)
+    is_mac_user = (
+        line.user is not None
+        and line.identifiers.user_short_name is not None
+        and line.user.guid == (line.identifiers.user_id)
+    )
+    return encode_report(
+        Report(head, given.error_chain, not_on_console=False if is_mac_user else None, answer=given.keys)
+    )

@@ -1,0 +1,112 @@
+"""A simulated device's enrollment: the profile it came with, its identity, and one line to the server per channel."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from muster.crypto.cms.signing import SignerIdentity
+from muster.protocol.apns import Push
+from muster.protocol.connect import Status
+from muster.protocol.identifiers import Channel, Identifiers
+from muster.protocol.profile import EnrollmentProfile
+from muster.simulator.facts import User
+
+
+class EnrollmentFailed(Exception):
+    """An enrollment or its renewal came to nothing; what was before is as it was. *step* is where."""
+
+    def __init__(self, step: str, reason: str) -> None:
+        super().__init__(f"{step}: {reason}")
+        self.step = step
+        self.reason = reason
+
+
+class PushService(Protocol):
+    """What a device needs of APNs; `SimulatedAPNs` has it."""
+
+    def issue_token(self, topic: str) -> bytes:
+        """A new push token for *topic*, offline at first."""
+        ...
+
+    def go_online(self, token: bytes, wake: Callable[[Push], None], now: datetime) -> None:
+        """Hand the stored push and every later one to *wake*, at once."""
+        ...
+
+    def go_offline(self, token: bytes) -> None:
+        """Keep what comes for later."""
+        ...
+
+    def unregister(self, token: bytes, at: datetime) -> None:
+        """Refuse *token* from now on."""
+        ...
+
+
+@dataclass(slots=True)
+class Line:
+    """One channel as the device sees it.
+
+    is_open: its user is logged in; pushes to a closed line wait at APNs. unsent_report: a result whose reply failed; it
+    is sent again before anything else. owes_token_update: the last TokenUpdate failed. wants_connect: a push came, or
+    the device has a reason of its own. in_use keeps requests of one channel one at a time.
+    """
+
+    identifiers: Identifiers
+    channel: Channel
+    user: User | None
+    token: bytes
+    push_magic: str
+    is_open: bool = True
+    unsent_report: bytes | None = None
+    owes_token_update: bool = False
+    wants_connect: bool = False
+    last_status: Status | None = None
+    pushes_seen: int = 0
+    in_use: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(slots=True)
+class Enrollment:
+    """What is in force between the first Authenticate and the end."""
+
+    profile: EnrollmentProfile
+    identity: SignerIdentity
+    device_line: Line
+    user_lines: dict[User, Line] = field(default_factory=dict)
+    is_awaiting_configuration: bool = False
+
+    @property
+    def checkin_url(self) -> str:
+        """Where check-in messages go."""
+        return self.profile.check_in_url or self.profile.server_url
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The device's line, then those of the users who are logged in."""
+        return (self.device_line, *(line for line in self.user_lines.values() if line.is_open))
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What a backup holds of an enrollment: enough to speak with the server again, and be out of date."""
+
+    profile: EnrollmentProfile
+    identity: SignerIdentity
+    push_magic: str
+
+
+UNCHANGEABLE = ("topic", "server_url", "check_in_url")
+
+
+def forbidden_change(old: EnrollmentProfile, new: EnrollmentProfile) -> str | None:
+    """Why *new* may not replace *old* in place (Apple, "MDM" payload), or None: what must stay, and rights may only
+    shrink."""
+    for name in UNCHANGEABLE:
+        if getattr(old, name) != getattr(new, name):
+            return f"{name} must not change"
+    if old.payload_identifier != new.payload_identifier:
+        return "a device has one MDM payload only"
+    if (new.access_rights or 0) & ~(old.access_rights or 0):
+        return "access_rights may only lose bits"
+    return None
