@@ -6,7 +6,7 @@ nothing until asked, follows at most MAX_DEPTH levels, and touches each byte at 
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, Self
 
@@ -258,28 +258,26 @@ def is_text(tag: int) -> bool:
 
 
 def _parse_time(octets: bytes, *, year_digits: int) -> datetime:
-    text = octets.decode("latin-1")
-    offset = timedelta(0)
-    if text.endswith("Z"):
-        digits = text[:-1]
-    elif len(text) > 5 and text[-5] in "+-" and text[-4:].isascii() and text[-4:].isdigit():
-        digits = text[:-5]
-        offset = timedelta(hours=int(text[-4:-2]), minutes=int(text[-2:])) * (1 if text[-5] == "+" else -1)
-    else:
-        raise MalformedMessage("a time names no zone")
-    digits = digits.partition(".")[0]  # fractions of a second are of no use here
+    """Read YY or YYYY, MMDDhhmm, seconds (which BER may leave out) with or without a fraction, and a zone."""
+    digits, offset = octets[:-1], timedelta(0)
+    if octets[-1:] != b"Z":
+        digits, sign, zone = octets[:-5], octets[-5:-4], octets[-4:]
+        if sign not in (b"+", b"-") or len(zone) != 4 or not zone.isdigit() or zone > b"2359" or zone[2:] > b"59":
+            raise MalformedMessage("a time names no zone")
+        offset = timedelta(hours=int(zone[:2]), minutes=int(zone[2:])) * (1 if sign == b"+" else -1)
+    digits = digits.partition(b".")[0]  # fractions of a second are of no use here
     if len(digits) == year_digits + 8:
-        digits += "00"  # BER may leave the seconds out
-    if len(digits) != year_digits + 10 or not (digits.isascii() and digits.isdigit()):
+        digits += b"00"
+    if len(digits) != year_digits + 10 or not digits.isdigit():
         raise MalformedMessage("a malformed time")
-    year = int(digits[:year_digits])
+    year, rest = int(digits[:year_digits]), digits[year_digits:]
     if year_digits == 2:
         year += 1900 if year >= 50 else 2000
-    month, day, hour, minute, second = (int(digits[i : i + 2]) for i in range(year_digits, year_digits + 10, 2))
     try:
-        if not offset:
-            return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-        return datetime(year, month, day, hour, minute, second, tzinfo=timezone(offset)).astimezone(UTC)
+        moment = datetime(
+            year, int(rest[:2]), int(rest[2:4]), int(rest[4:6]), int(rest[6:8]), int(rest[8:]), tzinfo=UTC
+        )
+        return moment - offset if offset else moment
     except (ValueError, OverflowError) as error:
         raise MalformedMessage("a time that does not exist") from error
 
