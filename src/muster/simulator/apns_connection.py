@@ -24,6 +24,8 @@ from h2.events import (
 from h2.exceptions import ProtocolError as Http2Error
 from h2.settings import SettingCodes
 
+from muster.simulator.server_tls import ServerTls
+
 # More than any request of ours; what is beyond is read and forgotten, and the request refused by its length.
 MAX_KEPT_BODY_BYTES = 8192
 # The type of a GOAWAY frame (RFC 9113, 6.8).
@@ -71,57 +73,57 @@ class Response:
 class ApnsConnection(asyncio.Protocol):
     """h2 keeps the protocol; this keeps the requests under way, what flow control holds back, and the faults.
 
-    *respond* is called once for each complete request, with the client's certificate in DER; *later_streams* is how
-    many streams are allowed once one request was answered; *on_open* and *on_close* say when the connection lives.
+    *tls* asks for the client's certificate. *respond* is called once for each complete request, with that certificate
+    in DER. *later_streams* is how many streams are allowed once one request was answered. *on_established* says that
+    TLS stands; *on_open* and *on_close* say when there is a connection at all.
     """
 
     def __init__(
         self,
+        tls: ssl.SSLContext,
         respond: Callable[[Request, bytes], Response],
         *,
         later_streams: int,
         on_open: Callable[["ApnsConnection"], None],
+        on_established: Callable[[], None],
         on_close: Callable[["ApnsConnection"], None],
     ) -> None:
+        self._tls = ServerTls(tls)
         self._respond = respond
         self._later_streams = later_streams
         self._on_open = on_open
+        self._on_established = on_established
         self._on_close = on_close
         self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
         self._transport: asyncio.Transport | None = None
-        self._certificate_der = b""
         self._requests: dict[int, Request] = {}
         self._held_back: dict[int, bytes] = {}
         self._last_stream_id: int | None = None
         self._has_answered = False
+        self._has_hung_up = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin the connection, or end it when the client does not speak HTTP/2."""
+        """Wait for the client to begin."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._on_open(self)
-        tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
-        self._certificate_der = tls.getpeercert(binary_form=True) or b""
-        if tls.selected_alpn_protocol() != "h2":
-            transport.close()
-            return
-        self._h2.initiate_connection()
-        self._h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: FIRST_STREAMS})
-        self._flush()
 
     def data_received(self, data: bytes) -> None:
-        """Answer what became complete; a client that breaks HTTP/2 is told so and cut off."""
-        assert self._transport is not None
+        """Answer what became complete; hang up on a client whose certificate is refused or that breaks HTTP/2."""
+        if self._has_hung_up:
+            return  # read all the same: to close with something unread would reset the connection
+        was_established = self._tls.is_established
         try:
-            for event in self._h2.receive_data(data):
+            plaintext = self._tls.receive(data)
+            if self._tls.is_established and not was_established:
+                self._begin_http2()
+            for event in self._h2.receive_data(plaintext) if plaintext else ():
                 self._on_event(event)
-        except Http2Error:
-            self._flush()
-            self._transport.close()
-            return
+        except (ssl.SSLError, Http2Error):
+            self._hang_up()
         self._flush()
         if self._last_stream_id is not None and not self._requests and not self._held_back:
-            self._transport.close()
+            self._hang_up()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Tell the server that this connection is gone."""
@@ -130,9 +132,18 @@ class ApnsConnection(asyncio.Protocol):
     def reset(self) -> None:
         """End the connection with a TCP reset; what was not sent yet is lost."""
         assert self._transport is not None
-        tcp: socket.socket = self._transport.get_extra_info("socket")
-        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
+        if not self._transport.is_closing():
+            tcp: socket.socket = self._transport.get_extra_info("socket")
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._transport.abort()
+
+    def _begin_http2(self) -> None:
+        self._on_established()
+        if not self._tls.speaks_http2:
+            self._hang_up()
+            return
+        self._h2.initiate_connection()
+        self._h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: FIRST_STREAMS})
 
     def _on_event(self, event: Event) -> None:
         match event:
@@ -159,7 +170,7 @@ class ApnsConnection(asyncio.Protocol):
         return self._last_stream_id is None or stream_id <= self._last_stream_id
 
     def _on_request(self, stream_id: int, request: Request) -> None:
-        response = self._respond(request, self._certificate_der)
+        response = self._respond(request, self._tls.client_certificate_der)
         match response.fault:
             case Fault.RESET_CONNECTION:
                 self._flush()
@@ -201,17 +212,28 @@ class ApnsConnection(asyncio.Protocol):
         self._flush()
         reason = json.dumps({"reason": "Shutdown"}).encode()
         payload = struct.pack(">LL", last_stream_id, ErrorCodes.NO_ERROR) + reason
-        assert self._transport is not None
-        self._transport.write(_frame(_GOAWAY, payload))
+        self._tls.send(_frame(_GOAWAY, payload))
         self._last_stream_id = last_stream_id
         for stream_id in [stream_id for stream_id in self._requests if stream_id > last_stream_id]:
             del self._requests[stream_id]
 
+    def _hang_up(self) -> None:
+        """Send what is due and no more; the client, which may still be sending, is the one to close."""
+        assert self._transport is not None
+        if not self._has_hung_up:
+            self._flush()
+            self._has_hung_up = True
+            self._tls.end()
+            self._flush()
+            self._transport.write_eof()
+
     def _flush(self) -> None:
         assert self._transport is not None
-        data = self._h2.data_to_send()
-        if data and not self._transport.is_closing():
-            self._transport.write(data)
+        if plaintext := self._h2.data_to_send():
+            self._tls.send(plaintext)
+        ciphertext = self._tls.data_to_send()
+        if ciphertext and not self._transport.is_closing():
+            self._transport.write(ciphertext)
 
 
 def _frame(kind: int, payload: bytes) -> bytes:

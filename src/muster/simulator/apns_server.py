@@ -36,7 +36,8 @@ class SimulatedApnsServer:
 
     *fault_of* says what befalls the request of that number, counted from 1 over all connections in order of arrival;
     requests that a GOAWAY sent away do not count. *now* is asked for each push. *later_streams* is how many streams a
-    connection has once its first request was answered.
+    connection has once its first request was answered. `connection_count` counts the connections of clients whose
+    certificate was accepted.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class SimulatedApnsServer:
         now: Callable[[], datetime],
         fault_of: Callable[[int], Fault | None] = lambda _: None,
         later_streams: int = LATER_STREAMS,
+        highest_tls: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
     ) -> None:
         self.port = 0
         self.connection_count = 0
         self._apns = apns
-        self._tls = _tls_context(identity)
+        self._tls = _tls_context(identity, highest_tls)
         self._now = now
         self._fault_of = fault_of
         self._later_streams = later_streams
@@ -62,9 +64,7 @@ class SimulatedApnsServer:
 
     async def start(self, port: int = 0) -> None:
         """Begin to listen. With *port* 0 the system chooses one, and `port` tells which."""
-        self._server = await asyncio.get_running_loop().create_server(
-            self._new_connection, "127.0.0.1", port, ssl=self._tls
-        )
+        self._server = await asyncio.get_running_loop().create_server(self._new_connection, "127.0.0.1", port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
@@ -72,6 +72,8 @@ class SimulatedApnsServer:
         if self._server is None:
             return
         self._server.close()
+        for _ in range(3):  # asyncio takes that many turns to make a connection of a socket which it has accepted
+            await asyncio.sleep(0)
         for connection in list(self._connections):
             connection.reset()
         while self._connections:
@@ -92,12 +94,16 @@ class SimulatedApnsServer:
 
     def _new_connection(self) -> ApnsConnection:
         return ApnsConnection(
-            self._respond, later_streams=self._later_streams, on_open=self._on_open, on_close=self._on_close
+            self._tls,
+            self._respond,
+            later_streams=self._later_streams,
+            on_open=self._connections.add,
+            on_established=self._on_established,
+            on_close=self._on_close,
         )
 
-    def _on_open(self, connection: ApnsConnection) -> None:
+    def _on_established(self) -> None:
         self.connection_count += 1
-        self._connections.add(connection)
 
     def _on_close(self, connection: ApnsConnection) -> None:
         self._connections.discard(connection)
@@ -135,10 +141,11 @@ def _refuse(refusal: Refusal, apns_id: str) -> Reply:
     return Reply(refusal.status, {"apns-id": apns_id, "content-type": "application/json"}, body)
 
 
-def _tls_context(identity: ServerIdentity) -> ssl.SSLContext:
+def _tls_context(identity: ServerIdentity, highest_tls: ssl.TLSVersion) -> ssl.SSLContext:
     """Python's ssl reads a server's own certificate from files only: they live in a private directory for a moment."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.maximum_version = highest_tls
     context.set_alpn_protocols(["h2"])
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata=identity.client_authorities_pem.decode("ascii"))

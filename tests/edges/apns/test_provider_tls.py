@@ -1,0 +1,198 @@
+"""Certificates, trust and the way to APNs."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from socket import create_server
+
+import pytest
+from tests.edges.apns.rig import at_once, classes, credentials, make_pushes, running
+from tests.simulator.apns_pki import TOPIC, authority_pem, server_identity
+
+from muster.edges.apns.provider import ApnsProvider
+from muster.operations.ports import PushCredentials, PushReceipt
+from muster.protocol.apns import OutcomeClass
+from muster.simulator.apns import SimulatedAPNs
+
+
+def test_server_of_unknown_authority_is_shown_no_push() -> None:
+    async def scenario() -> None:
+        async with running(ca_pem=authority_pem("Somebody else's CA")) as rig:
+            receipts = await rig.send(rig.pushes(1))
+
+            assert classes(receipts) == [OutcomeClass.NO_ANSWER]
+            assert "certificate" in (receipts[0].outcome.reason or "")
+            assert not rig.apns.received
+
+    asyncio.run(scenario())
+
+
+def test_without_a_ca_of_its_own_the_system_is_trusted() -> None:
+    async def scenario() -> None:
+        async with running() as rig:
+            provider = ApnsProvider("127.0.0.1", rig.server.port, rng=Random(1), next_delay=at_once)
+            receipts = await provider.send(credentials(), rig.pushes(1))
+            provider.close()
+
+            assert classes(receipts) == [OutcomeClass.NO_ANSWER]
+            assert "self-signed certificate in certificate chain" in (receipts[0].outcome.reason or "")
+
+    asyncio.run(scenario())
+
+
+def test_renewed_certificate_of_a_topic_is_used_at_once() -> None:
+    async def scenario() -> None:
+        async with running() as rig:
+            pushes = rig.pushes(2)
+
+            before = await rig.provider.send(credentials(TOPIC, "Somebody else's CA"), pushes[:1])
+            after = await rig.provider.send(credentials(), pushes[1:])
+
+            assert classes(before) == [OutcomeClass.CERTIFICATE_REFUSED]
+            assert classes(after) == [OutcomeClass.ACCEPTED]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        replace(credentials(), certificate_pem=b"not a certificate"),
+        replace(credentials(), certificate_pem=b""),
+        replace(credentials(), key_pem=b"not a key"),
+        replace(credentials(), key_pem=credentials("com.apple.mgmt.other").key_pem),
+    ],
+    ids=["certificate is none", "certificate is empty", "key is none", "key of another certificate"],
+)
+def test_unusable_certificate_is_our_fault(broken: PushCredentials) -> None:
+    async def scenario() -> None:
+        async with running() as rig:
+            receipts = await rig.provider.send(broken, rig.pushes(2))
+
+            assert classes(receipts) == [OutcomeClass.OUR_FAULT] * 2
+            assert rig.server.connection_count == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_certificate_refused_by_a_tls_alert_is_not_shown_again(version: ssl.TLSVersion) -> None:
+    async def scenario() -> None:
+        asked = []
+
+        async with running(next_delay=lambda *_: asked.append(1), tls_version=version) as rig:
+            receipts = await rig.provider.send(credentials(TOPIC, "Somebody else's CA"), rig.pushes(1))
+
+            assert classes(receipts) == [OutcomeClass.CERTIFICATE_REFUSED]
+            assert "alert unknown ca" in (receipts[0].outcome.reason or "")
+            assert not asked
+
+    asyncio.run(scenario())
+
+
+def test_nobody_listening_is_no_answer() -> None:
+    with create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    receipts = send_one(port, credentials())
+
+    assert classes(receipts) == [OutcomeClass.NO_ANSWER]
+
+
+def test_server_without_http2_is_no_answer(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async def answer_http1(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        async with serving(answer_http1, plain_tls(tmp_path)) as port:
+            receipts = await asyncio.to_thread(send_one, port, credentials())
+
+        assert classes(receipts) == [OutcomeClass.NO_ANSWER]
+
+    asyncio.run(scenario())
+
+
+def test_pushes_go_through_the_proxy() -> None:
+    async def scenario() -> None:
+        asked_for: list[bytes] = []
+
+        async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            request = await reader.readuntil(b"\r\n\r\n")
+            asked_for.append(request.split(b"\r\n")[0])
+            upstream = await asyncio.open_connection("127.0.0.1", int(request.split()[1].rpartition(b":")[2]))
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            await asyncio.gather(copy(reader, upstream[1]), copy(upstream[0], writer))
+
+        async with serving(tunnel) as port, running(proxy=f"http://127.0.0.1:{port}") as rig:
+            receipts = await rig.send(rig.pushes(50))
+
+            assert set(classes(receipts)) == {OutcomeClass.ACCEPTED}
+            assert set(asked_for) == {f"CONNECT 127.0.0.1:{rig.server.port} HTTP/1.1".encode()}
+
+    asyncio.run(scenario())
+
+
+def test_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+
+    async def scenario() -> None:
+        async with running() as rig:
+            assert classes(await rig.send(rig.pushes(1))) == [OutcomeClass.ACCEPTED]
+
+    asyncio.run(scenario())
+
+
+def send_one(port: int, client: PushCredentials) -> list[PushReceipt]:
+    provider = ApnsProvider("127.0.0.1", port, rng=Random(1), ca_pem=authority_pem(), next_delay=at_once)
+    try:
+        return asyncio.run(provider.send(client, make_pushes(SimulatedAPNs(Random(1)), 1)))
+    finally:
+        provider.close()
+
+
+@asynccontextmanager
+async def serving(
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Answer every connection to the port that is yielded; wait at the end until all of them were answered."""
+    answering = []
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answering.append(asyncio.current_task())
+        try:
+            await answer(reader, writer)
+        finally:
+            await hang_up(writer)
+
+    async with await asyncio.start_server(one, "127.0.0.1", 0, ssl=tls) as server:
+        yield server.sockets[0].getsockname()[1]
+        await asyncio.gather(*filter(None, answering))
+
+
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+    await hang_up(writer)
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
+def plain_tls(directory: Path) -> ssl.SSLContext:
+    """A server's TLS without ALPN."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    identity = server_identity()
+    (directory / "certificate.pem").write_bytes(identity.certificate_pem)
+    (directory / "key.pem").write_bytes(identity.key_pem)
+    context.load_cert_chain(directory / "certificate.pem", directory / "key.pem")
+    return context
