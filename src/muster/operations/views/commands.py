@@ -52,6 +52,15 @@ def list_commands(tx: Transaction, channel_id: ChannelId) -> tuple[CommandRow, .
     return (*_waiting(tx, queue.c.channel_id == channel_id), *_answered(tx, reports.c.channel_id == channel_id))
 
 
+def list_device_commands(tx: Transaction, device_id: ChannelId) -> tuple[CommandRow, ...]:
+    """List what waits on any channel of a device, then what was answered or closed, the latest first.
+
+    At most 500 of each; none when the device is not known.
+    """
+    own = sa.select(channels.c.id).where(channels.c.device_id == device_id)
+    return (*_waiting(tx, queue.c.channel_id.in_(own)), *_answered(tx, reports.c.channel_id.in_(own)))
+
+
 def show_command(tx: Transaction, command_uuid: CommandUUID) -> CommandDetails | None:
     """Read one command; None when there is none of this UUID."""
     command = tx.connection.execute(sa.select(commands).where(commands.c.command_uuid == command_uuid)).one_or_none()

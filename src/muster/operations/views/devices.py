@@ -1,18 +1,20 @@
 """Devices and their channels, for lists and for one device's page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from enum import StrEnum
+from typing import Any, assert_never
 
 import sqlalchemy as sa
 
 from muster.domain.control.contact import ContactDay, contacts_of
+from muster.domain.enrollment import EnrollmentState
+from muster.operations.views.contacts import contact_days_of
 from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction
 from muster.storage.schema import (
     channels,
-    contact_days,
     device_facts,
     epochs,
     evidence,
@@ -59,37 +61,125 @@ class DevicePage:
     next_after: ChannelId | None
 
 
+class DeviceOrder(StrEnum):
+    """In which order devices are listed. Devices never heard from since they were first seen count from then."""
+
+    ID = "id"
+    """By id, byte by byte: pages don't shift while devices connect."""
+    SILENT = "silent"
+    """The longest silent first."""
+    RECENT = "recent"
+    """The latest contact first."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceQuery:
-    """Which devices to list, in order of their id: those after *after*, *search* in id, serial number or name."""
+    """Which devices to list: those after *after* in *order*, *search* in id, serial number, name or model."""
 
     search: str = ""
     state: str | None = None
     after: ChannelId | None = None
     limit: int = 100
+    order: DeviceOrder = DeviceOrder.ID
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCounts:
+    """How many devices there are in each state, and how many of the enrolled ones were not heard from for a while."""
+
+    by_state: Mapping[str, int]
+    silent: int
+
+    @property
+    def total(self) -> int:
+        """Count the devices of all states."""
+        return sum(self.by_state.values())
 
 
 def list_devices(tx: Transaction, query: DeviceQuery) -> DevicePage:
-    """List devices (device channels), a page at a time."""
-    condition = _condition(query)
+    """List devices (device channels), a page at a time, and count them all."""
     total = tx.connection.execute(
-        sa.select(sa.func.count()).select_from(channels.outerjoin(device_facts)).where(condition)
+        sa.select(sa.func.count()).select_from(channels).where(_condition(query.search, query.state))
     ).scalar_one()
+    return page_of_devices(tx, query, total)
+
+
+def page_of_devices(tx: Transaction, query: DeviceQuery, total: int) -> DevicePage:
+    """List a page of devices whose *total* is known already, as `count_devices` tells it."""
     limit = min(query.limit, PAGE_LIMIT)
-    wanted = condition if query.after is None else sa.and_(condition, channels.c.id > query.after)
-    rows = tuple(_row(row) for row in tx.connection.execute(_select(wanted).order_by(channels.c.id).limit(limit + 1)))
+    condition = _condition(query.search, query.state)
+    if query.after is not None:
+        condition = sa.and_(condition, _follows(query.order, query.after))
+    order = _order(query.order)
+    # the page is chosen on the narrow table alone; only its rows are joined with what else there is
+    chosen = sa.select(channels.c.id).where(condition).order_by(*order).limit(limit + 1).scalar_subquery()
+    found = tx.connection.execute(_select(channels.c.id.in_(chosen)).order_by(*order)).mappings()
+    rows = tuple(_row(row) for row in found)
     more = len(rows) > limit
     return DevicePage(rows[:limit], total, rows[limit - 1].id if more else None)
 
 
-def _condition(query: DeviceQuery) -> sa.ColumnElement[bool]:
+def count_devices(tx: Transaction, search: str, silent_since: datetime) -> DeviceCounts:
+    """Count the devices that *search* finds: by state, and the enrolled ones without contact since *silent_since*."""
+    states = tuple(EnrollmentState)
+    row = tx.connection.execute(
+        sa.select(
+            *(_count_if(channels.c.state == state.value) for state in states),
+            _count_if(sa.and_(channels.c.state == EnrollmentState.ENROLLED.value, _heard_at < silent_since)),
+        ).where(_condition(search, None))
+    ).one()
+    return DeviceCounts({state.value: count for state, count in zip(states, row, strict=False)}, row[-1])
+
+
+def _count_if(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+
+
+_heard_at = sa.func.coalesce(channels.c.last_contact_at, channels.c.first_seen_at, type_=channels.c.first_seen_at.type)
+
+
+def _order(order: DeviceOrder) -> tuple[sa.ColumnElement[Any], ...]:
+    match order:
+        case DeviceOrder.ID:
+            return (channels.c.id,)
+        case DeviceOrder.SILENT:
+            return (_heard_at, channels.c.id)
+        case DeviceOrder.RECENT:
+            return (_heard_at.desc(), channels.c.id)
+        case _:
+            assert_never(order)
+
+
+def _follows(order: DeviceOrder, after: ChannelId) -> sa.ColumnElement[bool]:
+    """The place of *after* is where it is by now; no row follows a device that isn't stored."""
+    later_id = channels.c.id > after
+    if order is DeviceOrder.ID:
+        return later_id
+    one = channels.alias("after")
+    place = (
+        sa.select(sa.func.coalesce(one.c.last_contact_at, one.c.first_seen_at)).where(one.c.id == after)
+    ).scalar_subquery()
+    beyond = _heard_at < place if order is DeviceOrder.RECENT else _heard_at > place
+    return sa.or_(beyond, sa.and_(_heard_at == place, later_id))
+
+
+def _condition(search: str, state: str | None) -> sa.ColumnElement[bool]:
     condition: sa.ColumnElement[bool] = channels.c.id == channels.c.device_id
-    if query.state is not None:
-        condition = sa.and_(condition, channels.c.state == query.state)
-    if query.search:
-        text = query.search.lower()
-        columns = (channels.c.id, device_facts.c.serial_number, device_facts.c.device_name, device_facts.c.product_name)
-        condition = sa.and_(condition, sa.or_(*(sa.func.lower(c).contains(text, autoescape=True) for c in columns)))
+    if state is not None:
+        condition = sa.and_(condition, channels.c.state == state)
+    if search:
+        told = (
+            device_facts.c.serial_number,
+            device_facts.c.device_name,
+            device_facts.c.model_name,
+            device_facts.c.product_name,
+        )
+        # two scans, each of one table, are half as dear as one of their join
+        by_fact = sa.select(device_facts.c.channel_id).where(
+            sa.or_(*(column.icontains(search, autoescape=True) for column in told))
+        )
+        found = sa.or_(channels.c.id.icontains(search, autoescape=True), channels.c.id.in_(by_fact))
+        condition = sa.and_(condition, found)
     return condition
 
 
@@ -131,8 +221,8 @@ def _select(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
     )
 
 
-def _row(row: sa.Row[Any]) -> DeviceRow:
-    return DeviceRow(**row._mapping)
+def _row(row: sa.RowMapping) -> DeviceRow:
+    return DeviceRow(**{str(name): value for name, value in row.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +237,7 @@ class EvidenceRow:
     epoch: int
     source: str
     detail: Mapping[str, str | int | bool | None]
+    channel_id: ChannelId
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +263,28 @@ class ChannelRow:
     last_contact_at: datetime | None
     last_proof_at: datetime | None
     commands_waiting: int
+    user_long_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PushRow:
+    """Where a device is pushed, and what APNs said last. *refused_at*: its token is no use any more, for good."""
+
+    topic: str
+    updated_at: datetime
+    refused_at: datetime | None
+    last_outcome: str | None
+    last_outcome_at: datetime | None
+    last_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceDetails:
-    """Everything the device's page shows. *contacts* are five-minute marks of the last thirty days, in order."""
+    """Everything the device's page shows. *contacts* are five-minute marks of the last thirty days, in order.
+
+    *evidence* is that of all its channels; *contact_days* are those of each channel; *push* is absent before the
+    first TokenUpdate.
+    """
 
     device: DeviceRow
     facts: Mapping[str, str | bool | None]
@@ -184,6 +292,8 @@ class DeviceDetails:
     epochs: tuple[EpochRow, ...]
     evidence: tuple[EvidenceRow, ...]
     contacts: tuple[datetime, ...]
+    contact_days: Mapping[ChannelId, tuple[ContactDay, ...]]
+    push: PushRow | None
 
 
 EVIDENCE_SHOWN = 100
@@ -191,32 +301,57 @@ EVIDENCE_SHOWN = 100
 
 def show_device(tx: Transaction, device_id: ChannelId, now: datetime) -> DeviceDetails | None:
     """Read one device; None when there is no such device channel."""
-    row = tx.connection.execute(_select(channels.c.id == device_id)).one_or_none()
+    is_the_device = sa.and_(channels.c.id == device_id, channels.c.device_id == device_id)
+    row = tx.connection.execute(_select(is_the_device)).mappings().one_or_none()
     if row is None:
         return None
-    facts = tx.connection.execute(sa.select(device_facts).where(device_facts.c.channel_id == device_id)).one_or_none()
-    named = {} if facts is None else {k: v for k, v in facts._mapping.items() if k not in ("channel_id", "learned_at")}
+    since = now - timedelta(days=STRIP_DAYS)
+    own_channels = _channels_of(tx, device_id)
+    days = contact_days_of(tx, [channel.id for channel in own_channels], since)
     return DeviceDetails(
         device=_row(row),
-        facts=named,
-        channels=_channels_of(tx, device_id),
-        epochs=tuple(
-            EpochRow(e.number, e.provenance, e.opened_at, e.current_from, e.closed_at, e.closed_reason)
-            for e in tx.connection.execute(
-                sa.select(epochs).where(epochs.c.device_id == device_id).order_by(epochs.c.number.desc())
-            )
-        ),
-        evidence=tuple(
-            EvidenceRow(**e._mapping)
-            for e in tx.connection.execute(
-                sa.select(*(evidence.c[name] for name in EvidenceRow.__dataclass_fields__))
-                .where(evidence.c.channel_id == device_id)
-                .order_by(evidence.c.last_at.desc(), evidence.c.id.desc())
-                .limit(EVIDENCE_SHOWN)
-            )
-        ),
-        contacts=contacts_since(tx, device_id, now - timedelta(days=STRIP_DAYS)),
+        facts=_facts_of(tx, device_id),
+        channels=own_channels,
+        epochs=_epochs_of(tx, device_id),
+        evidence=_evidence_of(tx, [channel.id for channel in own_channels]),
+        contacts=tuple(at for day in days.get(device_id, ()) for at in contacts_of(day) if at >= since),
+        contact_days=days,
+        push=_push_of(tx, device_id),
     )
+
+
+def _facts_of(tx: Transaction, device_id: ChannelId) -> dict[str, str | bool | None]:
+    columns = [column for column in device_facts.c if column.name not in {"channel_id", "learned_at"}]
+    facts = tx.connection.execute(sa.select(*columns).where(device_facts.c.channel_id == device_id)).mappings()
+    return {str(name): value for row in facts for name, value in row.items()}
+
+
+def _epochs_of(tx: Transaction, device_id: ChannelId) -> tuple[EpochRow, ...]:
+    return tuple(
+        EpochRow(e.number, e.provenance, e.opened_at, e.current_from, e.closed_at, e.closed_reason)
+        for e in tx.connection.execute(
+            sa.select(epochs).where(epochs.c.device_id == device_id).order_by(epochs.c.number.desc())
+        )
+    )
+
+
+def _evidence_of(tx: Transaction, channel_ids: Sequence[ChannelId]) -> tuple[EvidenceRow, ...]:
+    rows = tx.connection.execute(
+        sa.select(*(evidence.c[name] for name in EvidenceRow.__dataclass_fields__))
+        .where(evidence.c.channel_id.in_(channel_ids))
+        .order_by(evidence.c.last_at.desc(), evidence.c.id.desc())
+        .limit(EVIDENCE_SHOWN)
+    )
+    return tuple(EvidenceRow(*row) for row in rows)
+
+
+def _push_of(tx: Transaction, device_id: ChannelId) -> PushRow | None:
+    row = tx.connection.execute(
+        sa.select(*(push_targets.c[name] for name in PushRow.__dataclass_fields__)).where(
+            push_targets.c.channel_id == device_id
+        )
+    ).one_or_none()
+    return None if row is None else PushRow(*row)
 
 
 def _channels_of(tx: Transaction, device_id: ChannelId) -> tuple[ChannelRow, ...]:
@@ -230,26 +365,10 @@ def _channels_of(tx: Transaction, device_id: ChannelId) -> tuple[ChannelRow, ...
             channels.c.last_contact_at,
             channels.c.last_proof_at,
             waiting,
+            device_facts.c.user_long_name,
         )
         .select_from(channels.outerjoin(device_facts))
         .where(channels.c.device_id == device_id)
         .order_by(channels.c.id)
     )
     return tuple(ChannelRow(*row) for row in rows)
-
-
-def contacts_since(tx: Transaction, channel_id: ChannelId, since: datetime) -> tuple[datetime, ...]:
-    """Read a channel's contacts since *since*, as the starts of five-minute slots, in order."""
-    first_day = int(since.timestamp()) // 86400
-    rows = tx.connection.execute(
-        sa.select(contact_days.c.day, contact_days.c.strip).where(
-            contact_days.c.channel_id == channel_id, contact_days.c.day >= first_day
-        )
-    ).all()
-    current = tx.connection.execute(
-        sa.select(channels.c.contact_day, channels.c.contact_strip).where(
-            channels.c.id == channel_id, channels.c.contact_day >= first_day
-        )
-    ).all()
-    days = sorted((row[0], row[1]) for row in [*rows, *current])
-    return tuple(at for day, strip in days for at in contacts_of(ContactDay(day, strip)) if at >= since)

@@ -5,8 +5,13 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from muster.domain.enrollment import EnrollmentState
+from muster.protocol.identifiers import ChannelKind
 from muster.storage.engine import Transaction
 from muster.storage.schema import channels, deferred_messages, push_certificates, push_wishes, queue
+
+DEVICE_KINDS = frozenset({ChannelKind.DEVICE.value, ChannelKind.USER_ENROLLMENT_DEVICE.value})
+"""Kinds of channels that are a device's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,9 @@ class FleetFigures:
     def enrolled_devices(self) -> int:
         """Count the devices that are enrolled now."""
         return sum(
-            count for (kind, state), count in self.channels.items() if state == "enrolled" and kind.startswith("Device")
+            count
+            for (kind, state), count in self.channels.items()
+            if state == EnrollmentState.ENROLLED and kind in DEVICE_KINDS
         )
 
 
@@ -32,9 +39,6 @@ def fleet_figures(tx: Transaction) -> FleetFigures:
     """Count the fleet."""
     by_state = tx.connection.execute(
         sa.select(channels.c.kind, channels.c.state, sa.func.count()).group_by(channels.c.kind, channels.c.state)
-    )
-    certificates = tx.connection.execute(
-        sa.select(push_certificates.c.topic, push_certificates.c.not_after).where(push_certificates.c.is_current)
     )
     commands_waiting, pushes_wanted, messages_deferred = (
         tx.connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
@@ -45,5 +49,13 @@ def fleet_figures(tx: Transaction) -> FleetFigures:
         commands_waiting,
         pushes_wanted,
         messages_deferred,
-        {row.topic: row.not_after for row in certificates},
+        push_certificate_ends(tx),
     )
+
+
+def push_certificate_ends(tx: Transaction) -> dict[str, datetime]:
+    """Tell when the push certificate in use of each topic expires; empty before the first was uploaded."""
+    certificates = tx.connection.execute(
+        sa.select(push_certificates.c.topic, push_certificates.c.not_after).where(push_certificates.c.is_current)
+    )
+    return {row.topic: row.not_after for row in certificates}
