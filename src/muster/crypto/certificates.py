@@ -29,7 +29,7 @@ from muster.crypto.keys import (
 from muster.crypto.names import COMMON_NAME, USER_ID, DistinguishedName, first_value, read_name, rfc4514
 
 MAX_CERTIFICATE_OCTETS: Final = 64 * 1024  # attested and server certificates stay below 8 KiB
-_KNOWN_CERTIFICATES: Final = 8192  # about 4 KiB each with the parsed key
+_KNOWN_CERTIFICATES: Final = 8192  # 2 to 4 KiB each with the parsed key
 
 _BASIC_CONSTRAINTS: Final = "2.5.29.19"
 _SUBJECT_KEY_IDENTIFIER: Final = "2.5.29.14"

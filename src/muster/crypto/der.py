@@ -2,7 +2,7 @@
 
 Why our own: devices send BER with indefinite lengths and constructed strings (the Mdm-Signature of a Mac), which
 strict DER readers refuse; and what a signature covers has to be taken as the bytes that were sent. The reader copies
-nothing until asked, follows at most MAX_DEPTH levels, and touches each byte at most once a level.
+nothing until asked, follows at most MAX_DEPTH levels, and looks at no length more than twice a level.
 """
 
 from collections.abc import Iterable
@@ -58,15 +58,24 @@ class Reader:
     enclosing element, or when a bound is exceeded. Non-minimal lengths are accepted, as BER has them.
     """
 
-    __slots__ = ("_data", "_depth", "_end", "_position")
+    __slots__ = ("_closings", "_data", "_depth", "_end", "_position")
 
-    def __init__(self, data: bytes, start: int = 0, end: int | None = None, depth: int = 0) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        start: int = 0,
+        end: int | None = None,
+        depth: int = 0,
+        closings: dict[int, int] | None = None,
+    ) -> None:
         if depth > MAX_DEPTH:
             raise MalformedMessage(f"nested deeper than {MAX_DEPTH} levels")
         self._data = data
         self._position = start
         self._end = len(data) if end is None else end
         self._depth = depth
+        # Where indefinite lengths end, by where their content starts: found once, by the outermost, for all within.
+        self._closings: dict[int, int] = {} if closings is None else closings
 
     @classmethod
     def of_single(cls, data: bytes, tag: int) -> Self:
@@ -89,7 +98,7 @@ class Reader:
     def enter(self, tag: int) -> "Reader":
         """Return a reader of what the next element holds, and step over it."""
         start, stop = self._take(tag)
-        return Reader(self._data, start, stop, self._depth + 1)
+        return Reader(self._data, start, stop, self._depth + 1, self._closings)
 
     def enter_optional(self, tag: int) -> "Reader | None":
         """Enter the next element if it carries *tag*; otherwise stay and return None."""
@@ -182,7 +191,9 @@ class Reader:
         else:
             if not tag & CONSTRUCTED:
                 raise MalformedMessage("an indefinite length on a primitive element")
-            following = _end_of_indefinite(data, start, self._end, self._depth)
+            if start not in self._closings:
+                _find_closings(data, start, self._end, self._depth, self._closings)
+            following = self._closings[start]
             stop = following - 2
         if following > self._end:
             raise MalformedMessage("a length runs past the enclosing element")
@@ -207,24 +218,27 @@ def _long_length(data: bytes, position: int, first: int, end: int) -> tuple[int,
     return int.from_bytes(data[position:start], "big"), start
 
 
-def _end_of_indefinite(data: bytes, position: int, end: int, depth: int) -> int:
-    """Return the offset behind the end-of-contents octets which close the element whose content is at *position*."""
-    still_open = 1
+def _find_closings(data: bytes, position: int, end: int, depth: int, closings: dict[int, int]) -> None:
+    """Find the end-of-contents octets which close the element whose content is at *position*.
+
+    Notes in *closings* the offset behind them, for this element and for every indefinite one directly within.
+    """
+    still_open = [position]
     while position + 2 <= end:
         tag, length = data[position], data[position + 1]
         start = position + 2
         if tag == _END_OF_CONTENTS:
             if length:
                 raise MalformedMessage("malformed end-of-contents octets")
-            still_open -= 1
+            closings[still_open.pop()] = start
             if not still_open:
-                return start
+                return
             position = start
         elif tag & _HIGH_TAG_NUMBER == _HIGH_TAG_NUMBER:
             raise MalformedMessage(f"tag {tag:#04x} is not expected anywhere")
         elif length == _INDEFINITE:
-            still_open += 1
-            if not tag & CONSTRUCTED or depth + still_open > MAX_DEPTH:
+            still_open.append(start)
+            if not tag & CONSTRUCTED or depth + len(still_open) > MAX_DEPTH:
                 raise MalformedMessage(f"an indefinite length on a primitive element, or more than {MAX_DEPTH} levels")
             position = start
         else:
