@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage.engine import Transaction
+from muster.storage.engine import Transaction, slices
 from muster.storage.schema import commands, queue, reports
 from muster.storage.types import to_microseconds
 
@@ -103,12 +103,14 @@ def recorded_statuses(
     tx: Transaction, answers: Sequence[tuple[ChannelId, CommandUUID]]
 ) -> dict[tuple[ChannelId, CommandUUID], str]:
     """Read the latest recorded status of each answer; those never recorded are absent."""
-    rows = tx.connection.execute(
-        sa.select(reports.c.channel_id, reports.c.command_uuid, reports.c.status)
-        .where(sa.tuple_(reports.c.channel_id, reports.c.command_uuid).in_(answers))
-        .order_by(reports.c.reported_at)
-    )
-    return {(ChannelId(row.channel_id), CommandUUID(row.command_uuid)): row.status for row in rows}
+    select = sa.select(reports.c.channel_id, reports.c.command_uuid, reports.c.status).order_by(reports.c.reported_at)
+    return {
+        (ChannelId(row.channel_id), CommandUUID(row.command_uuid)): row.status
+        for some in slices(answers)
+        for row in tx.connection.execute(
+            select.where(sa.tuple_(reports.c.channel_id, reports.c.command_uuid).in_(some))
+        )
+    }
 
 
 def record_unqueued(
@@ -142,9 +144,13 @@ def record_unqueued(
 
 def waiting_counts(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, int]:
     """Count the commands that may still be handed out on each channel; channels without any are absent."""
-    rows = tx.connection.execute(
+    select = (
         sa.select(queue.c.channel_id, sa.func.count())
-        .where(queue.c.channel_id.in_(channel_ids), queue.c.is_withheld.is_(False))
+        .where(queue.c.is_withheld.is_(False))
         .group_by(queue.c.channel_id)
     )
-    return {ChannelId(channel_id): count for channel_id, count in rows}
+    return {
+        ChannelId(channel_id): count
+        for ids in slices(channel_ids)
+        for channel_id, count in tx.connection.execute(select.where(queue.c.channel_id.in_(ids)))
+    }

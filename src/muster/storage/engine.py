@@ -6,7 +6,7 @@ which engine it is.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, TypeVar
@@ -18,6 +18,16 @@ from muster.protocol.identifiers import ChannelId
 from muster.storage.hot import AppliedConnect, LockedChannel
 
 T = TypeVar("T")
+
+
+IDS_PER_STATEMENT = 1000
+"""SQLite may take no more than 32,766 parameters in a statement, PostgreSQL 65,535."""
+
+
+def slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut *values* into parts short enough for the IN of one statement; nothing when there are none."""
+    for start in range(0, len(values), IDS_PER_STATEMENT):
+        yield values[start : start + IDS_PER_STATEMENT]
 
 
 class Transaction(ABC):

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins, Provenance
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
-from muster.storage.engine import Transaction
+from muster.storage.engine import Transaction, slices
 from muster.storage.schema import channels, contact_days, device_facts, epochs
 
 
@@ -33,23 +33,19 @@ class Facts:
 def find(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, Enrollment]:
     """Read the enrollments of *channel_ids*; those not stored are absent. Lock the rows first to decide on them."""
     device = channels.alias("device")
-    rows = tx.connection.execute(
-        sa.select(
-            channels.c.id,
-            channels.c.device_id,
-            channels.c.kind,
-            channels.c.state,
-            channels.c.epoch,
-            channels.c.ended_reason,
-            device.c.provisional_epoch,
-            device.c.pin,
-            device.c.former_pin,
-            device.c.former_pin_until,
-            device.c.provisional_pin,
-        )
-        .join(device, device.c.id == channels.c.device_id)
-        .where(channels.c.id.in_(channel_ids))
-    )
+    select = sa.select(
+        channels.c.id,
+        channels.c.device_id,
+        channels.c.kind,
+        channels.c.state,
+        channels.c.epoch,
+        channels.c.ended_reason,
+        device.c.provisional_epoch,
+        device.c.pin,
+        device.c.former_pin,
+        device.c.former_pin_until,
+        device.c.provisional_pin,
+    ).join(device, device.c.id == channels.c.device_id)
     return {
         row.id: Enrollment(
             Channel(ChannelId(row.id), DeviceId(row.device_id), ChannelKind(row.kind)),
@@ -59,7 +55,8 @@ def find(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, E
             Pins(row.pin, row.former_pin, row.former_pin_until, row.provisional_pin),
             None if row.ended_reason is None else EndReason(row.ended_reason),
         )
-        for row in rows
+        for ids in slices(channel_ids)
+        for row in tx.connection.execute(select.where(channels.c.id.in_(ids)))
     }
 
 

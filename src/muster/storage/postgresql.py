@@ -34,7 +34,11 @@ class PostgresqlEngine(Engine):
     def __init__(self, url: str, *, connections: int = 5) -> None:
         self.writers = connections
         self.sqlalchemy = sa.create_engine(
-            _with_options(url), pool_size=connections, max_overflow=0, pool_timeout=POOL_TIMEOUT_SECONDS
+            _with_options(url),
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_SECONDS,
+            hide_parameters=True,  # errors are logged, parameters are secret
         )
         sa.event.listen(self.sqlalchemy, "connect", _check_version)
 

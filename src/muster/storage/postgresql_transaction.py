@@ -52,7 +52,7 @@ JOIN commands k ON k.command_uuid = q.command_uuid
 """
 _TOUCH = """
 UPDATE channels c
-SET last_contact_at = %s, contact_day = v.day, contact_strip = v.strip,
+SET last_contact_at = GREATEST(c.last_contact_at, %s), contact_day = v.day, contact_strip = v.strip,
     last_proof_at = CASE WHEN v.is_proof THEN %s ELSE c.last_proof_at END
 FROM unnest(%s::text[], %s::int[], %s::bytea[], %s::bool[]) AS v(id, day, strip, is_proof)
 WHERE c.id = v.id

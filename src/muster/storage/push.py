@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from muster.domain.push_policy import PushReason
 from muster.protocol.identifiers import ChannelId
-from muster.storage.engine import Transaction
+from muster.storage.engine import Transaction, slices
 from muster.storage.schema import channels, push_certificates, push_targets, push_wishes
 
 
@@ -214,7 +214,8 @@ def postpone(tx: Transaction, channel_id: ChannelId, due_at: datetime) -> None:
 
 def drop_wishes(tx: Transaction, channel_ids: Sequence[ChannelId]) -> None:
     """Push these channels no more, until there is a new wish."""
-    tx.connection.execute(sa.delete(push_wishes).where(push_wishes.c.channel_id.in_(channel_ids)))
+    for ids in slices(channel_ids):
+        tx.connection.execute(sa.delete(push_wishes).where(push_wishes.c.channel_id.in_(ids)))
 
 
 def next_due(tx: Transaction) -> datetime | None:

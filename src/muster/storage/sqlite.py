@@ -110,6 +110,7 @@ def _engine(path: Path, begin: str, pragmas: Sequence[str], *, connections: int)
         poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,
+        hide_parameters=True,  # errors are logged, parameters are secret
         # autocommit mode of the driver: we say BEGIN ourselves
         connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": 256},
     )

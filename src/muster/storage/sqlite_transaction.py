@@ -33,10 +33,15 @@ FROM queue q JOIN commands k ON k.command_uuid = q.command_uuid
 WHERE q.channel_id = ? AND q.command_uuid <> ? AND NOT q.is_withheld AND (? OR q.not_now_count = 0)
 ORDER BY q.rank, q.position, q.command_uuid LIMIT 1
 """
-_TOUCH = "UPDATE channels SET last_contact_at = ?, contact_day = ?, contact_strip = ? WHERE id = ?"
-_TOUCH_WITH_PROOF = (
-    "UPDATE channels SET last_contact_at = ?, contact_day = ?, contact_strip = ?, last_proof_at = ? WHERE id = ?"
-)
+_TOUCH = """
+UPDATE channels SET last_contact_at = max(?, coalesce(last_contact_at, 0)), contact_day = ?, contact_strip = ?
+WHERE id = ?
+"""
+_TOUCH_WITH_PROOF = """
+UPDATE channels SET last_contact_at = max(?, coalesce(last_contact_at, 0)), contact_day = ?, contact_strip = ?,
+                    last_proof_at = ?
+WHERE id = ?
+"""
 _CLOSE = "DELETE FROM queue WHERE channel_id = ? AND command_uuid = ?"
 _REPORT = """
 INSERT INTO reports (channel_id, command_uuid, request_type, status, body, epoch, queued_at, handed_out_at,
