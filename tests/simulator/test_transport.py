@@ -179,3 +179,15 @@ def test_an_application_sees_a_path_decoded_and_its_client() -> None:
     assert seen[0]["server"] == ("mdm.example", 8443)
     assert dict(seen[0]["headers"])[b"host"] == b"mdm.example:8443"
     assert dict(seen[0]["headers"])[b"content-length"] == b"5"
+
+
+@pytest.mark.parametrize("url", ["https://[mdm/", "https://mdm.example:99999/", "https://mdm.example/ü", "mdm"])
+def test_what_is_no_url_is_a_lost_connection(url: str, over_http: HttpTransport) -> None:
+    with pytest.raises(ConnectionLost):
+        put(over_http, url)
+
+
+@pytest.mark.parametrize("url", ["https://[mdm/", "https://mdm.example:99999/", "https://mdm.example/ü"])
+def test_what_is_no_url_is_a_lost_connection_without_sockets_too(url: str) -> None:
+    with pytest.raises(ConnectionLost):
+        put(AsgiTransport(echo), url)

@@ -74,7 +74,7 @@ class HttpTransport:
             self._connections.clear()
 
     def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Response:
-        parts = urlsplit(url)
+        parts = _split(url)
         origin = (parts.scheme, parts.netloc)
         with self._in_use:
             kept = self._connections.pop(origin, None)
@@ -85,7 +85,7 @@ class HttpTransport:
                     except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                         pass  # the server closed it while we were idle; devices try again without a word, too
                 return self._exchange(self._connect(parts), method, parts, headers, body)
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: no URL, or no such port
                 raise ConnectionLost(f"{method} {parts.scheme}://{parts.netloc}: {error!r}") from error
 
     def _exchange(
@@ -143,7 +143,11 @@ class AsgiTransport:
     async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Response:
         """As Transport.send. Raises ConnectionLost when no whole reply came in time."""
         request = _AsgiRequest(body)
-        scope = self._scope(method, urlsplit(url), headers, body)
+        parts = _split(url)
+        try:
+            scope = self._scope(method, parts, headers, body)
+        except ValueError as error:  # a URL or header beyond ASCII, or no such port
+            raise ConnectionLost(f"{method} {parts.scheme}://{parts.netloc}: {error!r}") from error
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 await self._app(scope, request.receive, request.send)
@@ -216,6 +220,13 @@ class _AsgiRequest:
         if self._status is None:
             return Response(500, {}, b"Internal Server Error")
         return self.response()
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise ConnectionLost(f"not a URL: {error}") from error
 
 
 def _read_whole(reply: http.client.HTTPResponse) -> bytes:
