@@ -30,6 +30,8 @@ class ConnectRequest:
     fingerprint: bytes
     body: bytes
     source: str
+    wants_command: bool = True
+    """False for a report that is processed belatedly: nobody is there to be handed a command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def _answer(
     if head.status is not Status.IDLE:
         _observe(request, channel, ctx, aside)
     # A device whose TokenUpdate is still to come holds a provisional identity: it is heard, and handed nothing.
-    next_entry = None if speaker is Speaker.PROVISIONAL else channel.head
+    next_entry = channel.head if request.wants_command and speaker is not Speaker.PROVISIONAL else None
     applied.append(
         AppliedConnect(
             enrollment.channel.id,

@@ -12,17 +12,17 @@ from muster.protocol.identifiers import Channel, ChannelId
 from muster.storage import enrollments
 from muster.storage.engine import Transaction
 
-Message = TypeVar("Message", bound=CheckinMessage, covariant=True)
+MessageT_co = TypeVar("MessageT_co", bound=CheckinMessage, covariant=True)
 
 XML = "application/xml"
 JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
-class CheckinRequest(Generic[Message]):
+class CheckinRequest(Generic[MessageT_co]):
     """One check-in: the decoded message, the SHA-256 of the certificate that signed it, and the body as it came."""
 
-    message: Message
+    message: MessageT_co
     fingerprint: bytes
     body: bytes
     source: str

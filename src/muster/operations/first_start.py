@@ -36,11 +36,12 @@ def lay_foundation(tx: Transaction, organizations: Sequence[str], ctx: Context) 
     """
     tx.lock_name("foundation")
     check_key_ring(tx, ctx)
+    _add_canary(tx, ctx)
     return [_lay(tx, organization, ctx) for organization in organizations]
 
 
 def check_key_ring(tx: Transaction, ctx: Context) -> None:
-    """Open every key's canary. Raises WrongKeyRing when one does not open; makes the newest key's when missing."""
+    """Open the canary of every key that sealed something here. Raises WrongKeyRing when one does not open."""
     canaries = installations.canaries(tx)
     for key_id, sealed in canaries.items():
         try:
@@ -50,9 +51,12 @@ def check_key_ring(tx: Transaction, ctx: Context) -> None:
                 f"this database was sealed with key {key_id}, which the key ring does not have; "
                 "start with the key ring that belongs to it (--key-ring)"
             ) from error
+
+
+def _add_canary(tx: Transaction, ctx: Context) -> None:
     newest = ctx.ring.keys[-1].key_id.hex()
-    if newest not in canaries:
-        installations.add_canary(tx, newest, ctx.seal(CANARY, table="ring_canaries", column="sealed", row=newest))
+    sealed = ctx.seal(CANARY, table="ring_canaries", column="sealed", row=newest)
+    installations.add_canary(tx, newest, sealed)
 
 
 def _lay(tx: Transaction, organization: str, ctx: Context) -> Foundation:

@@ -13,7 +13,7 @@ from muster.crypto.certificates import fingerprint as fingerprint_of
 from muster.crypto.certificates import inspect_certificate
 from muster.crypto.issuance import Authority, issue_identity
 from muster.crypto.keys import spki_fingerprint
-from muster.crypto.names import COMMON_NAME
+from muster.crypto.names import COMMON_NAME, first_value
 from muster.crypto.requests import CertificateRequest
 from muster.crypto.well_known_keys import is_well_known
 from muster.domain.access import IssueAgain, may_use_challenge
@@ -161,10 +161,9 @@ def _sign_and_store(tx: Transaction, order: CertificateOrder, grant: _Grant, ctx
 
 def _common_name(request: CertificateRequest, ctx: Context) -> str:
     """Keep the name the client asks for, for people to recognise; nothing is ever decided by it."""
-    for attributes in request.subject:
-        for attribute, value in attributes:
-            if attribute == COMMON_NAME and 0 < len(value) <= MAXIMUM_SUBJECT_CHARACTERS and value.isprintable():
-                return value
+    asked = first_value(request.subject, COMMON_NAME)
+    if asked and len(asked) <= MAXIMUM_SUBJECT_CHARACTERS and asked.isprintable():
+        return asked
     return f"device {ctx.random_bytes(8).hex()}"
 
 

@@ -1,6 +1,6 @@
 """What operations need from the world outside, as the protocols which bootstrap fills in."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -9,6 +9,7 @@ from muster.domain.access import SERVER, Actor
 from muster.operations.context import Context
 from muster.protocol.apns import Push, PushOutcome
 from muster.storage.engine import Transaction
+from muster.storage.journal import JournalRecord
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -53,9 +54,12 @@ class PushSender(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Let go of connections; nothing is sent any more."""
+
 
 class Runner(Protocol):
-    """Runs operations and views for the edges: off the event loop, in a transaction, with the circumstances filled in."""
+    """Runs operations and views for the edges: off the event loop, in a transaction, circumstances filled in."""
 
     async def write(
         self,
@@ -73,3 +77,7 @@ class Runner(Protocol):
 
     def now(self) -> datetime:
         """Return the time that operations are given: aware UTC, virtual in the laboratory."""
+
+
+JournalWriter = Callable[[Sequence[JournalRecord]], Awaitable[None]]
+"""Writes records to the journal and returns when they would survive a power cut. Raises Unavailable when it can't."""

@@ -5,11 +5,16 @@ our own error marks the channel until it went through.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from muster.domain.control.evidence import Observation, Signal
+from muster.operations.answer_checkin import answer_checkins
+from muster.operations.answer_connect import ConnectRequest, answer_connects
+from muster.operations.checkin import CheckinRequest
 from muster.operations.context import Context
+from muster.protocol.checkin import decode_checkin
+from muster.protocol.connect import read_report_head
 from muster.protocol.identifiers import ChannelId
 from muster.storage import deferred, enrollments, evidence
 from muster.storage.deferred import DeferredMessage
@@ -18,6 +23,8 @@ from muster.storage.engine import Transaction
 RETRY_DELAYS = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
 """The last one is repeated: an update of ours may cure what nothing else does."""
 CLAIM_LIMIT = 50
+CONNECT = "connect"
+"""How a report is named among the deferred; check-ins have their MessageType."""
 MAXIMUM_ERROR_CHARACTERS = 500
 
 
@@ -69,8 +76,19 @@ def claim_deferred(tx: Transaction, items: Sequence[None], ctx: Context) -> list
     return claims
 
 
-def settle_deferred(tx: Transaction, message_ids: Sequence[str], ctx: Context) -> list[None]:  # noqa: ARG001 - the shape of operations
-    """Forget messages that went through; one None for each."""
-    for message_id in message_ids:
-        deferred.remove(tx, message_id)
-    return [None] * len(message_ids)
+def process_deferred(tx: Transaction, messages: Sequence[DeferredMessage], ctx: Context) -> list[None]:
+    """Process messages as of the time they came, and forget them; one None for each.
+
+    The device got its reply long ago: what is decided is recorded, and nothing is handed out.
+    """
+    for message in messages:
+        then = replace(ctx, now=message.received_at)
+        if message.message == CONNECT:
+            head = read_report_head(message.body)
+            report = ConnectRequest(head, message.fingerprint, message.body, message.source, wants_command=False)
+            answer_connects(tx, [report], then)
+        else:
+            decoded = decode_checkin(message.body)
+            answer_checkins(tx, [CheckinRequest(decoded, message.fingerprint, message.body, message.source)], then)
+        deferred.remove(tx, message.id)
+    return [None] * len(messages)

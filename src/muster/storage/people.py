@@ -28,6 +28,11 @@ def find_administrator(tx: Transaction, name: str) -> Administrator | None:
     return None if row is None else Administrator(row.id, row.name)
 
 
+def count_administrators(tx: Transaction) -> int:
+    """Count the administrators there are."""
+    return tx.connection.execute(sa.select(sa.func.count()).select_from(administrators)).scalar_one()
+
+
 def add_administrator(tx: Transaction, administrator: Administrator, at: datetime) -> None:
     """Store a new administrator."""
     tx.connection.execute(sa.insert(administrators).values(id=administrator.id, name=administrator.name, created_at=at))

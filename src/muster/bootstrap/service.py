@@ -1,0 +1,225 @@
+"""One node put together: the application and the workers over one engine."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from muster.bootstrap.data_directory import Surroundings, bring_schema_up, initialise, open_engine, read_key_ring
+from muster.bootstrap.runner import EngineRunner, make_context, node_name
+from muster.crypto.certificates import der_from_pem
+from muster.crypto.cms.signing import SignerIdentity
+from muster.crypto.keys import load_private_key
+from muster.crypto.sealing import KeyRing
+from muster.edges.apns.provider import ApnsProvider
+from muster.edges.console.application import make_console
+from muster.edges.device.application import DeviceApplication
+from muster.edges.device.enroll import EnrollDoor, ProfileSigner
+from muster.edges.device.http import BodyReader
+from muster.edges.device.messages import MessageDoor, MessagePolicy
+from muster.edges.device.refusals import RefusalRecorder
+from muster.edges.device.scep import ScepDoor
+from muster.edges.workers.deferred import DeferredWorker
+from muster.edges.workers.loop import Loop
+from muster.edges.workers.pushes import PushWorker
+from muster.edges.workers.reviews import ReviewWorker
+from muster.operations.enrollment_links import EnrollmentTerms
+from muster.operations.ensure_partitions import ensure_partitions
+from muster.operations.first_start import Foundation, lay_foundation
+from muster.operations.ports import PushSender
+from muster.settings import Settings, SettingsError
+from muster.storage import migrate
+from muster.storage.engine import Engine
+from muster.storage.errors import Unavailable
+from muster.storage.journal import Journal, JournalRecord
+
+PARTITION_INTERVAL = timedelta(hours=12)
+
+
+@dataclass(slots=True)
+class Service:
+    """One running node: its application and workers over one engine."""
+
+    settings: Settings
+    surroundings: Surroundings
+    engine: Engine
+    foundation: Foundation
+    application: DeviceApplication
+    loops: tuple[Loop, ...]
+    runner: EngineRunner
+    _close: Callable[[], None]
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def start(self) -> None:
+        """Start the workers."""
+        self._tasks = [asyncio.create_task(loop.run(), name=loop.name) for loop in self.loops]
+
+    async def stop(self) -> None:
+        """Finish what was taken in, end the workers after their step, and close everything."""
+        await self.application.drain()
+        for loop in self.loops:
+            loop.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.close()
+
+    def close(self) -> None:
+        """Close everything, nothing having been started."""
+        self._close()
+
+    def wake(self) -> None:
+        """Have every worker look at once; the laboratory's stand-in for polling."""
+        for loop in self.loops:
+            loop.wake()
+
+
+def open_service(
+    settings: Settings, surroundings: Surroundings | None = None, *, push_sender: PushSender | None = None
+) -> Service:
+    """Open the database and put a node together; nothing runs before `Service.start`.
+
+    Raises SettingsError, Unavailable, SchemaOutdated or WrongKeyRing, each with what to do.
+    """
+    around = surroundings or Surroundings()
+    if settings.database is None and not settings.database_path.exists():
+        initialise(settings, around)
+    ring = read_key_ring(settings.key_ring_path)
+    engine = open_engine(settings, durable=around.durable)
+    try:
+        if settings.database is None and migrate.pending(engine):
+            engine.close()
+            bring_schema_up(settings, around)
+            engine = open_engine(settings, durable=around.durable)
+        migrate.check_schema(engine)
+        return _compose(settings, around, ring, engine, push_sender)
+    except BaseException:
+        engine.close()
+        raise
+
+
+def _compose(
+    settings: Settings, around: Surroundings, ring: KeyRing, engine: Engine, push_sender: PushSender | None
+) -> Service:
+    context = make_context(settings, around, ring)
+    hot_executor = ThreadPoolExecutor(1, "connects")
+    executor = hot_executor if engine.writers == 1 else ThreadPoolExecutor(3, "operations")
+    reading = ThreadPoolExecutor(2, "views")
+    journal_executor = ThreadPoolExecutor(1, "journal")
+    connects = EngineRunner(engine, hot_executor, context)
+    runner = EngineRunner(engine, executor, context)
+    views = _ViewRunner(runner, EngineRunner(engine, reading, context))
+    foundation = runner.write_now(lay_foundation, [settings.organization])[0]
+    journal = Journal(
+        settings.data_dir / "journal",
+        node=node_name(settings),
+        ring=ring,
+        random_bytes=around.random_bytes,
+        durable=around.durable,
+    )
+
+    async def write_journal(records: Sequence[JournalRecord]) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(journal_executor, journal.append, records)
+        except OSError as error:
+            raise Unavailable(f"the journal can't be written: {error}") from error
+
+    recorder = RefusalRecorder(runner)
+    bodies = BodyReader()
+    message_policy = MessagePolicy(settings.accept_legacy_algorithms, foundation.authorities_der)
+    sender = push_sender or ApnsProvider(
+        settings.apns_host,
+        settings.apns_port,
+        rng=random.Random(int.from_bytes(around.random_bytes(8), "big")),  # noqa: S311 - jitter, no secret
+        ca_pem=None if settings.apns_ca is None else settings.apns_ca.read_bytes(),
+        proxy=settings.apns_proxy,
+    )
+    application = DeviceApplication(
+        messages=MessageDoor(
+            connects=connects,
+            checkins=runner,
+            journal=write_journal,
+            recorder=recorder,
+            policy=lambda: message_policy,
+            bodies=bodies,
+        ),
+        scep=ScepDoor(
+            runner=runner,
+            authority=lambda: foundation.authority,
+            organization=settings.organization,
+            policy=lambda: message_policy,
+            recorder=recorder,
+            bodies=bodies,
+            random_bytes=around.random_bytes,
+        ),
+        enroll=EnrollDoor(
+            runner=runner,
+            terms=enrollment_terms(settings),
+            signer=profile_signer(settings, foundation),
+            recorder=recorder,
+        ),
+        recorder=recorder,
+        others=make_console(views, secure_cookies=settings.effective_public_url.startswith("https://")),
+    )
+    loops = (
+        Loop("push", PushWorker(runner, sender).step, now=around.now, poll=around.poll),
+        Loop("review", ReviewWorker(runner).step, now=around.now, poll=around.poll),
+        Loop("deferred", DeferredWorker(runner).step, now=around.now, poll=around.poll),
+        Loop("partitions", _partition_step(runner), now=around.now, poll=None),
+    )
+
+    def close() -> None:
+        sender.close()
+        for one in {hot_executor, executor, reading, journal_executor}:
+            one.shutdown(wait=True)
+        journal.close()
+        engine.close()
+
+    return Service(settings, around, engine, foundation, application, loops, runner, close)
+
+
+class _ViewRunner:
+    """Writes with one runner and reads with another, so that a long page keeps no device waiting."""
+
+    def __init__(self, writing: EngineRunner, reading: EngineRunner) -> None:
+        self.write = writing.write
+        self.read = reading.read
+        self.now = reading.now
+
+
+def _partition_step(runner: EngineRunner) -> Callable[[], Awaitable[datetime | None]]:
+    async def step() -> datetime | None:
+        await runner.write(ensure_partitions, [None])
+        return runner.now() + PARTITION_INTERVAL
+
+    return step
+
+
+def enrollment_terms(settings: Settings) -> EnrollmentTerms:
+    """What every enrollment profile of this server says alike."""
+    anchors: tuple[bytes, ...] = ()
+    if settings.profile_trust_anchors is not None:
+        anchors = der_from_pem(_read(settings.profile_trust_anchors, "profile_trust_anchors"))
+    return EnrollmentTerms(settings.effective_public_url, settings.check_in_url, settings.organization, anchors)
+
+
+def profile_signer(settings: Settings, foundation: Foundation) -> ProfileSigner:
+    """Choose who signs profiles: as set, else the TLS certificate, which devices trust already, else our authority."""
+    if settings.profile_signer_certificate is not None and settings.profile_signer_key is not None:
+        pair = (settings.profile_signer_certificate, settings.profile_signer_key, "profile_signer_certificate")
+    elif settings.tls_certificate is not None and settings.tls_key is not None:
+        pair = (settings.tls_certificate, settings.tls_key, "tls_certificate")
+    else:
+        authority = foundation.authority
+        return ProfileSigner(SignerIdentity(authority.certificate_der, authority.key))
+    certificate, key, name = pair
+    leaf, *chain = der_from_pem(_read(certificate, name))
+    return ProfileSigner(SignerIdentity(leaf, load_private_key(_read(key, name))), tuple(chain))
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{name}: {path} can't be read: {error.strerror}") from error

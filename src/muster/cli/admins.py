@@ -1,0 +1,37 @@
+"""`muster admins`: let people into the console."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.output import print_json
+from muster.operations.sign_in import create_sign_in_links
+
+app = typer.Typer(help="Administrators.", no_args_is_help=True)
+OWNER = "owner"
+
+
+@app.callback()
+def _group() -> None:
+    """Administrators."""
+
+
+@app.command("link")
+def link(
+    name: Annotated[str, typer.Argument(help="The administrator's name; added when new.")] = OWNER,
+    data_dir: DataDir = None,
+    database: Database = None,
+    key_ring: KeyRingFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a link that signs an administrator in, once, within 24 hours."""
+    with connect(data_dir, database, key_ring) as data:
+        made = data.run(create_sign_in_links, name)
+        url = f"{data.settings.effective_public_url}/sign-in/{made.token}"
+    if as_json:
+        print_json({"url": url, "name": made.administrator.name, "expires_at": made.expires_at})
+        return
+    print(url)
+    print(f"Signs {name} in, once, until {made.expires_at:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)

@@ -1,0 +1,54 @@
+"""The `muster` command: its parts put together, and what its exit codes mean.
+
+0 ok, 1 fault, 2 usage, 3 absent, 4 refused, 5 conflict, 6 unavailable. What went wrong, why, and what to do about it
+goes to standard error.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+
+from muster.cli import admins, commands, demo, devices, enroll, push, push_cert, server
+from muster.cli.errors import ExitCode, exit_code_of, explain
+
+app = typer.Typer(
+    name="muster",
+    help="Apple device management that knows whether each device is under control.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+server.register(app)
+demo.register(app)
+app.add_typer(enroll.app, name="enroll")
+app.add_typer(devices.app, name="devices")
+app.add_typer(commands.app, name="commands")
+app.add_typer(push.app, name="push")
+app.add_typer(push_cert.app, name="push-cert")
+app.add_typer(admins.app, name="admins")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # the reader of our output has seen enough; Python must not complain at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is None:
+            raise
+        explain(error)
+        return code
+    return result if isinstance(result, int) else ExitCode.OK

@@ -1,0 +1,126 @@
+"""`muster devices`: which devices there are, and what is known of one."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.output import ago, print_json, print_table
+from muster.operations.views.devices import PAGE_LIMIT, DeviceDetails, DeviceQuery, DeviceRow, list_devices, show_device
+from muster.protocol.identifiers import ChannelId
+
+app = typer.Typer(help="Devices and their channels.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    search: Annotated[str, typer.Option("--search", help="Only those whose id, serial number or name has this.")] = "",
+    state: Annotated[str | None, typer.Option("--state", help="Only those enrolling, enrolled or ended.")] = None,
+    data_dir: DataDir = None,
+    database: Database = None,
+    key_ring: KeyRingFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List devices, with their last contact."""
+    rows: list[DeviceRow] = []
+    after: ChannelId | None = None
+    with connect(data_dir, database, key_ring) as data:
+        while True:
+            query = DeviceQuery(search, state, after, PAGE_LIMIT)
+            page = data.view(lambda tx, query=query: list_devices(tx, query))  # type: ignore[misc]
+            rows += page.rows
+            after = page.next_after
+            if after is None:
+                break
+        now = data.now
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        print("No devices. `muster enroll link` makes a link that enrolls one.")
+        return
+    print_table(
+        ("ID", "SERIAL", "NAME", "MODEL", "OS", "STATE", "LAST CONTACT", "WAITING"),
+        [
+            (
+                row.id,
+                row.serial_number,
+                row.name,
+                row.model,
+                row.os_version,
+                row.state,
+                ago(row.last_contact_at, now),
+                row.commands_waiting,
+            )
+            for row in rows
+        ],
+    )
+
+
+@app.command("show")
+def show(
+    device_id: Annotated[str, typer.Argument(metavar="ID", help="The device's UDID or EnrollmentID.")],
+    data_dir: DataDir = None,
+    database: Database = None,
+    key_ring: KeyRingFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show everything known of one device."""
+    with connect(data_dir, database, key_ring) as data:
+        now = data.now
+        details = data.view(lambda tx: show_device(tx, ChannelId(device_id), now))
+    if details is None:
+        raise CommandFailed(
+            f"no device {device_id} is known", remedy="See `muster devices list`.", code=ExitCode.ABSENT
+        )
+    if as_json:
+        print_json(details)
+        return
+    _print_details(details, now)
+
+
+def _print_details(details: DeviceDetails, now: datetime) -> None:
+    device = details.device
+    print(f"{device.name or device.serial_number or device.id}: {_sentence(device, now)}")
+    print()
+    facts = {"id": device.id, "kind": device.kind, **details.facts, "identity expires": device.identity_not_after}
+    for name, value in facts.items():
+        if value is not None:
+            shown = f"{value:%Y-%m-%d}" if isinstance(value, datetime) else value
+            print(f"  {name.replace('_', ' '):<24}{shown}")
+    print("\nChannels")
+    print_table(
+        ("ID", "KIND", "STATE", "USER", "LAST CONTACT", "LAST PROOF", "WAITING"),
+        [
+            (
+                c.id,
+                c.kind,
+                c.state,
+                c.user_short_name,
+                ago(c.last_contact_at, now),
+                ago(c.last_proof_at, now),
+                c.commands_waiting,
+            )
+            for c in details.channels
+        ],
+    )
+    print("\nEvidence")
+    print_table(
+        ("LAST", "SIGNAL", "WHAT", "TIMES", "EPOCH", "FROM"),
+        [(ago(e.last_at, now), e.signal, e.observed_class, e.count, e.epoch, e.source) for e in details.evidence],
+    )
+
+
+def _sentence(device: DeviceRow, now: datetime) -> str:
+    """Say in one sentence where the device stands."""
+    contact = f"last contact {ago(device.last_contact_at, now)}"
+    waiting = {0: "nothing waits", 1: "1 command waits"}.get(
+        device.commands_waiting, f"{device.commands_waiting} commands wait"
+    )
+    if device.ended_at is not None:
+        return f"ended {ago(device.ended_at, now)} ({device.ended_reason}); {contact}."
+    if device.enrolled_at is None:
+        return f"enrolling since {ago(device.first_seen_at, now)}; its TokenUpdate is still to come."
+    return f"enrolled {ago(device.enrolled_at, now)}; {contact}; {waiting}."

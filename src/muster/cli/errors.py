@@ -1,0 +1,64 @@
+"""From errors and refusals to exit codes and to words on standard error."""
+
+import sys
+from enum import IntEnum
+
+from muster.domain.errors import Refusal, RefusalCode
+from muster.settings import SettingsError
+from muster.storage.errors import SchemaOutdated, Unavailable, WrongKeyRing
+
+
+class ExitCode(IntEnum):
+    """What the exit code of `muster` says."""
+
+    OK = 0
+    FAULT = 1
+    USAGE = 2
+    ABSENT = 3
+    REFUSED = 4
+    CONFLICT = 5
+    UNAVAILABLE = 6
+    INTERRUPTED = 130
+
+
+class CommandFailed(Exception):
+    """A command can't do what was asked: *message* says what and why, *remedy* what to do."""
+
+    def __init__(self, message: str, *, remedy: str = "", code: ExitCode = ExitCode.FAULT) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+        self.code = code
+
+
+class CommandRefused(CommandFailed):
+    """The operation refused what was asked."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        code = _CODES.get(refusal.code, ExitCode.REFUSED)
+        super().__init__(refusal.message, remedy=refusal.remedy, code=code)
+
+
+_CODES = {RefusalCode.NOT_FOUND: ExitCode.ABSENT, RefusalCode.CONFLICT: ExitCode.CONFLICT}
+
+_EXIT_CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
+    (SettingsError, ExitCode.USAGE),
+    (Unavailable, ExitCode.UNAVAILABLE),
+    (SchemaOutdated, ExitCode.UNAVAILABLE),
+    (WrongKeyRing, ExitCode.REFUSED),
+)
+
+
+def exit_code_of(error: Exception) -> ExitCode | None:
+    """Return the exit code for an error we foresaw; None for a fault of ours, which deserves its traceback."""
+    if isinstance(error, CommandFailed):
+        return error.code
+    return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), None)
+
+
+def explain(error: Exception) -> None:
+    """Say on standard error what went wrong, and what to do."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    print(f"muster: {lines[0]}", *lines[1:], sep="\n  ", file=sys.stderr)
+    remedy = getattr(error, "remedy", "")
+    if remedy:
+        print(f"  {remedy}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""The doors for devices: check-in and connect, SCEP, and enrollment links, as one bare ASGI application."""

@@ -1,0 +1,58 @@
+"""One ASGI application: the doors for devices, and behind them everything else.
+
+Devices are dispatched before any framework: a router would cost more than the answer.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from muster.edges.device.enroll import EnrollDoor
+from muster.edges.device.http import Receive, Scope, Send
+from muster.edges.device.messages import MessageDoor
+from muster.edges.device.refusals import RefusalRecorder
+from muster.edges.device.scep import ScepDoor
+
+AsgiApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MDM_PATH = "/mdm"
+"""Connects and check-ins at one URL."""
+CHECK_IN_PATH = "/checkin"
+"""Check-ins where an operator wants a URL of their own; both paths answer both."""
+SCEP_PATH = "/scep"
+ENROLL_PREFIX = "/enroll/"
+
+
+class DeviceApplication:
+    """Dispatches devices to their doors, and all other requests to *others*."""
+
+    def __init__(
+        self,
+        *,
+        messages: MessageDoor,
+        scep: ScepDoor,
+        enroll: EnrollDoor,
+        recorder: RefusalRecorder,
+        others: AsgiApplication,
+    ) -> None:
+        self._messages = messages
+        self._recorder = recorder
+        self._enroll = enroll
+        self._others = others
+        self._doors: dict[str, AsgiApplication] = {MDM_PATH: messages, CHECK_IN_PATH: messages, SCEP_PATH: scep}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection of ASGI."""
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            door = self._doors.get(path)
+            if door is None and path.startswith(ENROLL_PREFIX):
+                door = self._enroll
+            if door is not None:
+                await door(scope, receive, send)
+                return
+        await self._others(scope, receive, send)
+
+    async def drain(self) -> None:
+        """Return when everything that devices said is written."""
+        await self._messages.drain()
+        await self._recorder.drain()

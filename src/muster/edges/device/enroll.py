@@ -1,0 +1,80 @@
+"""An enrollment link is opened: the reply is the enrollment profile, signed."""
+
+import asyncio
+import structlog
+
+from muster.crypto.cms.signing import SignerIdentity, sign_attached
+from muster.domain.access import DEVICE
+from muster.domain.errors import Refusal
+from muster.edges.device import metrics
+from muster.edges.device.errors import refusal_reply, unavailable_reply
+from muster.edges.device.http import Receive, Reply, Scope, Send, send_reply, source
+from muster.edges.device.refusals import RefusalRecorder
+from muster.operations.enrollment_links import EnrollmentTerms, LinkOpened, open_links
+from muster.operations.ports import Runner
+from muster.protocol.profile import encode_enrollment_profile
+from muster.storage.errors import Unavailable
+
+PROFILE_MEDIA_TYPE = b"application/x-apple-aspen-config"
+MAXIMUM_TOKEN_CHARACTERS = 64
+"""Of a link's token; ours have 32."""
+
+log = structlog.get_logger("muster.enroll")
+
+
+class ProfileSigner:
+    """Signs profiles with *signer*; *chain* holds the certificates between it and its root (DER)."""
+
+    def __init__(self, signer: SignerIdentity, chain: tuple[bytes, ...] = ()) -> None:
+        self._signer = signer
+        self._chain = chain
+
+    def sign(self, profile_xml: bytes) -> bytes:
+        """Return the signed profile, DER."""
+        return sign_attached(profile_xml, self._signer, chain=self._chain)
+
+
+class EnrollDoor:
+    """Answers `GET /enroll/TOKEN` with a signed .mobileconfig that is good for one device."""
+
+    def __init__(
+        self,
+        *,
+        runner: Runner,
+        terms: EnrollmentTerms,
+        signer: ProfileSigner,
+        recorder: RefusalRecorder,
+    ) -> None:
+        self._runner = runner
+        self._terms = terms
+        self._signer = signer
+        self._recorder = recorder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """Answer one request on an enrollment link."""
+        await send_reply(send, await self._answer(scope))
+
+    async def _answer(self, scope: Scope) -> Reply:
+        if scope["method"] != "GET":
+            # HEAD too: looking at a link must neither use it up nor make challenges
+            return Reply(405, headers=((b"allow", b"GET"),))
+        token = scope["path"].rpartition("/")[2][:MAXIMUM_TOKEN_CHARACTERS]
+        try:
+            outcome = (await self._runner.write(open_links, [LinkOpened(token, self._terms)], DEVICE))[0]
+        except Unavailable as error:
+            log.warning("unavailable", error=str(error))
+            return unavailable_reply()
+        if isinstance(outcome, Refusal):
+            metrics.REFUSALS.labels(outcome.code.value).inc()
+            log.warning("refused", code=outcome.code.value, source=source(scope), reason=outcome.message)
+            self._recorder.record(outcome.code, claimed_id=None, fingerprint=None, source=source(scope))
+            return refusal_reply(outcome)
+        profile = encode_enrollment_profile(outcome)
+        signed = await asyncio.get_running_loop().run_in_executor(None, self._signer.sign, profile)
+        metrics.PROFILES.inc()
+        log.info("profile_handed_out", source=source(scope))
+        headers = (
+            (b"content-disposition", b'attachment; filename="enroll.mobileconfig"'),
+            (b"cache-control", b"no-store"),
+        )
+        return Reply(200, signed, PROFILE_MEDIA_TYPE, headers)

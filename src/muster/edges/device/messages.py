@@ -1,0 +1,342 @@
+"""Check-in and connect: a signed property list in, a command or a short answer out.
+
+The order is that of trust: bounds, signature, form, and only then the database.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from muster.crypto.certificates import fingerprint as fingerprint_of
+from muster.crypto.certificates import is_issued_by
+from muster.crypto.errors import CryptoError
+from muster.domain.access import DEVICE
+from muster.domain.errors import Refusal, RefusalCode
+from muster.edges.device import metrics
+from muster.edges.device.batcher import Batcher, Overloaded
+from muster.edges.device.errors import (
+    declaration_unknown_reply,
+    refusal_reply,
+    timed_out_reply,
+    too_large_reply,
+    unavailable_reply,
+    user_not_managed_reply,
+)
+from muster.edges.device.http import (
+    LARGE_BODY_BYTES,
+    BodyReader,
+    BodyTooLarge,
+    ClientGone,
+    Receive,
+    Reply,
+    Scope,
+    Send,
+    header,
+    send_reply,
+    source,
+)
+from muster.edges.device.refusals import RefusalRecorder
+from muster.operations.answer_checkin import AnyCheckin, answer_checkins
+from muster.operations.answer_connect import ConnectOutcome, ConnectReply, ConnectRequest, answer_connects
+from muster.operations.checkin import (
+    CheckinAnswer,
+    CheckinOutcome,
+    CheckinRequest,
+    DeclarationUnknown,
+    UserNotManaged,
+)
+from muster.operations.ports import JournalWriter, Runner
+from muster.operations.retry_deferred import CONNECT, Deferral, defer_messages
+from muster.protocol.checkin import (
+    Authenticate,
+    CheckinMessage,
+    CheckOut,
+    SetBootstrapToken,
+    TokenUpdate,
+    decode_checkin,
+)
+from muster.protocol.connect import ReportHead, Status, looks_like_checkin, read_report_head
+from muster.protocol.errors import BadSignature, MalformedMessage, RefusedAlgorithm, UnknownMessageType
+from muster.protocol.identifiers import IDENTIFIER_KEYS, ChannelId, read_identifiers, resolve_channel
+from muster.protocol.mdm_signature import verify_mdm_signature
+from muster.protocol.plist import read_top_level
+from muster.storage.errors import Unavailable
+from muster.storage.journal import JournalRecord
+
+MAXIMUM_BODY_BYTES = 16 * 1024 * 1024
+"""Lists of applications and certificates reach several megabytes; a report of 16 MB is accepted."""
+
+JOURNALED = (Authenticate, TokenUpdate, CheckOut, SetBootstrapToken)
+"""Messages that change what we know, and that the device won't say again: written down before anything else."""
+
+ACCEPTED_UNPROCESSED = (TokenUpdate, CheckOut, SetBootstrapToken)
+"""Messages that are accepted when only a fault of ours keeps them from being processed. Never an Authenticate."""
+
+log = structlog.get_logger("muster.device")
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """A request whose signature holds: its body, and the certificate that signed it."""
+
+    body: bytes
+    certificate_der: bytes
+    fingerprint: bytes
+    source: str
+
+
+class RefusedRequest(Exception):
+    """The request is refused before the database is asked. *claimed_id* is whom it says it is, where readable."""
+
+    def __init__(self, refusal: Refusal, fingerprint: bytes | None = None) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+        self.fingerprint = fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePolicy:
+    """What of clients' old habits is accepted, and whose certificates are ours (DER, the current one first)."""
+
+    allow_legacy: bool
+    authorities_der: tuple[bytes, ...]
+
+
+class MessageDoor:
+    """Answers check-ins and connects. *connects* runs the hot path apart from everything else."""
+
+    def __init__(
+        self,
+        *,
+        connects: Runner,
+        checkins: Runner,
+        journal: JournalWriter,
+        recorder: RefusalRecorder,
+        policy: Callable[[], MessagePolicy],
+        bodies: BodyReader,
+    ) -> None:
+        self._connect_runner = connects
+        self._checkin_runner = checkins
+        self._journal = journal
+        self._recorder = recorder
+        self._policy = policy
+        self._bodies = bodies
+        self._connects: Batcher[ConnectRequest, ConnectOutcome] = Batcher(
+            self._flush_connects, key=lambda r: r.head.channel.id, size=lambda r: len(r.body)
+        )
+        self._checkins: Batcher[tuple[AnyCheckin, bytes], CheckinOutcome] = Batcher(
+            self._flush_checkins, key=lambda r: r[0].message.channel.device_id, size=lambda r: len(r[0].body)
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request on the URL of check-ins and connects."""
+        await send_reply(send, await self._answer(scope, receive))
+
+    async def drain(self) -> None:
+        """Return when every message taken in is written."""
+        await self._connects.drain()
+        await self._checkins.drain()
+
+    # --- one request -------------------------------------------------------------------------------------------------
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        body = b""
+        try:
+            if header(scope, b"mdm-signature") is None:
+                raise RefusedRequest(_NO_SIGNATURE)
+            body = await self._bodies.read(scope, receive, MAXIMUM_BODY_BYTES)
+            request = self._verify(scope, body)
+            message = await _off_loop_if_large(body, _decode, header(scope, b"content-type"), request)
+            if isinstance(message, ReportHead):
+                return await self._answer_connect(request, message)
+            return await self._answer_checkin(request, message)
+        except BodyTooLarge as error:
+            self._note_refusal(Refusal(RefusalCode.BODY_TOO_LARGE, str(error)), None, None, source(scope))
+            return too_large_reply(str(error))
+        except RefusedRequest as error:
+            claimed = await _off_loop_if_large(body, _claimed_id, body)
+            self._note_refusal(error.refusal, claimed, error.fingerprint, source(scope))
+            return refusal_reply(error.refusal)
+        except ClientGone:
+            return timed_out_reply()
+        except (Unavailable, Overloaded) as error:
+            log.error("unavailable", error=str(error))
+            return unavailable_reply()
+
+    def _verify(self, scope: Scope, body: bytes) -> SignedRequest:
+        signature = header(scope, b"mdm-signature")
+        assert signature is not None
+        try:
+            verified = verify_mdm_signature(signature, body, allow_legacy=self._policy().allow_legacy)
+        except RefusedAlgorithm as error:
+            raise RefusedRequest(Refusal(RefusalCode.ALGORITHM_REFUSED, str(error))) from error
+        except (MalformedMessage, BadSignature) as error:
+            raise RefusedRequest(Refusal(RefusalCode.SIGNATURE_BAD, str(error))) from error
+        if verified.is_legacy:
+            metrics.LEGACY.labels("mdm_signature").inc()
+        certificate_der = verified.signer_certificate_der
+        return SignedRequest(body, certificate_der, fingerprint_of(certificate_der), source(scope))
+
+    # --- connects ----------------------------------------------------------------------------------------------------
+
+    async def _answer_connect(self, request: SignedRequest, head: ReportHead) -> Reply:
+        item = ConnectRequest(head, request.fingerprint, request.body, request.source)
+        try:
+            outcome = await self._connects.submit(item)
+        except (Unavailable, Overloaded):
+            raise
+        except Exception as error:
+            log.exception("connect_failed", enrollment_id=head.channel.id, command_uuid=head.command_uuid)
+            return await self._accept_unprocessed(request, head.channel.id, CONNECT, error)
+        metrics.CONNECTS.labels("undefined" if head.status is None else head.status_text).inc()
+        if isinstance(outcome, Refusal):
+            self._log_refusal(outcome, head.channel.id, request.source)
+            return refusal_reply(outcome)
+        _log_connect(head, outcome)
+        if not outcome.body:
+            return _NOTHING
+        return Reply(200, outcome.body, b"application/xml")
+
+    async def _flush_connects(self, batch: list[ConnectRequest]) -> list[ConnectOutcome]:
+        metrics.BATCH_SIZE.observe(len(batch))
+        return await self._connect_runner.write(answer_connects, batch, DEVICE)
+
+    # --- check-ins ---------------------------------------------------------------------------------------------------
+
+    async def _answer_checkin(self, request: SignedRequest, message: CheckinMessage) -> Reply:
+        name = type(message).__name__
+        channel_id = message.channel.id
+        if not self._is_ours(request.certificate_der):
+            refusal = Refusal(RefusalCode.IDENTITY_UNKNOWN, "the identity was not issued by this server")
+            raise RefusedRequest(refusal, request.fingerprint)
+        item = CheckinRequest(message, request.fingerprint, request.body, request.source)
+        try:
+            outcome = await self._checkins.submit((item, request.certificate_der))
+        except (Unavailable, Overloaded):
+            raise
+        except Exception as error:
+            log.exception("checkin_failed", enrollment_id=channel_id, message=name)
+            if isinstance(message, ACCEPTED_UNPROCESSED):
+                return await self._accept_unprocessed(request, channel_id, name, error)
+            return unavailable_reply()
+        metrics.CHECKINS.labels(name).inc()
+        match outcome:
+            case CheckinAnswer():
+                log.info("checkin", enrollment_id=channel_id, message=name, meaning=outcome.signal or None)
+                return Reply(200, outcome.body, outcome.content_type.encode())
+            case UserNotManaged():
+                log.info("user_not_managed", enrollment_id=channel_id)
+                return user_not_managed_reply()
+            case DeclarationUnknown():
+                return declaration_unknown_reply()
+            case Refusal():
+                self._log_refusal(outcome, channel_id, request.source)
+                return refusal_reply(outcome)
+
+    async def _flush_checkins(self, batch: list[tuple[AnyCheckin, bytes]]) -> list[CheckinOutcome]:
+        records = [
+            JournalRecord(
+                self._checkin_runner.now(),
+                request.message.channel.id,
+                type(request.message).__name__,
+                certificate_der,
+                request.source,
+                request.body,
+            )
+            for request, certificate_der in batch
+            if isinstance(request.message, JOURNALED)
+        ]
+        if records:
+            await self._journal(records)
+        return await self._checkin_runner.write(answer_checkins, [request for request, _ in batch], DEVICE)
+
+    def _is_ours(self, certificate_der: bytes) -> bool:
+        try:
+            return any(is_issued_by(certificate_der, authority) for authority in self._policy().authorities_der)
+        except CryptoError:
+            return False
+
+    # --- what goes wrong ---------------------------------------------------------------------------------------------
+
+    async def _accept_unprocessed(
+        self, request: SignedRequest, channel_id: ChannelId, message: str, error: Exception
+    ) -> Reply:
+        """Keep a message that trips over a fault of ours, and accept it: the device would resend it for ever."""
+        metrics.DEFERRED.labels(message).inc()
+        deferral = Deferral(
+            channel_id, message, request.body, request.fingerprint, request.source, f"{type(error).__name__}: {error}"
+        )
+        try:
+            await self._checkin_runner.write(defer_messages, [deferral], DEVICE)
+        except Exception:
+            log.exception("message_not_deferred", enrollment_id=channel_id, message=message)
+            return unavailable_reply()
+        return _NOTHING
+
+    def _log_refusal(self, refusal: Refusal, channel_id: ChannelId | None, address: str) -> None:
+        metrics.REFUSALS.labels(refusal.code.value).inc()
+        log.warning(
+            "refused", code=refusal.code.value, enrollment_id=channel_id, source=address, reason=refusal.message
+        )
+
+    def _note_refusal(
+        self, refusal: Refusal, claimed_id: ChannelId | None, fingerprint: bytes | None, address: str
+    ) -> None:
+        self._log_refusal(refusal, claimed_id, address)
+        self._recorder.record(refusal.code, claimed_id=claimed_id, fingerprint=fingerprint, source=address)
+
+
+_NOTHING = Reply(200)
+_NO_SIGNATURE = Refusal(
+    RefusalCode.SIGNATURE_MISSING,
+    "the request carries no Mdm-Signature header",
+    "Devices send it where the enrollment profile says SignMessage; a proxy may have dropped it.",
+)
+
+
+def _decode(content_type: bytes | None, request: SignedRequest) -> ReportHead | CheckinMessage:
+    """Decode a body. Raises RefusedRequest when it is neither a report nor a check-in."""
+    try:
+        media_type = None if content_type is None else content_type.decode("latin-1")
+        if looks_like_checkin(media_type, request.body):
+            return decode_checkin(request.body)
+        return read_report_head(request.body)
+    except UnknownMessageType as error:
+        refusal = Refusal(RefusalCode.MESSAGE_UNKNOWN, str(error))
+    except MalformedMessage as error:
+        refusal = Refusal(RefusalCode.BODY_MALFORMED, str(error))
+    raise RefusedRequest(refusal, request.fingerprint)
+
+
+def _claimed_id(body: bytes) -> ChannelId | None:
+    """Read whom a refused body claims to come from; None when that can't be read."""
+    try:
+        return resolve_channel(read_identifiers(read_top_level(body, IDENTIFIER_KEYS))).id
+    except MalformedMessage:
+        return None
+
+
+async def _off_loop_if_large(body: bytes, work: Callable[..., _T], *arguments: object) -> _T:
+    """Run *work* at once, or in a thread when *body* is so large that everybody else would wait for it."""
+    if len(body) <= LARGE_BODY_BYTES:
+        return work(*arguments)
+    return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+
+
+def _log_connect(head: ReportHead, reply: ConnectReply) -> None:
+    if head.status is Status.IDLE and not reply.body:
+        log.debug("connect", enrollment_id=head.channel.id, status=head.status_text)
+        return
+    log.info(
+        "connect",
+        enrollment_id=head.channel.id,
+        status=head.status_text,
+        command_uuid=head.command_uuid,
+        next_command_uuid=reply.command_uuid,
+        next_request_type=reply.request_type,
+    )

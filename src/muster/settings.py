@@ -1,0 +1,215 @@
+"""Every setting: name, type, unit, default, help. The manual's page is made from this list.
+
+Precedence: flag, then `MUSTER_*` in the environment, then `muster.toml` in the data directory, then the default.
+Unknown names are refused in file and environment. Policies that administrators change while the server runs are not
+settings; they live in the database.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from muster.domain.policy import Policy
+
+PREFIX = "MUSTER_"
+FILE_NAME = "muster.toml"
+FOREIGN_PREFIXES = ("MUSTER_TEST_",)
+"""Variables that begin with our prefix and belong to the test suite."""
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message has one line for each, naming it and what it should be."""
+
+
+def _without_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
+Url = Annotated[str, AfterValidator(_without_slash)]
+
+
+class Settings(BaseModel):
+    """What an operator may set, with the defaults of a small site."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # where things are
+    data_dir: Path = Field(
+        Path("muster-data"), description="Directory for the database, key ring, journal and backups."
+    )
+    database: SecretStr | None = Field(
+        None, description="postgresql:// URL of a shared database; without it, SQLite in the data directory."
+    )
+    key_ring: Path | None = Field(
+        None,
+        description="File with the sealing keys, shared by all nodes; default keys/ring.json in the data directory.",
+    )
+    # how we are reached
+    listen: str = Field(
+        "127.0.0.1:8443", description="HOST:PORT to listen on; [::1]:PORT for IPv6; port 0 takes a free one."
+    )
+    public_url: Url | None = Field(
+        None, description="URL at which devices reach this server, as it stands in their profiles; default from listen."
+    )
+    check_in_url: Url | None = Field(
+        None, description="URL for check-ins where another host serves them; default: one URL for all."
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file with the server's certificate chain; without it, HTTP."
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the key of tls_certificate.")
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="Addresses of reverse proxies whose X-Forwarded-For and -Proto are believed."
+    )
+    workers: int = Field(1, ge=1, le=64, description="Processes to serve with; more than one needs PostgreSQL.")
+    # who we are
+    organization: str = Field(
+        "", max_length=64, description="Name of the organization, as people see it on their devices."
+    )
+    profile_trust_anchors: Path | None = Field(
+        None,
+        description="PEM file with certificates devices shall trust for this server, where it is not publicly trusted.",
+    )
+    profile_signer_certificate: Path | None = Field(
+        None, description="PEM file to sign profiles with; default: the TLS certificate, else our own authority."
+    )
+    profile_signer_key: Path | None = Field(None, description="PEM file with the key of profile_signer_certificate.")
+    # identities
+    identity_lifetime_days: int = Field(
+        365, ge=1, le=3650, description="How long device identities are valid, in days."
+    )
+    challenge_lifetime_hours: int = Field(
+        24, ge=1, le=720, description="How long a fetched profile may be installed, in hours."
+    )
+    accept_legacy_algorithms: bool = Field(
+        True, description="Accept SHA-1 signatures and DES or 3DES envelopes where a client chose them."
+    )
+    manage_network_users: bool = Field(
+        False, description="Manage directory users of Macs (UserAuthenticate) instead of declining them."
+    )
+    # push
+    apns_host: str = Field("api.push.apple.com", description="Host of the push service.")
+    apns_port: int = Field(443, ge=1, le=65535, description="Port of the push service: 443 or 2197.")
+    apns_ca: Path | None = Field(
+        None, description="PEM file to trust instead of the system's, for a simulated push service."
+    )
+    apns_proxy: str | None = Field(None, description="URL of an HTTP proxy towards the push service.")
+    # what is said
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+    log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
+    node: str = Field(
+        "", max_length=64, pattern=r"^[A-Za-z0-9_.-]*$", description="Name of this node; default: the host's name."
+    )
+
+    @property
+    def key_ring_path(self) -> Path:
+        """Where the key ring is."""
+        return self.key_ring or self.data_dir / "keys" / "ring.json"
+
+    @property
+    def database_path(self) -> Path:
+        """Where SQLite's file is, when SQLite it is."""
+        return self.data_dir / "muster.db"
+
+    @property
+    def listen_host(self) -> str:
+        """The host part of *listen*."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def listen_port(self) -> int:
+        """The port part of *listen*."""
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether the server speaks TLS itself."""
+        return self.tls_certificate is not None
+
+    @property
+    def effective_public_url(self) -> str:
+        """The public URL, or the one that *listen* implies."""
+        if self.public_url is not None:
+            return self.public_url
+        host = self.listen_host if ":" not in self.listen_host else f"[{self.listen_host}]"
+        return f"{'https' if self.has_tls else 'http'}://{host}:{self.listen_port}"
+
+    def policy(self) -> Policy:
+        """The domain's limits as these settings have them."""
+        return Policy(
+            identity_lifetime=timedelta(days=self.identity_lifetime_days),
+            challenge_lifetime=timedelta(hours=self.challenge_lifetime_hours),
+            manages_network_users=self.manage_network_users,
+        )
+
+
+def read_settings(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
+    """Collect the settings of a process; *flags* that are None were not given.
+
+    Raises SettingsError for a name nobody knows, a value that does not fit, or settings that contradict each other.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    from_environment = _from_environment(os.environ if environment is None else environment)
+    data_dir = Path(
+        given.get("data_dir") or from_environment.get("data_dir") or Settings.model_fields["data_dir"].default
+    )
+    collected = _from_file(data_dir / FILE_NAME) | from_environment | given | {"data_dir": data_dir}
+    try:
+        settings = Settings(**collected)
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
+        raise SettingsError("\n".join(lines)) from error
+    _check(settings)
+    return settings
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    for variable, value in environment.items():
+        if not variable.startswith(PREFIX) or variable.startswith(FOREIGN_PREFIXES):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name not in Settings.model_fields:
+            raise SettingsError(f"{variable}: there is no such setting")
+        is_list = name == "trusted_proxies"
+        named[name] = tuple(part.strip() for part in value.split(",") if part.strip()) if is_list else value
+    return named
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            named = tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, OSError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    for name in named:
+        if name not in Settings.model_fields or name == "data_dir":
+            raise SettingsError(f"{path}: {name}: there is no such setting here")
+    return named
+
+
+def _check(settings: Settings) -> None:
+    """Check what single values can't show."""
+    host, separator, port = settings.listen.rpartition(":")
+    if not separator or not host or not port.isdigit() or int(port) > 65535:
+        raise SettingsError("listen: must be HOST:PORT")
+    for name in ("public_url", "check_in_url"):
+        url = getattr(settings, name)
+        if url is not None and not url.startswith(("https://", "http://")):
+            raise SettingsError(f"{name}: must begin with https:// (or http:// for trials)")
+    if settings.database is not None:
+        scheme = settings.database.get_secret_value().partition("://")[0]
+        if scheme not in ("postgresql", "postgres"):
+            raise SettingsError("database: must be a postgresql:// URL; without one, SQLite is used")
+    elif settings.workers > 1:
+        raise SettingsError("workers: SQLite serves from one process; give a PostgreSQL database for more")
+    for certificate, key in (("tls_certificate", "tls_key"), ("profile_signer_certificate", "profile_signer_key")):
+        if (getattr(settings, certificate) is None) != (getattr(settings, key) is None):
+            raise SettingsError(f"{certificate}: goes together with {key}")
