@@ -48,7 +48,7 @@ def claim_due(tx: Transaction, now: datetime, limit: int) -> tuple[DeferredMessa
         tx.claim(
             sa.select(deferred_messages)
             .where(deferred_messages.c.next_attempt_at <= now)
-            .order_by(deferred_messages.c.received_at)
+            .order_by(deferred_messages.c.received_at, deferred_messages.c.id)
             .limit(limit)
         )
     )

@@ -139,7 +139,12 @@ class DueWish:
 def claim_due(tx: Transaction, now: datetime, limit: int) -> tuple[DueWish, ...]:
     """Take up to *limit* due wishes that no other node holds; they stay ours until this transaction ends."""
     due = tx.connection.execute(
-        tx.claim(sa.select(push_wishes).where(push_wishes.c.due_at <= now).order_by(push_wishes.c.due_at).limit(limit))
+        tx.claim(
+            sa.select(push_wishes)
+            .where(push_wishes.c.due_at <= now)
+            .order_by(push_wishes.c.due_at, push_wishes.c.channel_id)
+            .limit(limit)
+        )
     ).all()
     if not due:
         return ()

@@ -28,21 +28,25 @@ class DueReview:
 def schedule(tx: Transaction, channel_id: ChannelId, at: datetime) -> None:
     """Review *channel_id* at *at* or earlier."""
     insert = tx.insert(reviews).values(channel_id=channel_id, next_review_at=at)
+    present, wanted = reviews.c.next_review_at, insert.excluded.next_review_at
     tx.connection.execute(
         insert.on_conflict_do_update(
             index_elements=["channel_id"],
-            set_={"next_review_at": sa.case((reviews.c.next_review_at < at, reviews.c.next_review_at), else_=at)},
+            set_={"next_review_at": sa.case((present < wanted, present), else_=wanted)},
         )
     )
 
 
 def claim_due(tx: Transaction, now: datetime, limit: int) -> tuple[DueReview, ...]:
-    """Take up to *limit* due reviews that no other node holds; they stay ours until this transaction ends."""
+    """Take up to *limit* due reviews that no other node holds; they stay ours until this transaction ends.
+
+    The longest due are taken first, and returned in the order of their ids, in which rows are locked.
+    """
     ids: Sequence[str] = tx.connection.scalars(
         tx.claim(
             sa.select(reviews.c.channel_id)
             .where(reviews.c.next_review_at <= now)
-            .order_by(reviews.c.next_review_at)
+            .order_by(reviews.c.next_review_at, reviews.c.channel_id)
             .limit(limit)
         )
     ).all()
@@ -58,6 +62,7 @@ def claim_due(tx: Transaction, now: datetime, limit: int) -> tuple[DueReview, ..
         )
         .join(reviews, reviews.c.channel_id == channels.c.id)
         .where(channels.c.id.in_(ids))
+        .order_by(channels.c.id)
     )
     return tuple(
         DueReview(
