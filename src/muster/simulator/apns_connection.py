@@ -122,7 +122,8 @@ class ApnsConnection(asyncio.Protocol):
         except (ssl.SSLError, Http2Error):
             self._hang_up()
         self._flush()
-        if self._last_stream_id is not None and not self._requests and not self._held_back:
+        was_sent_away = self._last_stream_id is not None and not self._requests and not self._held_back
+        if was_sent_away or self._tls.has_ended:
             self._hang_up()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature

@@ -6,9 +6,11 @@ Sources: Apple, "Establishing a certificate-based connection to APNs"; RFC 9113.
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from socket import create_server, socket
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
@@ -60,26 +62,29 @@ class SimulatedApnsServer:
         self._request_count = 0
         self._connections: set[ApnsConnection] = set()
         self._all_closed = asyncio.Event()
-        self._server: asyncio.Server | None = None
+        self._accepting: set[asyncio.Task[tuple[asyncio.Transport, ApnsConnection]]] = set()
+        self._listener: socket | None = None
 
     async def start(self, port: int = 0) -> None:
         """Begin to listen. With *port* 0 the system chooses one, and `port` tells which."""
-        self._server = await asyncio.get_running_loop().create_server(self._new_connection, "127.0.0.1", port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listener = create_server(("127.0.0.1", port))
+        self._listener.setblocking(False)
+        self.port = self._listener.getsockname()[1]
+        asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
 
     async def close(self) -> None:
-        """Stop listening and cut every connection."""
-        if self._server is None:
+        """Stop listening and cut every connection. May be repeated."""
+        if self._listener is None:
             return
-        self._server.close()
-        for _ in range(3):  # asyncio takes that many turns to make a connection of a socket which it has accepted
-            await asyncio.sleep(0)
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._listener.close()
+        self._listener = None
+        await asyncio.gather(*self._accepting)
         for connection in list(self._connections):
             connection.reset()
         while self._connections:
             self._all_closed.clear()
             await self._all_closed.wait()
-        await self._server.wait_closed()
 
     async def __aenter__(self) -> Self:
         """Start on a port that the system chooses."""
@@ -91,6 +96,15 @@ class SimulatedApnsServer:
     ) -> None:
         """Close."""
         await self.close()
+
+    def _accept(self, listener: socket) -> None:
+        """asyncio's own server forgets a connection that it is just accepting while it is closed; this one does not."""
+        with suppress(BlockingIOError, ConnectionAbortedError):  # the client has gone again
+            client, _ = listener.accept()
+            loop = asyncio.get_running_loop()
+            task = loop.create_task(loop.connect_accepted_socket(self._new_connection, client))
+            self._accepting.add(task)
+            task.add_done_callback(self._accepting.discard)
 
     def _new_connection(self) -> ApnsConnection:
         return ApnsConnection(

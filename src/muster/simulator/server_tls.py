@@ -13,11 +13,12 @@ _READ_SIZE = 65536
 class ServerTls:
     """One connection of a server with *context*.
 
-    `is_established` turns true once the client has proved who it is.
+    `is_established` turns true once the client has proved who it is, `has_ended` once it said that it is done.
     """
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.is_established = False
+        self.has_ended = False
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -25,7 +26,7 @@ class ServerTls:
     def receive(self, ciphertext: bytes) -> bytes:
         """Take what the client sent and return what it says, b"" while that is nothing yet.
 
-        Raises ssl.SSLError when the client's certificate is refused and when it breaks or ends the connection.
+        Raises ssl.SSLError when the client's certificate is refused and when it breaks TLS.
         """
         self._incoming.write(ciphertext)
         plaintext = bytearray()
@@ -35,6 +36,7 @@ class ServerTls:
                 self.is_established = True
             while piece := self._tls.read(_READ_SIZE):
                 plaintext += piece
+            self.has_ended = True
         except ssl.SSLWantReadError:
             pass
         return bytes(plaintext)

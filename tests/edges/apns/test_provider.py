@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.edges.apns.rig import NOW, classes, credentials, make_pushes, running
 
-from muster.protocol.apns import OutcomeClass
+from muster.protocol.apns import OutcomeClass, Push
 from muster.simulator.apns import Refusal
 from muster.simulator.apns_connection import Fault
 
@@ -33,7 +33,7 @@ def test_push_arrives_as_it_was_given() -> None:
     async def scenario() -> None:
         async with running() as rig:
             (push,) = rig.pushes(1)
-            woken = []
+            woken: list[Push] = []
             rig.apns.go_online(push.token, woken.append, NOW)
 
             (receipt,) = await rig.send([push])
