@@ -1,0 +1,215 @@
+"""The list of devices and the page of one, whole and as the fragments that keep them fresh."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from muster.domain.control.contact import ContactDay
+from muster.domain.enrollment import EnrollmentState
+from muster.edges.console import facts
+from muster.edges.console.first_steps import first_steps
+from muster.edges.console.listing import Listing, UnknownChoice, read_listing
+from muster.edges.console.rendering import Renderer, device_url
+from muster.edges.console.sentences import (
+    EXPIRY_NOTICE,
+    SILENT_AFTER,
+    device_sentence,
+    fleet_sentence,
+    push_certificate_sentences,
+)
+from muster.edges.console.sessions import Sessions
+from muster.edges.console.strip import Strip, small_strip, start
+from muster.edges.console.timeline import TICK_HEIGHT, WIDTH, draw_timeline
+from muster.edges.console.times import Clock
+from muster.operations.ports import Runner
+from muster.operations.views.commands import CommandRow, list_device_commands
+from muster.operations.views.contacts import contact_days_of
+from muster.operations.views.devices import (
+    DeviceCounts,
+    DeviceDetails,
+    DeviceOrder,
+    DevicePage,
+    DeviceRow,
+    count_devices,
+    page_of_devices,
+    show_device,
+)
+from muster.operations.views.fleet import push_certificate_ends
+from muster.protocol.identifiers import ChannelId
+from muster.storage.engine import Transaction
+
+COMMANDS_SHOWN = 100
+"""Commands on a device's page; older answers are read with `muster commands list`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    page: DevicePage
+    counts: DeviceCounts
+    strips: Mapping[ChannelId, tuple[ContactDay, ...]]
+    push_certificate_ends: Mapping[str, datetime]
+
+
+class DevicePages:
+    """The pages about devices, for those who are signed in."""
+
+    def __init__(self, runner: Runner, renderer: Renderer, sessions: Sessions, public_url: str | None) -> None:
+        self._runner = runner
+        self._renderer = renderer
+        self._sessions = sessions
+        self._public_url = public_url
+
+    async def list_page(self, request: Request) -> Response:
+        """Show the list."""
+        return await self._list(request, "devices.html")
+
+    async def list_fragment(self, request: Request) -> Response:
+        """Show what changes of the list; 401 when the session is over, so that the script loads the page anew."""
+        return await self._list(request, "_devices.html")
+
+    async def device_page(self, request: Request) -> Response:
+        """Show one device."""
+        return await self._device(request, "device.html")
+
+    async def device_fragment(self, request: Request) -> Response:
+        """Show what changes of one device's page."""
+        return await self._device(request, "_device.html")
+
+    async def _list(self, request: Request, template: str) -> Response:
+        try:
+            listing = read_listing(request.query_params)
+        except UnknownChoice as error:
+            return self._renderer.error(
+                400, "This address can't be understood", str(error), "Start from the list of all devices."
+            )
+        now = self._runner.now()
+        signed_in = await self._sessions.read(request, lambda tx: _read_list(tx, listing, now))
+        if signed_in is None:
+            return self._nobody(request, template)
+        listed = signed_in.value
+        if listed.counts.total == 0 and not listing.is_narrowed:
+            template = template.replace("devices", "first_steps")
+        context = {
+            "fragment_url": listing.url("/fragments/devices"),
+            "clock": Clock(now),
+            "listing": listing,
+            "sentences": self._fleet_sentences(listed, now),
+            "states": _state_links(listing, listed.counts),
+            "order_link": _order_link(listing),
+            "page": listed.page,
+            "rows": [(row, _strip(row, listed, now), _identity_tone(row, now)) for row in listed.page.rows],
+            "next_url": None if listed.page.next_after is None else listing.next_page(listed.page.next_after).url(),
+            "steps": first_steps(self._public_url, has_push_certificate=bool(listed.push_certificate_ends)),
+        }
+        return self._renderer.page(template, context, administrator=signed_in.administrator)
+
+    async def _device(self, request: Request, template: str) -> Response:
+        device_id = ChannelId(request.path_params["device_id"])
+        now = self._runner.now()
+        signed_in = await self._sessions.read(request, lambda tx: _read_device(tx, device_id, now))
+        if signed_in is None:
+            return self._nobody(request, template)
+        if signed_in.value is None:
+            return self._renderer.error(
+                404,
+                "There is no such device",
+                f"No device with the id {device_id} ever spoke to this server.",
+                "Search for it in the list of devices by its serial number or name.",
+            )
+        details, commands = signed_in.value
+        clock = Clock(now)
+        context = {
+            "fragment_url": f"/fragments{device_url(device_id)}",
+            "clock": clock,
+            "details": details,
+            "device": details.device,
+            "names": facts.channel_names(details),
+            "facts": facts.facts_of(details, clock),
+            "sentence": device_sentence(details, clock),
+            "timeline": draw_timeline(details, commands, now),
+            "width": WIDTH,
+            "tick_height": TICK_HEIGHT,
+            "commands": commands[:COMMANDS_SHOWN],
+            "commands_left_out": max(0, len(commands) - COMMANDS_SHOWN),
+        }
+        return self._renderer.page(template, context, administrator=signed_in.administrator)
+
+    def _nobody(self, request: Request, template: str) -> Response:
+        if template.startswith("_"):
+            return self._renderer.error(401, "You are not signed in", "Your session is over.", "Sign in again.")
+        return self._sessions.ask_to_sign_in(request)
+
+    def _fleet_sentences(self, listed: _Listed, now: datetime) -> list[str]:
+        silent = Listing(state="enrolled", order=DeviceOrder.SILENT).url()
+        return [
+            fleet_sentence(listed.counts, silent_url=silent),
+            *push_certificate_sentences(listed.push_certificate_ends, Clock(now)),
+        ]
+
+
+def _read_list(tx: Transaction, listing: Listing, now: datetime) -> _Listed:
+    counts = count_devices(tx, listing.search, now - SILENT_AFTER)
+    total = counts.by_state[listing.state] if listing.state else counts.total
+    page = page_of_devices(tx, listing.query(), total)
+    strips = contact_days_of(tx, [row.id for row in page.rows], start(now))
+    return _Listed(page, counts, strips, push_certificate_ends(tx))
+
+
+def _read_device(
+    tx: Transaction, device_id: ChannelId, now: datetime
+) -> tuple[DeviceDetails, tuple[CommandRow, ...]] | None:
+    if not device_id.isprintable():
+        return None  # no id of ours has control characters, and PostgreSQL refuses NUL
+    details = show_device(tx, device_id, now)
+    return None if details is None else (details, list_device_commands(tx, device_id))
+
+
+@dataclass(frozen=True, slots=True)
+class StateLink:
+    """One choice of the state filter."""
+
+    state: str
+    url: str
+    count: int
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLink:
+    """The heading that orders by last contact: how it is ordered now, and where the other way is."""
+
+    url: str
+    arrow: str
+    aria_sort: str
+    title: str
+
+
+def _state_links(listing: Listing, counts: DeviceCounts) -> list[StateLink]:
+    choices = [("", counts.total), *counts.by_state.items()]
+    return [
+        StateLink(state, listing.with_state(state).url(), count, listing.state == state) for state, count in choices
+    ]
+
+
+def _order_link(listing: Listing) -> OrderLink:
+    if listing.order is DeviceOrder.SILENT:
+        url = listing.with_order(DeviceOrder.RECENT).url()
+        return OrderLink(url, "↑", "ascending", "The longest silent first; show the latest first")
+    url = listing.with_order(DeviceOrder.SILENT).url()
+    return OrderLink(url, "↓", "descending", "The latest first; show the longest silent first")
+
+
+def _strip(row: DeviceRow, listed: _Listed, now: datetime) -> Strip:
+    return small_strip(listed.strips.get(row.id, ()), row.enrolled_at, row.ended_at, now)
+
+
+def _identity_tone(row: DeviceRow, now: datetime) -> str:
+    if row.identity_not_after is None or row.state == EnrollmentState.ENDED:
+        return ""
+    left = row.identity_not_after - now
+    if left <= timedelta(0):
+        return "bad"
+    return "warning" if left < EXPIRY_NOTICE else ""

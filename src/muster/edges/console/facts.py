@@ -1,0 +1,87 @@
+"""What is known of one device, named as Apple's pages name it, in the order in which people ask."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from markupsafe import Markup, escape
+
+from muster.edges.console import words
+from muster.edges.console.times import Clock
+from muster.operations.views.devices import DeviceDetails
+from muster.protocol.identifiers import ChannelId
+
+_KINDS = {
+    "Device": "Device enrollment",
+    "User Enrollment (Device)": "User Enrollment",
+    "User": "User",
+    "User Enrollment": "User of a User Enrollment",
+    "Shared iPad": "User of a Shared iPad",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line of the facts. *is_code* for what people compare letter by letter."""
+
+    name: str
+    value: Markup
+    is_code: bool = False
+
+
+def kind_in_words(kind: str) -> str:
+    """Say which kind of channel it is."""
+    return _KINDS.get(kind, kind)
+
+
+def channel_names(details: DeviceDetails) -> dict[ChannelId, str]:
+    """Name each channel of a device as people know it: the device, or the user."""
+    return {
+        channel.id: "Device"
+        if channel.id == details.device.id
+        else channel.user_short_name or channel.user_long_name or "User"
+        for channel in details.channels
+    }
+
+
+def facts_of(details: DeviceDetails, clock: Clock) -> list[Fact]:
+    """List the facts that are known; what is not known is left out."""
+    device, known = details.device, details.facts
+    model = known.get("product_name")
+    facts = [
+        _text("Serial number", device.serial_number, is_code=True),
+        _text("Model", known.get("model_name") or model),
+        _text("Product name", model if known.get("model_name") else None, is_code=True),
+        _text("OS version", _with_build(device.os_version, known.get("build_version"))),
+        _text("IMEI", known.get("imei"), is_code=True),
+        _text("MEID", known.get("meid"), is_code=True),
+        _text("Enrollment", kind_in_words(device.kind)),
+        _text("Id", device.id, is_code=True),
+        _text("Setup", "waits for DeviceConfigured" if known.get("awaiting_configuration") else None),
+        _time("First seen", device.first_seen_at, clock),
+        _time("Last contact", device.last_contact_at, clock),
+        _time("Last command obeyed", device.last_proof_at, clock),
+        _time("Identity expires", device.identity_not_after, clock),
+        _push(details, clock),
+    ]
+    return [fact for fact in facts if fact is not None]
+
+
+def _text(name: str, value: str | bool | None, *, is_code: bool = False) -> Fact | None:
+    return Fact(name, escape(value), is_code) if value else None
+
+
+def _time(name: str, at: datetime | None, clock: Clock) -> Fact | None:
+    return None if at is None else Fact(name, Markup("{}, {}").format(clock.ago_in_words(at), clock.exact(at)))
+
+
+def _with_build(version: str | None, build: str | bool | None) -> str | None:
+    return f"{version} ({build})" if version and build else version
+
+
+def _push(details: DeviceDetails, clock: Clock) -> Fact | None:
+    push = details.push
+    if push is None or push.last_outcome is None or push.last_outcome_at is None:
+        return None
+    answer = words.push_answer(push.last_outcome).word.lower()
+    reason = f" ({push.last_reason})" if push.last_reason else ""
+    return Fact("Last push", Markup("{}{}, {}").format(answer, reason, clock.ago_in_words(push.last_outcome_at)))

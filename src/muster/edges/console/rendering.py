@@ -1,0 +1,104 @@
+"""Pages out of templates, each with the headers that keep a hostile device name or site from doing anything."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from muster.edges.console import words
+from muster.storage.people import Administrator
+
+_HERE = Path(__file__).parent
+_MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Nothing inline, nothing from elsewhere: what got through the templates' escaping would still not run."""
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # not no-referrer: with it browsers send "Origin: null" with our own forms
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+PAGE_HEADERS = {**SECURITY_HEADERS, "Cache-Control": "no-store", "Vary": "Cookie"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file that pages refer to by *url*, which changes with its content."""
+
+    body: bytes
+    media_type: str
+    url: str
+
+
+class Renderer:
+    """Renders the console's templates. Everything put into them is escaped unless it is Markup."""
+
+    def __init__(self) -> None:
+        self.assets = {path.name: _read_asset(path) for path in sorted((_HERE / "static").iterdir())}
+        self._environment = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.globals.update(
+            asset_urls={name: asset.url for name, asset in self.assets.items()}, words=words, device_url=device_url
+        )
+
+    def page(
+        self,
+        template: str,
+        context: Mapping[str, object],
+        *,
+        administrator: Administrator | None = None,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> HTMLResponse:
+        """Render a whole page, or a fragment; *administrator* is named in its head, with the way to sign out."""
+        text = self._environment.get_template(template).render({**context, "administrator": administrator})
+        return HTMLResponse(text, status_code, {**PAGE_HEADERS, **(headers or {})})
+
+    def error(
+        self,
+        status_code: int,
+        title: str,
+        explanation: str,
+        remedy: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> HTMLResponse:
+        """Render an error: what happened, whose fault it is, and what to do."""
+        context = {"status_code": status_code, "title": title, "explanation": explanation, "remedy": remedy}
+        return self.page("error.html", context, status_code=status_code, headers=headers)
+
+    async def serve_asset(self, request: Request) -> Response:
+        """Serve a style sheet or script; it may be kept for ever, for its address names its content."""
+        asset = self.assets.get(request.path_params["name"])
+        if asset is None:
+            return self.error(404, "There is nothing here", "No file of the console has this name.")
+        headers = {**SECURITY_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
+        return Response(asset.body, media_type=asset.media_type, headers=headers)
+
+
+def device_url(device_id: str) -> str:
+    """Return the path of a device's page; ids may hold any character."""
+    return f"/devices/{quote(device_id, safe='')}"
+
+
+def _read_asset(path: Path) -> Asset:
+    body = path.read_bytes()
+    version = hashlib.sha256(body).hexdigest()[:12]
+    return Asset(body, _MEDIA_TYPES[path.suffix], f"/static/{path.name}?v={version}")

@@ -1,0 +1,108 @@
+"""What the pages say first: a sentence with its figures inside."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from markupsafe import Markup, escape
+
+from muster.domain.enrollment import EnrollmentState
+from muster.edges.console import words
+from muster.edges.console.times import Clock
+from muster.operations.views.devices import DeviceCounts, DeviceDetails, DeviceRow
+
+SILENT_AFTER = timedelta(days=7)
+"""Silence of an enrolled device worth a word: Apple counts a device as away after several days to a week."""
+EXPIRY_NOTICE = timedelta(days=30)
+"""How long before its end an identity or the push certificate is worth a word."""
+
+
+def device_sentence(details: DeviceDetails, clock: Clock) -> Markup:
+    """Say of one device whether it is enrolled, when it was heard, what waits, and what is wrong with it."""
+    row = details.device
+    parts = [_enrollment(row, clock)]
+    if row.state != EnrollmentState.ENDED:
+        parts += [_contact(row, clock), _waiting(row.commands_waiting)]
+    first = Markup("; ").join(parts) + "."
+    return Markup(" ").join([first, *_findings(details, clock)])
+
+
+def _enrollment(row: DeviceRow, clock: Clock) -> Markup:
+    if row.state == EnrollmentState.ENDED and row.ended_at is not None:
+        why = words.END_REASONS.get(row.ended_reason or "", row.ended_reason or "for an unknown reason")
+        return Markup("Ended {}: {}").format(clock.day(row.ended_at), why)
+    if row.state == EnrollmentState.ENROLLING:
+        return Markup("Enrolling since {}: its TokenUpdate has not come yet").format(clock.exact(row.first_seen_at))
+    return Markup("Enrolled since {}").format(clock.day(row.enrolled_at or row.first_seen_at))
+
+
+def _contact(row: DeviceRow, clock: Clock) -> Markup:
+    if row.last_contact_at is None:
+        return Markup("never in contact")
+    if row.state == EnrollmentState.ENROLLED and clock.now - row.last_contact_at >= SILENT_AFTER:
+        return Markup("silent, its last contact was {}").format(clock.ago_in_words(row.last_contact_at))
+    return Markup("in contact {}").format(clock.ago_in_words(row.last_contact_at))
+
+
+def _waiting(count: int) -> Markup:
+    if count == 0:
+        return Markup("nothing waits")
+    return escape("1 command waits" if count == 1 else f"{count:,} commands wait")
+
+
+def _findings(details: DeviceDetails, clock: Clock) -> list[Markup]:
+    row = details.device
+    if row.state == EnrollmentState.ENDED:
+        return []
+    findings = []
+    push = details.push
+    if push is not None and push.refused_at is not None:
+        findings.append(
+            Markup(
+                "APNs refused its push token {}: it can't be woken, and is heard when it connects by itself."
+            ).format(clock.ago_in_words(push.refused_at))
+        )
+    if row.identity_not_after is not None and row.identity_not_after <= clock.now:
+        findings.append(Markup("Its identity expired {}.").format(clock.ago_in_words(row.identity_not_after)))
+    elif row.identity_not_after is not None and row.identity_not_after - clock.now < EXPIRY_NOTICE:
+        findings.append(Markup("Its identity expires {}.").format(clock.ago_in_words(row.identity_not_after)))
+    return findings
+
+
+def fleet_sentence(counts: DeviceCounts, *, silent_url: str) -> Markup:
+    """Say of the fleet how much of it is enrolled, and how much of that is silent."""
+    enrolled = counts.by_state.get(EnrollmentState.ENROLLED.value, 0)
+    first = escape("1 device is enrolled" if enrolled == 1 else f"{enrolled:,} devices are enrolled")
+    if enrolled == 0:
+        return Markup("No device is enrolled.")
+    if counts.silent == 0:
+        return Markup("{}; all of them were in contact within the last {} days.").format(first, SILENT_AFTER.days)
+    silent = "1 of them was" if counts.silent == 1 else f"{counts.silent:,} of them were"
+    return Markup('{}; <a href="{}">{} silent for {} days or longer</a>.').format(
+        first, silent_url, silent, SILENT_AFTER.days
+    )
+
+
+def push_certificate_sentences(ends: Mapping[str, datetime], clock: Clock) -> list[Markup]:
+    """Say what is wrong with the push certificates; nothing when all is well."""
+    if not ends:
+        return [
+            Markup(
+                "There is no push certificate, so no device can be woken: "
+                "upload one with <code>muster push-cert upload</code>."
+            )
+        ]
+    said = []
+    for topic, not_after in sorted(ends.items()):
+        if not_after <= clock.now:
+            said.append(
+                Markup(
+                    "The push certificate for {} expired {}, so its devices can't be woken: renew that same one."
+                ).format(topic, clock.ago_in_words(not_after))
+            )
+        elif not_after - clock.now < EXPIRY_NOTICE:
+            said.append(
+                Markup("The push certificate for {} expires {}: renew that same one, not a new one.").format(
+                    topic, clock.ago_in_words(not_after)
+                )
+            )
+    return said

@@ -1,0 +1,154 @@
+"""The large strip of one device's page: its contacts, pushes, refusals and commands of thirty days, on one axis."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from muster.domain.control.evidence import Signal
+from muster.edges.console import words
+from muster.edges.console.strip import (
+    DAYS,
+    LARGE_COLUMNS_PER_DAY,
+    Span,
+    contact_label,
+    enrolled_span,
+    large_ticks,
+    position,
+    start,
+)
+from muster.edges.console.times import exact_text
+from muster.operations.views.commands import CommandRow
+from muster.operations.views.devices import DeviceDetails, EvidenceRow
+
+WIDTH = DAYS * LARGE_COLUMNS_PER_DAY
+TICK_HEIGHT = 16
+BARS_SHOWN = 200
+"""More bars than pixels tell nothing."""
+BAR_ROWS = 4
+"""Overlapping commands are stacked so deep; the next ones share the last row."""
+BAR_PITCH = 6
+_NARROWEST_BAR = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class DayMark:
+    """A Monday on the axis."""
+
+    x: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One channel's contacts."""
+
+    name: str
+    ticks: str
+    enrolled: Span | None
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A push or a refusal; *title* says it in words. *since* is where equal ones before it began."""
+
+    x: float
+    since: float | None
+    is_good: bool
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A command from its queueing to its answer, or to now."""
+
+    x: float
+    width: float
+    y: int
+    tone: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Everything to draw; rows that would be empty are empty tuples."""
+
+    mondays: tuple[DayMark, ...]
+    weekends: tuple[Span, ...]
+    now: float
+    lanes: tuple[Lane, ...]
+    pushes: tuple[Point, ...]
+    refusals: tuple[Point, ...]
+    bars: tuple[Bar, ...]
+    bars_height: int
+
+
+def draw_timeline(details: DeviceDetails, commands: Sequence[CommandRow], now: datetime) -> Timeline:
+    """Place what is known of a device on the last thirty days."""
+    first = start(now)
+    days = [first + timedelta(days=number) for number in range(DAYS)]
+    bars = _bars(commands, now)
+    return Timeline(
+        mondays=tuple(DayMark(_x(day, now), f"{day.day} {day:%b}") for day in days if day.weekday() == 0),
+        weekends=tuple(Span(_x(day, now), LARGE_COLUMNS_PER_DAY) for day in days if day.weekday() >= 5),
+        now=_x(now, now),
+        lanes=_lanes(details, now),
+        pushes=_points(details.evidence, Signal.PUSH_ANSWER, now),
+        refusals=_points(details.evidence, Signal.REFUSED_CONTACT, now),
+        bars=bars,
+        bars_height=max((bar.y + BAR_PITCH for bar in bars), default=0),
+    )
+
+
+def _x(at: datetime, now: datetime) -> float:
+    return position(at, now, LARGE_COLUMNS_PER_DAY)
+
+
+def _lanes(details: DeviceDetails, now: datetime) -> tuple[Lane, ...]:
+    device = details.device
+    lanes = []
+    for channel in sorted(details.channels, key=lambda one: one.id != device.id):
+        days = details.contact_days.get(channel.id, ())
+        is_device = channel.id == device.id
+        span = enrolled_span(device.enrolled_at, device.ended_at, now, LARGE_COLUMNS_PER_DAY) if is_device else None
+        name = "Contacts" if is_device else channel.user_short_name or "User"
+        lanes.append(Lane(name, large_ticks(days, now, height=TICK_HEIGHT), span, contact_label(days, now)))
+    return tuple(lanes)
+
+
+def _points(evidence: Sequence[EvidenceRow], signal: Signal, now: datetime) -> tuple[Point, ...]:
+    points = []
+    for row in evidence:
+        if row.signal != signal or row.last_at < start(now):
+            continue
+        times = "" if row.count == 1 else f", {row.count} times since {exact_text(row.first_at)}"
+        points.append(
+            Point(
+                x=_x(row.last_at, now),
+                since=None if row.count == 1 else max(0.0, _x(row.first_at, now)),
+                is_good=words.evidence_mark(row).tone is words.Tone.GOOD,
+                title=f"{words.evidence_sentence(row)}: {exact_text(row.last_at)}{times}",
+            )
+        )
+    return tuple(points)
+
+
+def _bars(commands: Sequence[CommandRow], now: datetime) -> tuple[Bar, ...]:
+    shown = [
+        (row, row.queued_at, row.reported_at or now)
+        for row in commands
+        if row.queued_at is not None and (row.reported_at or now) >= start(now)
+    ][:BARS_SHOWN]
+    bars: list[Bar] = []
+    ends = [float("-inf")] * BAR_ROWS
+    for row, queued_at, until in sorted(shown, key=lambda one: one[1]):
+        x = max(0.0, _x(queued_at, now))
+        width = round(max(_x(until, now) - x, _NARROWEST_BAR), 1)
+        place = next((number for number, end in enumerate(ends) if end + 1 <= x), BAR_ROWS - 1)
+        ends[place] = max(ends[place], x + width)
+        mark = words.command_status(row.status)
+        title = f"{row.request_type or 'Unknown command'}, queued {exact_text(queued_at)}: {mark.word}"
+        if row.reported_at is not None:
+            title += f" {exact_text(row.reported_at)}"
+        bars.append(Bar(x, width, place * BAR_PITCH, mark.tone.value, title))
+    return tuple(bars)

@@ -1,0 +1,188 @@
+"""The words, shapes and colours in which the console speaks of states, push answers, commands and evidence.
+
+Nothing is told by colour alone: each mark has a word and a shape of its own.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from muster.domain.control.evidence import Signal
+from muster.domain.enrollment import EndReason, EnrollmentState
+from muster.domain.errors import RefusalCode
+from muster.operations.views.devices import EvidenceRow
+from muster.protocol.apns import OutcomeClass
+from muster.protocol.connect import Status
+
+
+class Shape(StrEnum):
+    """The shapes drawn before a word; each is a symbol in the pages' SVG."""
+
+    DISC = "disc"
+    HALF = "half"
+    RING = "ring"
+    TRIANGLE = "triangle"
+    CROSS = "cross"
+    CLOCK = "clock"
+
+
+class Tone(StrEnum):
+    """The colours: names of CSS classes."""
+
+    GOOD = "good"
+    BUSY = "busy"
+    OVER = "over"
+    WARNING = "warning"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A word with its shape and colour."""
+
+    word: str
+    shape: Shape
+    tone: Tone
+
+
+STATES = {
+    EnrollmentState.ENROLLED.value: Mark("Enrolled", Shape.DISC, Tone.GOOD),
+    EnrollmentState.ENROLLING.value: Mark("Enrolling", Shape.HALF, Tone.BUSY),
+    EnrollmentState.ENDED.value: Mark("Ended", Shape.RING, Tone.OVER),
+}
+
+END_REASONS = {
+    EndReason.CHECKED_OUT.value: "the device checked out, as it does when its enrollment profile is removed",
+    EndReason.RE_ENROLLED.value: "the device was enrolled anew",
+    EndReason.NEVER_COMPLETED.value: "it was never completed",
+}
+
+PROVENANCES = {"link": "An enrollment link", "renewal": "The renewal of its identity"}
+
+_PUSH_ANSWERS = {
+    OutcomeClass.ACCEPTED.value: Mark("Accepted", Shape.DISC, Tone.GOOD),
+    OutcomeClass.TOKEN_UNREGISTERED.value: Mark("Token unregistered", Shape.CROSS, Tone.BAD),
+    OutcomeClass.TOKEN_BAD.value: Mark("Token bad", Shape.CROSS, Tone.BAD),
+    OutcomeClass.TOPIC_MISMATCH.value: Mark("Other topic", Shape.CROSS, Tone.BAD),
+    OutcomeClass.CERTIFICATE_REFUSED.value: Mark("Certificate refused", Shape.CROSS, Tone.BAD),
+    OutcomeClass.THROTTLED.value: Mark("Throttled", Shape.TRIANGLE, Tone.WARNING),
+    OutcomeClass.APNS_UNAVAILABLE.value: Mark("APNs unavailable", Shape.TRIANGLE, Tone.WARNING),
+    OutcomeClass.OUR_FAULT.value: Mark("Our fault", Shape.TRIANGLE, Tone.WARNING),
+    OutcomeClass.NO_ANSWER.value: Mark("No answer", Shape.TRIANGLE, Tone.WARNING),
+    "no_certificate": Mark("No certificate", Shape.TRIANGLE, Tone.WARNING),
+}
+
+_COMMAND_STATUSES = {
+    "waiting": Mark("Waiting", Shape.CLOCK, Tone.BUSY),
+    Status.NOT_NOW.value: Mark("Not now", Shape.CLOCK, Tone.BUSY),
+    Status.ACKNOWLEDGED.value: Mark("Acknowledged", Shape.DISC, Tone.GOOD),
+    Status.ERROR.value: Mark("Error", Shape.CROSS, Tone.BAD),
+    Status.COMMAND_FORMAT_ERROR.value: Mark("Command format error", Shape.CROSS, Tone.BAD),
+    "closed": Mark("Closed unanswered", Shape.RING, Tone.OVER),
+}
+
+
+def push_answer(outcome: str) -> Mark:
+    """Return the mark for what APNs said to a push."""
+    return _PUSH_ANSWERS.get(outcome) or Mark(outcome, Shape.TRIANGLE, Tone.WARNING)
+
+
+def command_status(status: str) -> Mark:
+    """Return the mark for where a command stands; a status that Apple doesn't define keeps its own word."""
+    return _COMMAND_STATUSES.get(status) or Mark(status, Shape.TRIANGLE, Tone.WARNING)
+
+
+_REFUSALS = {
+    RefusalCode.SIGNATURE_MISSING: "it was not signed",
+    RefusalCode.SIGNATURE_BAD: "its signature is wrong",
+    RefusalCode.ALGORITHM_REFUSED: "it is signed with an algorithm that policy refuses",
+    RefusalCode.IDENTITY_UNKNOWN: "this server never issued its identity",
+    RefusalCode.IDENTITY_OF_ANOTHER_DEVICE: "its identity belongs to another device",
+    RefusalCode.IDENTITY_NOT_PINNED: "its identity is ours, but not the one that may speak for this device",
+    RefusalCode.IDENTITY_SUPERSEDED: "its identity was renewed before it was ever used",
+    RefusalCode.IDENTITY_EXPIRED: "its identity has expired",
+    RefusalCode.CHANNEL_UNKNOWN: "no enrollment of it is known",
+    RefusalCode.BODY_TOO_LARGE: "its message is too large",
+    RefusalCode.BODY_MALFORMED: "its message can't be read",
+    RefusalCode.MESSAGE_UNKNOWN: "its message is of a kind not known here",
+    RefusalCode.TOPIC_UNKNOWN: "it names a push topic that is not ours",
+    RefusalCode.SERVICE_UNKNOWN: "it asks for a service not offered here",
+}
+
+_PUSH_SENTENCES = {
+    OutcomeClass.ACCEPTED.value: "APNs accepted a push",
+    OutcomeClass.TOKEN_UNREGISTERED.value: "APNs says that the push token is not registered any more",
+    OutcomeClass.TOKEN_BAD.value: "APNs says that the push token is none of its own",
+    OutcomeClass.TOPIC_MISMATCH.value: "APNs says that the push token belongs to another topic",
+    OutcomeClass.CERTIFICATE_REFUSED.value: "APNs refused the push certificate",
+    OutcomeClass.THROTTLED.value: "APNs asks for fewer pushes to this device",
+    OutcomeClass.APNS_UNAVAILABLE.value: "APNs was unavailable for a push",
+    OutcomeClass.OUR_FAULT.value: "APNs found fault with the push itself",
+    OutcomeClass.NO_ANSWER.value: "APNs gave no answer to a push",
+    "no_certificate": "A push was not sent: there is no push certificate for its topic",
+}
+
+_SENTENCES = {
+    (Signal.COMMAND_ANSWER, Status.NOT_NOW.value): "The device answered a command with NotNow",
+    (Signal.COMMAND_ANSWER, Status.ERROR.value): "The device answered a command with an error",
+    (Signal.COMMAND_ANSWER, Status.COMMAND_FORMAT_ERROR.value): "The device could not read a command",
+    (Signal.COMMAND_ANSWER, "undefined_status"): "The device answered with a status that Apple does not define",
+    (Signal.COMMAND_ANSWER, "unknown_command"): "The device answered a command that this server does not know",
+    (Signal.COMMAND_ANSWER, "late_answer"): "The device answered a command after it was closed",
+    (Signal.TOKEN_UPDATE, "enrolled"): "A TokenUpdate completed the enrollment",
+    (Signal.TOKEN_UPDATE, "renewed"): "The renewed identity came into use",
+    (Signal.TOKEN_UPDATE, "token_changed"): "A TokenUpdate brought another push token, topic or magic",
+    (Signal.TOKEN_UPDATE, "returned"): "The device connected again after its enrollment had ended",
+    (Signal.AUTHENTICATE, "enrollment"): "An Authenticate began an enrollment",
+    (Signal.AUTHENTICATE, "renewal"): "An Authenticate announced the renewed identity",
+    (Signal.AUTHENTICATE, "token_update_missing"): "No TokenUpdate followed the Authenticate",
+    (Signal.CHECK_OUT, "checked_out"): "The device checked out: its enrollment profile was removed",
+    (Signal.IDENTITY_ISSUED, "renewal"): "A new identity was issued to it",
+}
+
+_ALARMING = frozenset({"token_update_missing", Status.ERROR.value, Status.COMMAND_FORMAT_ERROR.value})
+
+
+def evidence_sentence(row: EvidenceRow) -> str:
+    """Say what a row of evidence shows, without its time and count; a class not known here keeps its own word."""
+    if row.signal == Signal.PUSH_ANSWER:
+        return _PUSH_SENTENCES.get(row.observed_class, f"Push: {row.observed_class}")
+    if row.signal == Signal.REFUSED_CONTACT:
+        why = {code.value: text for code, text in _REFUSALS.items()}.get(row.observed_class, row.observed_class)
+        return f"A contact was refused: {why}"
+    if row.signal == Signal.OWN_ERROR:
+        return f"This server failed to process a {row.observed_class} and tries again"
+    said = {(signal.value, seen): text for (signal, seen), text in _SENTENCES.items()}
+    return said.get((row.signal, row.observed_class), f"{row.signal}: {row.observed_class}")
+
+
+def evidence_mark(row: EvidenceRow) -> Mark:
+    """Return shape and colour of a row of evidence; the word is its short name."""
+    if row.signal == Signal.PUSH_ANSWER:
+        answer = push_answer(row.observed_class)
+        return Mark("Push", answer.shape, answer.tone)
+    if row.signal == Signal.REFUSED_CONTACT:
+        return Mark("Refused", Shape.CROSS, Tone.BAD)
+    if row.signal == Signal.OWN_ERROR:
+        return Mark("Own fault", Shape.TRIANGLE, Tone.WARNING)
+    tone = Tone.WARNING if row.observed_class in _ALARMING else Tone.GOOD
+    shape = Shape.TRIANGLE if tone is Tone.WARNING else Shape.DISC
+    names = {
+        Signal.COMMAND_ANSWER.value: "Command",
+        Signal.TOKEN_UPDATE.value: "TokenUpdate",
+        Signal.AUTHENTICATE.value: "Authenticate",
+        Signal.CHECK_OUT.value: "CheckOut",
+        Signal.IDENTITY_ISSUED.value: "Identity",
+    }
+    return Mark(names.get(row.signal, row.signal), shape, tone)
+
+
+def evidence_detail(row: EvidenceRow) -> str:
+    """Say what else was noted, in one short line: names and values, hashes cut to their first eight digits."""
+    parts = []
+    for name, value in row.detail.items():
+        if value is None or name in {"claimed_id", "message"}:
+            continue
+        text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+        text = text[:8] if name == "identity" else text
+        parts.append(f"{name.replace('_', ' ')} {text}")
+    return " · ".join(parts)

@@ -1,0 +1,46 @@
+"""A Runner for tests: in line on the caller's thread, at a time that the test sets, with repeatable randomness."""
+
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from muster.crypto.sealing import KeyRing
+from muster.domain.access import SERVER, Actor
+from muster.domain.policy import Policy
+from muster.operations.context import Context
+from muster.storage.engine import Engine, Transaction
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+NOW = datetime(2026, 11, 22, 14, 31, 7, tzinfo=UTC)
+
+
+class InlineRunner:
+    """Runs operations on *engine* at `time`, which the test may set. Nothing is concurrent here."""
+
+    def __init__(self, engine: Engine, *, seed: int = 1) -> None:
+        self.engine = engine
+        self.time = NOW
+        self.random_bytes = random.Random(seed).randbytes
+        self.ring = KeyRing.generate(self.random_bytes, NOW)
+
+    async def write(
+        self,
+        operation: Callable[[Transaction, Sequence[Item], Context], list[Outcome]],
+        items: Sequence[Item],
+        actor: Actor = SERVER,
+    ) -> list[Outcome]:
+        """Run *operation* in one transaction."""
+        context = Context(self.time, actor, Policy(), self.ring, self.random_bytes)
+        return self.engine.write(lambda tx: operation(tx, items, context))
+
+    async def read(self, view: Callable[[Transaction], T]) -> T:
+        """Run *view* in a transaction that may only read."""
+        return self.engine.read(view)
+
+    def now(self) -> datetime:
+        """Return `time`."""
+        return self.time
