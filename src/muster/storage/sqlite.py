@@ -94,14 +94,23 @@ class SqliteEngine(Engine):
         except sa.exc.TimeoutError as error:
             raise Unavailable("every connection to the database is in use") from error
         except sa.exc.OperationalError as error:
+            if _is_our_fault(error.orig):
+                raise
             raise Unavailable(f"the database can't be used now: {error.orig}") from error
         except sqlite3.OperationalError as error:
             # the hot methods speak to the driver directly
+            if _is_our_fault(error):
+                raise
             raise Unavailable(f"the database can't be used now: {error}") from error
 
 
 def _is_busy(error: sa.exc.OperationalError) -> bool:
     return isinstance(error.orig, sqlite3.OperationalError) and error.orig.sqlite_errorname.startswith("SQLITE_BUSY")
+
+
+def _is_our_fault(error: BaseException | None) -> bool:
+    """Tell a wrong statement (no such table) from a disk or a lock that is in the way."""
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorname == "SQLITE_ERROR"
 
 
 def _engine(path: Path, begin: str, pragmas: Sequence[str], *, connections: int) -> sa.Engine:
