@@ -15,7 +15,7 @@ from muster.crypto.cms.signing import SignerIdentity
 from muster.crypto.keys import load_private_key
 from muster.crypto.sealing import KeyRing
 from muster.edges.apns.provider import ApnsProvider
-from muster.edges.console.application import make_console
+from muster.edges.console.app import make_console
 from muster.edges.device.application import DeviceApplication
 from muster.edges.device.enroll import EnrollDoor, ProfileSigner
 from muster.edges.device.http import BodyReader
@@ -28,12 +28,13 @@ from muster.edges.workers.pushes import PushWorker
 from muster.edges.workers.reviews import ReviewWorker
 from muster.operations.enrollment_links import EnrollmentTerms
 from muster.operations.ensure_partitions import ensure_partitions
-from muster.operations.first_start import Foundation, lay_foundation
+from muster.operations.first_start import Address, Foundation, announce_address, lay_foundation
 from muster.operations.ports import PushSender
 from muster.settings import Settings, SettingsError
 from muster.storage import migrate
 from muster.storage.engine import Engine
 from muster.storage.errors import Unavailable
+from muster.storage.installations import Installation
 from muster.storage.journal import Journal, JournalRecord
 
 PARTITION_INTERVAL = timedelta(hours=12)
@@ -111,6 +112,7 @@ def _compose(
     runner = EngineRunner(engine, executor, context)
     views = _ViewRunner(runner, EngineRunner(engine, reading, context))
     foundation = runner.write_now(lay_foundation, [settings.organization])[0]
+    runner.write_now(announce_address, [Address(settings.effective_public_url, settings.check_in_url)])
     journal = Journal(
         settings.data_dir / "journal",
         node=node_name(settings),
@@ -160,7 +162,11 @@ def _compose(
             recorder=recorder,
         ),
         recorder=recorder,
-        others=make_console(views, secure_cookies=settings.effective_public_url.startswith("https://")),
+        others=make_console(
+            views,
+            secure_cookies=settings.effective_public_url.startswith("https://"),
+            public_url=settings.effective_public_url,
+        ),
     )
     loops = (
         Loop("push", PushWorker(runner, sender).step, now=around.now, poll=around.poll),
@@ -196,12 +202,18 @@ def _partition_step(runner: EngineRunner) -> Callable[[], Awaitable[datetime | N
     return step
 
 
-def enrollment_terms(settings: Settings) -> EnrollmentTerms:
-    """What every enrollment profile of this server says alike."""
+def enrollment_terms(settings: Settings, running: Installation | None = None) -> EnrollmentTerms:
+    """What every enrollment profile of this server says alike.
+
+    *running* is the installation as its server announced it: its URLs stand in where the settings name none.
+    """
     anchors: tuple[bytes, ...] = ()
     if settings.profile_trust_anchors is not None:
         anchors = der_from_pem(_read(settings.profile_trust_anchors, "profile_trust_anchors"))
-    return EnrollmentTerms(settings.effective_public_url, settings.check_in_url, settings.organization, anchors)
+    public_url, check_in_url = settings.effective_public_url, settings.check_in_url
+    if settings.public_url is None and running is not None and running.public_url is not None:
+        public_url, check_in_url = running.public_url, check_in_url or running.check_in_url
+    return EnrollmentTerms(public_url, check_in_url, settings.organization, anchors)
 
 
 def profile_signer(settings: Settings, foundation: Foundation) -> ProfileSigner:

@@ -29,7 +29,7 @@ def link(
     """Print a link that signs an administrator in, once, within 24 hours."""
     with connect(data_dir, database, key_ring) as data:
         made = data.run(create_sign_in_links, name)
-        url = f"{data.settings.effective_public_url}/sign-in/{made.token}"
+        url = f"{data.terms().public_url}/sign-in/{made.token}"
     if as_json:
         print_json({"url": url, "name": made.administrator.name, "expires_at": made.expires_at})
         return

@@ -12,13 +12,15 @@ import typer
 
 from muster.bootstrap.data_directory import Surroundings, open_engine, read_key_ring
 from muster.bootstrap.runner import EngineRunner, make_context
+from muster.bootstrap.service import enrollment_terms
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
 from muster.domain.access import SERVER, Actor, ActorKind
 from muster.domain.errors import Refusal
 from muster.operations.context import Context
+from muster.operations.enrollment_links import EnrollmentTerms
 from muster.operations.first_start import check_key_ring
 from muster.settings import Settings, read_settings
-from muster.storage import migrate
+from muster.storage import installations, migrate
 from muster.storage.engine import Transaction
 
 T = TypeVar("T")
@@ -57,6 +59,10 @@ class Connection:
     def view(self, view: Callable[[Transaction], T]) -> T:
         """Read."""
         return self._runner.read_now(view)
+
+    def terms(self) -> EnrollmentTerms:
+        """What enrollment profiles say: as set, else as the running server announced it."""
+        return enrollment_terms(self.settings, self.view(installations.read))
 
     @property
     def now(self) -> datetime:

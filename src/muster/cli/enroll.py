@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from muster.bootstrap.service import enrollment_terms, profile_signer
+from muster.bootstrap.service import profile_signer
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.output import print_json
@@ -62,7 +62,7 @@ def link(
         raise typer.BadParameter("a link is good for a minute at least and ten years at most", param_hint="--expires")
     with connect(data_dir, database, key_ring) as data:
         made = data.run(create_links, LinkOrder(uses, lifetime, note, access_rights))
-        url = f"{data.settings.effective_public_url}/enroll/{made.token}"
+        url = f"{data.terms().public_url}/enroll/{made.token}"
     if as_json:
         fields = {"url": url, "token": made.token, "id": made.link.id, "uses": uses, "expires_at": made.link.expires_at}
         print_json(fields)
@@ -83,7 +83,7 @@ def profile(
     """Print the enrollment profile that opening LINK gives: it enrolls one device."""
     token = link_or_token.rstrip("/").rpartition("/")[2]
     with connect(data_dir, database, key_ring) as data:
-        opened = data.run(open_links, LinkOpened(token, enrollment_terms(data.settings)))
+        opened = data.run(open_links, LinkOpened(token, data.terms()))
         content = encode_enrollment_profile(opened)
         if not unsigned:
             foundation = data.run(lay_foundation, data.settings.organization)

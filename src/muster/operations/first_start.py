@@ -88,3 +88,18 @@ def _make_authority(tx: Transaction, organization: str, ctx: Context) -> StoredA
     authority = StoredAuthority(name, certificate_der, sealed, is_current=True)
     identities.add_authority(tx, authority, ctx.now)
     return authority
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is reached: the URLs that stand in enrollment profiles."""
+
+    public_url: str
+    check_in_url: str | None
+
+
+def announce_address(tx: Transaction, addresses: Sequence[Address], ctx: Context) -> list[None]:  # noqa: ARG001 - the shape of operations
+    """Record where the server that starts now is reached, for commands run beside it; one None for each."""
+    for address in addresses:
+        installations.set_urls(tx, public_url=address.public_url, check_in_url=address.check_in_url)
+    return [None] * len(addresses)

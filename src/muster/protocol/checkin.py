@@ -304,7 +304,7 @@ _DEVICE_ONLY: Final = frozenset(
 )
 
 
-def _own_keys(message: CheckinMessage) -> dict[str, PlistValue | None]:  # noqa: PLR0911 - one return for each message
+def _own_keys(message: CheckinMessage) -> dict[str, PlistValue | None]:
     match message:
         case Authenticate():
             return {

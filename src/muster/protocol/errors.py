@@ -9,7 +9,7 @@ class ProtocolError(Exception):
     """The peer did not keep to the protocol. Root of this package's errors."""
 
 
-class MalformedMessage(ProtocolError):  # noqa: N818 - named for what the peer did, as the peer is told
+class MalformedMessage(ProtocolError):
     """The bytes are not a message as the protocol defines it: the peer's fault, and the same bytes will fail again."""
 
 
@@ -17,9 +17,9 @@ class UnknownMessageType(MalformedMessage):
     """A well-formed check-in whose MessageType none of our messages has: newer than this server, or not a device."""
 
 
-class BadSignature(ProtocolError):  # noqa: N818 - as above
+class BadSignature(ProtocolError):
     """A signature is well formed, but does not cover the content it came with."""
 
 
-class RefusedAlgorithm(ProtocolError):  # noqa: N818 - as above
+class RefusedAlgorithm(ProtocolError):
     """The message is protected by an algorithm which the operator's policy refuses."""

@@ -75,7 +75,7 @@ class _BinaryReader:
         length, position = self._length(low, offset + 1)
         return self._array(length, position, depth) if kind == 0xA else self._dictionary(length, position, depth)
 
-    def _scalar(self, kind: int, low: int, position: int) -> PlistValue:  # noqa: PLR0911 - one return for each kind
+    def _scalar(self, kind: int, low: int, position: int) -> PlistValue:
         match kind, low:
             case 0x0, 0x8:
                 return False

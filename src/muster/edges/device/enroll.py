@@ -1,6 +1,7 @@
 """An enrollment link is opened: the reply is the enrollment profile, signed."""
 
 import asyncio
+
 import structlog
 
 from muster.crypto.cms.signing import SignerIdentity, sign_attached

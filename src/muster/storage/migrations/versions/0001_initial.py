@@ -40,6 +40,8 @@ Table(
     Column("id", Text, primary_key=True, comment="UUID of this installation; one row"),
     Column("created_at", Instant, nullable=False),
     Column("profile_identifier", Text, nullable=False, comment="PayloadIdentifier of enrollment profiles, for ever"),
+    Column("public_url", Text, comment="where the server last said it is reached; for commands run beside it"),
+    Column("check_in_url", Text),
 )
 
 Table(
