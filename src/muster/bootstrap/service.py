@@ -6,18 +6,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from muster.bootstrap.data_directory import Surroundings, bring_schema_up, initialise, open_engine, read_key_ring
+from muster.bootstrap.profiles import enrollment_terms, profile_signer
 from muster.bootstrap.runner import EngineRunner, make_context, node_name
-from muster.crypto.certificates import der_from_pem
-from muster.crypto.cms.signing import SignerIdentity
-from muster.crypto.keys import load_private_key
 from muster.crypto.sealing import KeyRing
 from muster.edges.apns.provider import ApnsProvider
 from muster.edges.console.app import make_console
 from muster.edges.device.application import DeviceApplication
-from muster.edges.device.enroll import EnrollDoor, ProfileSigner
+from muster.edges.device.enroll import EnrollDoor
 from muster.edges.device.http import BodyReader
 from muster.edges.device.messages import MessageDoor, MessagePolicy
 from muster.edges.device.refusals import RefusalRecorder
@@ -26,15 +23,13 @@ from muster.edges.workers.deferred import DeferredWorker
 from muster.edges.workers.loop import Loop
 from muster.edges.workers.pushes import PushWorker
 from muster.edges.workers.reviews import ReviewWorker
-from muster.operations.enrollment_links import EnrollmentTerms
 from muster.operations.ensure_partitions import ensure_partitions
 from muster.operations.first_start import Address, Foundation, announce_address, lay_foundation
 from muster.operations.ports import PushSender
-from muster.settings import Settings, SettingsError
+from muster.settings import Settings
 from muster.storage import migrate
 from muster.storage.engine import Engine
 from muster.storage.errors import Unavailable
-from muster.storage.installations import Installation
 from muster.storage.journal import Journal, JournalRecord
 
 PARTITION_INTERVAL = timedelta(hours=12)
@@ -200,38 +195,3 @@ def _partition_step(runner: EngineRunner) -> Callable[[], Awaitable[datetime | N
         return runner.now() + PARTITION_INTERVAL
 
     return step
-
-
-def enrollment_terms(settings: Settings, running: Installation | None = None) -> EnrollmentTerms:
-    """What every enrollment profile of this server says alike.
-
-    *running* is the installation as its server announced it: its URLs stand in where the settings name none.
-    """
-    anchors: tuple[bytes, ...] = ()
-    if settings.profile_trust_anchors is not None:
-        anchors = der_from_pem(_read(settings.profile_trust_anchors, "profile_trust_anchors"))
-    public_url, check_in_url = settings.effective_public_url, settings.check_in_url
-    if settings.public_url is None and running is not None and running.public_url is not None:
-        public_url, check_in_url = running.public_url, check_in_url or running.check_in_url
-    return EnrollmentTerms(public_url, check_in_url, settings.organization, anchors)
-
-
-def profile_signer(settings: Settings, foundation: Foundation) -> ProfileSigner:
-    """Choose who signs profiles: as set, else the TLS certificate, which devices trust already, else our authority."""
-    if settings.profile_signer_certificate is not None and settings.profile_signer_key is not None:
-        pair = (settings.profile_signer_certificate, settings.profile_signer_key, "profile_signer_certificate")
-    elif settings.tls_certificate is not None and settings.tls_key is not None:
-        pair = (settings.tls_certificate, settings.tls_key, "tls_certificate")
-    else:
-        authority = foundation.authority
-        return ProfileSigner(SignerIdentity(authority.certificate_der, authority.key))
-    certificate, key, name = pair
-    leaf, *chain = der_from_pem(_read(certificate, name))
-    return ProfileSigner(SignerIdentity(leaf, load_private_key(_read(key, name))), tuple(chain))
-
-
-def _read(path: Path, name: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"{name}: {path} can't be read: {error.strerror}") from error

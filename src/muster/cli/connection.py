@@ -11,8 +11,8 @@ from typing import Annotated, TypeVar
 import typer
 
 from muster.bootstrap.data_directory import Surroundings, open_engine, read_key_ring
+from muster.bootstrap.profiles import enrollment_terms
 from muster.bootstrap.runner import EngineRunner, make_context
-from muster.bootstrap.service import enrollment_terms
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
 from muster.domain.access import SERVER, Actor, ActorKind
 from muster.domain.errors import Refusal

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from muster.bootstrap.service import profile_signer
+from muster.bootstrap.profiles import profile_signer
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.output import print_json

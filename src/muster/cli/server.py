@@ -8,8 +8,6 @@ import typer
 
 from muster.bootstrap.data_directory import Surroundings, bring_schema_up, initialise, open_engine, read_key_ring
 from muster.bootstrap.runner import EngineRunner, make_context
-from muster.bootstrap.serving import listen as bind
-from muster.bootstrap.serving import serve as run_server
 from muster.cli.admins import OWNER
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.errors import CommandFailed, ExitCode
@@ -82,8 +80,10 @@ def serve(
             "log_level": log_level,
         }
     )
+    from muster.bootstrap import serving  # noqa: PLC0415 - the server's libraries are slow to import for other commands
+
     try:
-        bound = bind(settings)
+        bound = serving.listen(settings)
     except OSError as error:
         raise CommandFailed(
             f"can't listen on {settings.listen}: {error.strerror}",
@@ -96,7 +96,7 @@ def serve(
                 update={"listen": f"{settings.listen.rpartition(':')[0]}:{bound.getsockname()[1]}"}
             )
         print(f"Muster serves {settings.effective_public_url} (listening on {settings.listen})", file=sys.stderr)
-        return run_server(settings, bound)
+        return serving.serve(settings, bound)
 
 
 def check(

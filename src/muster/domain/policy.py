@@ -20,8 +20,8 @@ class Policy:
     """How long APNs keeps the last push for a device that is away (the longest it does)."""
     push_coalescing: timedelta = timedelta(seconds=1)
     """How long a wish to push waits for others of the same channel; ten queued commands are one push."""
-    push_lease: timedelta = timedelta(minutes=2)
-    """How long a node may hold claimed pushes before another may send them."""
+    push_lease: timedelta = timedelta(minutes=5)
+    """How long a node may hold claimed pushes before another may send them: longer than all attempts together."""
     enrollment_patience: timedelta = timedelta(minutes=15)
     """How long a TokenUpdate may follow its Authenticate before the enrollment counts as incomplete."""
     manages_network_users: bool = False

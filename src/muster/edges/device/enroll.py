@@ -4,7 +4,6 @@ import asyncio
 
 import structlog
 
-from muster.crypto.cms.signing import SignerIdentity, sign_attached
 from muster.domain.access import DEVICE
 from muster.domain.errors import Refusal
 from muster.edges.device import metrics
@@ -14,6 +13,7 @@ from muster.edges.device.refusals import RefusalRecorder
 from muster.operations.enrollment_links import EnrollmentTerms, LinkOpened, open_links
 from muster.operations.ports import Runner
 from muster.protocol.profile import encode_enrollment_profile
+from muster.protocol.profile_signature import ProfileSigner
 from muster.storage.errors import Unavailable
 
 PROFILE_MEDIA_TYPE = b"application/x-apple-aspen-config"
@@ -21,18 +21,6 @@ MAXIMUM_TOKEN_CHARACTERS = 64
 """Of a link's token; ours have 32."""
 
 log = structlog.get_logger("muster.enroll")
-
-
-class ProfileSigner:
-    """Signs profiles with *signer*; *chain* holds the certificates between it and its root (DER)."""
-
-    def __init__(self, signer: SignerIdentity, chain: tuple[bytes, ...] = ()) -> None:
-        self._signer = signer
-        self._chain = chain
-
-    def sign(self, profile_xml: bytes) -> bytes:
-        """Return the signed profile, DER."""
-        return sign_attached(profile_xml, self._signer, chain=self._chain)
 
 
 class EnrollDoor:
