@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from muster.domain.control.contact import ContactDay
 from muster.domain.enrollment import EnrollmentState
-from muster.edges.console import facts
+from muster.edges.console import facts, words
 from muster.edges.console.first_steps import first_steps
 from muster.edges.console.listing import Listing, UnknownChoice, read_listing
 from muster.edges.console.rendering import Renderer, device_url
@@ -188,7 +188,7 @@ class OrderLink:
 
 
 def _state_links(listing: Listing, counts: DeviceCounts) -> list[StateLink]:
-    choices = [("", counts.total), *counts.by_state.items()]
+    choices = [("", counts.total), *((state, counts.by_state[state]) for state in words.STATES)]
     return [
         StateLink(state, listing.with_state(state).url(), count, listing.state == state) for state, count in choices
     ]

@@ -59,7 +59,7 @@ def facts_of(details: DeviceDetails, clock: Clock) -> list[Fact]:
         _text("Setup", "waits for DeviceConfigured" if known.get("awaiting_configuration") else None),
         _time("First seen", device.first_seen_at, clock),
         _time("Last contact", device.last_contact_at, clock),
-        _time("Last command obeyed", device.last_proof_at, clock),
+        _time("Last obeyed", device.last_proof_at, clock),
         _time("Identity expires", device.identity_not_after, clock),
         _push(details, clock),
     ]

@@ -76,8 +76,8 @@ def fleet_sentence(counts: DeviceCounts, *, silent_url: str) -> Markup:
         return Markup("No device is enrolled.")
     if counts.silent == 0:
         return Markup("{}; all of them were in contact within the last {} days.").format(first, SILENT_AFTER.days)
-    silent = "1 of them was" if counts.silent == 1 else f"{counts.silent:,} of them were"
-    return Markup('{}; <a href="{}">{} silent for {} days or longer</a>.').format(
+    silent = "1 of them has" if counts.silent == 1 else f"{counts.silent:,} of them have"
+    return Markup('{}; <a href="{}">{} been silent for {} days or longer</a>.').format(
         first, silent_url, silent, SILENT_AFTER.days
     )
 

@@ -13,8 +13,8 @@ from muster.domain.control.contact import SLOTS_PER_DAY, ContactDay
 DAYS = 30
 SMALL_COLUMNS_PER_DAY = 4
 """Six hours a pixel: thirty days in 120 pixels."""
-LARGE_COLUMNS_PER_DAY = 32
-"""Forty-five minutes a pixel: thirty days in 960 pixels."""
+LARGE_COLUMNS_PER_DAY = 36
+"""Forty minutes a pixel: thirty days in 1080 pixels."""
 
 
 def first_day(now: datetime) -> int:
@@ -53,7 +53,7 @@ def small_strip(
 
 
 def large_ticks(days: Sequence[ContactDay], now: datetime, *, height: int) -> str:
-    """Return the path of a strip 960 pixels wide, ticks from y 0 down to *height*."""
+    """Return the path of a strip 1080 pixels wide, ticks from y 0 down to *height*."""
     return _path(days, first_day(now), LARGE_COLUMNS_PER_DAY, top=0, height=height)
 
 

@@ -90,7 +90,7 @@ def draw_timeline(details: DeviceDetails, commands: Sequence[CommandRow], now: d
     bars = _bars(commands, now)
     return Timeline(
         mondays=tuple(DayMark(_x(day, now), f"{day.day} {day:%b}") for day in days if day.weekday() == 0),
-        weekends=tuple(Span(_x(day, now), LARGE_COLUMNS_PER_DAY) for day in days if day.weekday() >= 5),
+        weekends=_weekends(days, now),
         now=_x(now, now),
         lanes=_lanes(details, now),
         pushes=_points(details.evidence, Signal.PUSH_ANSWER, now),
@@ -102,6 +102,15 @@ def draw_timeline(details: DeviceDetails, commands: Sequence[CommandRow], now: d
 
 def _x(at: datetime, now: datetime) -> float:
     return position(at, now, LARGE_COLUMNS_PER_DAY)
+
+
+def _weekends(days: Sequence[datetime], now: datetime) -> tuple[Span, ...]:
+    spans = []
+    for day in days:
+        if day.weekday() == 5 or (day.weekday() == 6 and day is days[0]):
+            x = _x(day, now)
+            spans.append(Span(x, min((7 - day.weekday()) * LARGE_COLUMNS_PER_DAY, WIDTH - x)))
+    return tuple(spans)
 
 
 def _lanes(details: DeviceDetails, now: datetime) -> tuple[Lane, ...]:

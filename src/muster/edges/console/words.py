@@ -91,7 +91,7 @@ def command_status(status: str) -> Mark:
     return _COMMAND_STATUSES.get(status) or Mark(status, Shape.TRIANGLE, Tone.WARNING)
 
 
-_REFUSALS = {
+_REFUSALS: dict[str, str] = {
     RefusalCode.SIGNATURE_MISSING: "it was not signed",
     RefusalCode.SIGNATURE_BAD: "its signature is wrong",
     RefusalCode.ALGORITHM_REFUSED: "it is signed with an algorithm that policy refuses",
@@ -121,21 +121,21 @@ _PUSH_SENTENCES = {
     "no_certificate": "A push was not sent: there is no push certificate for its topic",
 }
 
-_SENTENCES = {
-    (Signal.COMMAND_ANSWER, Status.NOT_NOW.value): "The device answered a command with NotNow",
-    (Signal.COMMAND_ANSWER, Status.ERROR.value): "The device answered a command with an error",
-    (Signal.COMMAND_ANSWER, Status.COMMAND_FORMAT_ERROR.value): "The device could not read a command",
-    (Signal.COMMAND_ANSWER, "undefined_status"): "The device answered with a status that Apple does not define",
-    (Signal.COMMAND_ANSWER, "unknown_command"): "The device answered a command that this server does not know",
-    (Signal.COMMAND_ANSWER, "late_answer"): "The device answered a command after it was closed",
+_SENTENCES: dict[tuple[str, str], str] = {
+    (Signal.COMMAND_ANSWER, Status.NOT_NOW.value): "It answered {command} with NotNow",
+    (Signal.COMMAND_ANSWER, Status.ERROR.value): "It answered {command} with an error",
+    (Signal.COMMAND_ANSWER, Status.COMMAND_FORMAT_ERROR.value): "It could not read {command}",
+    (Signal.COMMAND_ANSWER, "undefined_status"): "It answered {command} with a status that Apple does not define",
+    (Signal.COMMAND_ANSWER, "unknown_command"): "It answered a command that this server does not know",
+    (Signal.COMMAND_ANSWER, "late_answer"): "It answered a command after that was closed",
     (Signal.TOKEN_UPDATE, "enrolled"): "A TokenUpdate completed the enrollment",
     (Signal.TOKEN_UPDATE, "renewed"): "The renewed identity came into use",
     (Signal.TOKEN_UPDATE, "token_changed"): "A TokenUpdate brought another push token, topic or magic",
-    (Signal.TOKEN_UPDATE, "returned"): "The device connected again after its enrollment had ended",
+    (Signal.TOKEN_UPDATE, "returned"): "It connected again after its enrollment had ended",
     (Signal.AUTHENTICATE, "enrollment"): "An Authenticate began an enrollment",
     (Signal.AUTHENTICATE, "renewal"): "An Authenticate announced the renewed identity",
     (Signal.AUTHENTICATE, "token_update_missing"): "No TokenUpdate followed the Authenticate",
-    (Signal.CHECK_OUT, "checked_out"): "The device checked out: its enrollment profile was removed",
+    (Signal.CHECK_OUT, "checked_out"): "It checked out: its enrollment profile was removed",
     (Signal.IDENTITY_ISSUED, "renewal"): "A new identity was issued to it",
 }
 
@@ -147,12 +147,13 @@ def evidence_sentence(row: EvidenceRow) -> str:
     if row.signal == Signal.PUSH_ANSWER:
         return _PUSH_SENTENCES.get(row.observed_class, f"Push: {row.observed_class}")
     if row.signal == Signal.REFUSED_CONTACT:
-        why = {code.value: text for code, text in _REFUSALS.items()}.get(row.observed_class, row.observed_class)
-        return f"A contact was refused: {why}"
+        return f"A contact was refused: {_REFUSALS.get(row.observed_class, row.observed_class)}"
     if row.signal == Signal.OWN_ERROR:
         return f"This server failed to process a {row.observed_class} and tries again"
-    said = {(signal.value, seen): text for (signal, seen), text in _SENTENCES.items()}
-    return said.get((row.signal, row.observed_class), f"{row.signal}: {row.observed_class}")
+    text = _SENTENCES.get((row.signal, row.observed_class))
+    if text is None:
+        return f"{row.signal}: {row.observed_class}"
+    return text.replace("{command}", str(row.detail.get("request_type") or "a command"))
 
 
 def evidence_mark(row: EvidenceRow) -> Mark:
@@ -176,11 +177,14 @@ def evidence_mark(row: EvidenceRow) -> Mark:
     return Mark(names.get(row.signal, row.signal), shape, tone)
 
 
+_SAID_ELSEWHERE = frozenset({"claimed_id", "message", "request_type", "serial_number"})
+
+
 def evidence_detail(row: EvidenceRow) -> str:
     """Say what else was noted, in one short line: names and values, hashes cut to their first eight digits."""
     parts = []
     for name, value in row.detail.items():
-        if value is None or name in {"claimed_id", "message"}:
+        if value is None or name in _SAID_ELSEWHERE or (name == "status" and value == row.observed_class):
             continue
         text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
         text = text[:8] if name == "identity" else text

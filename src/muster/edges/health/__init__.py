@@ -1,0 +1,1 @@
+"""What supervisors and monitoring ask: does it live, is it ready, how is it doing."""

@@ -1,0 +1,67 @@
+"""Whether this process may take requests, as seen from inside one transaction that reads.
+
+Each check returns what it found, in words, and raises NotReady when a request would fail or do harm.
+"""
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from muster.crypto.errors import CryptoError
+from muster.crypto.sealing import KeyRing, associated_data
+from muster.storage import installations
+from muster.storage.engine import Transaction
+
+MAXIMUM_CLOCK_SKEW = timedelta(seconds=2)
+"""Apart further than that, nodes disagree about what is due and which evidence came first."""
+
+_versions = sa.table("alembic_version", sa.column("version_num", sa.Text))
+
+
+class NotReady(Exception):
+    """A check failed; the message says what is wrong and what to do, and holds no secret."""
+
+
+def check_schema(tx: Transaction, head: str) -> str:
+    """Make sure that the database's schema is *head*, the newest revision that this version knows.
+
+    Raises NotReady when it is another one, or none.
+    """
+    has_table = sa.inspect(tx.connection).has_table(_versions.name)
+    revision = tx.connection.scalar(sa.select(_versions.c.version_num)) if has_table else None
+    if revision is None:
+        raise NotReady("the database has no schema: run `muster migrate`")
+    if revision != head:
+        raise NotReady(f"the database's schema is {revision}, and this version needs {head}: run `muster migrate`")
+    return f"schema {revision}"
+
+
+def check_key_ring(tx: Transaction, ring: KeyRing) -> str:
+    """Make sure that *ring* opens the canary of every key that ever sealed something in this database.
+
+    Raises NotReady when it does not, naming the key's id, and when there is no canary at all (no first start yet).
+    """
+    canaries = installations.canaries(tx)
+    if not canaries:
+        raise NotReady("the database was never started with a key ring: run `muster init`")
+    for key_id, sealed in canaries.items():
+        try:
+            ring.open(sealed, associated_data("ring_canaries", "sealed", key_id))
+        except CryptoError as error:
+            raise NotReady(f"the key ring does not open what key {key_id} sealed: give the right --key-ring") from error
+    return f"{len(canaries)} {'key opens' if len(canaries) == 1 else 'keys open'}"
+
+
+def check_clock(tx: Transaction, now: datetime) -> str:
+    """Make sure that *now*, taken just before, is close to the database's clock, where that has one of its own.
+
+    Raises NotReady when they are more than two seconds apart.
+    """
+    database_now = tx.database_now()
+    if database_now is None:
+        return "one clock: the database has none of its own"
+    skew = database_now - now
+    said = f"{abs(skew).total_seconds():.3f} s {'ahead of' if skew > timedelta(0) else 'behind'} this node"
+    if abs(skew) > MAXIMUM_CLOCK_SKEW:
+        raise NotReady(f"the database's clock is {said}: set both by NTP")
+    return f"the database's clock is {said}"
