@@ -44,50 +44,54 @@ class Journal:
         self._ring = ring
         self._random_bytes = random_bytes
         self._durable = durable
-        self._file: BinaryIO | None = None
+        self._descriptor: int | None = None
         self._name = ""
         self._count = 0
 
     def append(self, records: Sequence[JournalRecord]) -> None:
         """Write *records* and force them to disk, all with one fsync; returns when they would survive a power cut.
 
-        Raises OSError when the disk refuses; nothing may then be promised to the device.
+        Raises OSError when the disk refuses; nothing may then be promised to the device. What was half written goes
+        when the file is opened again, for the next record.
         """
-        for record in records:
-            file = self._open_for(record.at)
-            sealed = self._ring.seal(_encode(record), _place(self._name, self._count), self._random_bytes)
-            file.write(len(sealed).to_bytes(_LENGTH_BYTES, "big") + sealed)
-            self._count += 1
-        if self._file is not None:
-            self._file.flush()
-            if self._durable:
-                os.fsync(self._file.fileno())
+        try:
+            for record in records:
+                descriptor = self._open_for(record.at)
+                sealed = self._ring.seal(_encode(record), _place(self._name, self._count), self._random_bytes)
+                _write_all(descriptor, len(sealed).to_bytes(_LENGTH_BYTES, "big") + sealed)
+                self._count += 1
+            self._force_to_disk()
+        except OSError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the file in use."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
             self._name = ""
 
-    def _open_for(self, at: datetime) -> BinaryIO:
+    def _open_for(self, at: datetime) -> int:
         name = f"{at.astimezone(UTC):%Y-%m-%d}.{self._node}.journal"
-        if self._file is None or name != self._name:
-            if self._file is not None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-            self.close()
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path = self._directory / name
-            whole, self._count = _whole_length(path)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            # what a crash left half written at the end was never promised to anybody
-            os.ftruncate(descriptor, whole)
-            os.lseek(descriptor, whole, os.SEEK_SET)
-            self._file = os.fdopen(descriptor, "wb")
-            self._name = name
-            _sync_directory(self._directory)
-        return self._file
+        if self._descriptor is not None and name == self._name:
+            return self._descriptor
+        self._force_to_disk()
+        self.close()
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._directory / name
+        whole, self._count = _whole_length(path)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor, self._name = descriptor, name
+        # what a crash left half written at the end was never promised to anybody
+        os.ftruncate(descriptor, whole)
+        os.lseek(descriptor, whole, os.SEEK_SET)
+        _sync_directory(self._directory)
+        return descriptor
+
+    def _force_to_disk(self) -> None:
+        if self._descriptor is not None and self._durable:
+            os.fsync(self._descriptor)
 
 
 def read_journal(path: Path, ring: KeyRing) -> Iterator[JournalRecord]:
@@ -100,6 +104,12 @@ def read_journal(path: Path, ring: KeyRing) -> Iterator[JournalRecord]:
         while (sealed := _read_record(file)) is not None:
             yield _decode(ring.open(sealed, _place(path.name, number)))
             number += 1
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def _place(name: str, number: int) -> bytes:
