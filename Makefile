@@ -7,7 +7,7 @@ BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES  := src tests benchmarks
 
-.PHONY: demo test install dev check format lint types contracts lab bench lock clean
+.PHONY: demo test install dev check format lint types contracts lab manual bench lock clean
 
 demo: install                    ## run the whole service with a simulated fleet
 	@$(BIN)/muster demo
@@ -37,6 +37,12 @@ types: dev
 
 contracts: dev                   ## the import rules of ARCHITECTURE.md
 	@$(BIN)/lint-imports
+
+lab: dev                         ## the laboratory's longer scenarios
+	@$(BIN)/python -m pytest -q -m lab tests/laboratory
+
+manual: dev                      ## write the manual's generated pages anew
+	@$(BIN)/python -c "from muster.cli.manual import settings_page; print(settings_page(), end='')" > docs/manual/settings.md
 
 bench: dev                       ## needs wrk and PostgreSQL; prints ratios
 	@$(BIN)/python -m benchmarks.connect
