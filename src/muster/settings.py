@@ -57,7 +57,8 @@ class Settings(BaseModel):
         None, description="URL at which devices reach this server, as it stands in their profiles; default from listen."
     )
     check_in_url: Url | None = Field(
-        None, description="URL for check-ins where another host serves them; default: one URL for all."
+        None,
+        description="URL for check-ins, ending in /checkin, where another host or process serves them; default: one URL for all.",
     )
     tls_certificate: Path | None = Field(
         None, description="PEM file with the server's certificate chain; without it, HTTP."

@@ -35,7 +35,7 @@ class Surroundings:
     policy: Callable[[Policy], Policy] = lambda policy: policy
 
 
-def open_engine(settings: Settings, *, connections: int = 5, durable: bool = True) -> Engine:
+def open_engine(settings: Settings, *, connections: int = 7, durable: bool = True) -> Engine:
     """Open the database that *settings* name. SQLite's directory must exist."""
     if settings.database is not None:
         return PostgresqlEngine(settings.database.get_secret_value(), connections=connections)
