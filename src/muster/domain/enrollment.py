@@ -113,7 +113,7 @@ class ExpectRenewal:
     """The device installs its renewed identity; its TokenUpdate will complete that."""
 
 
-def read_authenticate(  # noqa: PLR0911 - one return for each row of the table
+def read_authenticate(
     channel: Channel, identity: Identity | None, enrollment: Enrollment | None
 ) -> OpenEpoch | ExpectRenewal | Refusal:
     """Decide what an Authenticate on *channel* under *identity* means.
