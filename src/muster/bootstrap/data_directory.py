@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from muster.crypto.keys import RSAPrivateKey, generate_rsa_key
 from muster.crypto.sealing import KeyRing
 from muster.domain.policy import Policy
 from muster.settings import Settings, SettingsError
@@ -26,10 +27,11 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the laboratory replaces: the clock, randomness, and how soon others' work is noticed (None: never)."""
+    """What the laboratory replaces: the clock, randomness, keys, and how soon others' work is noticed (None: never)."""
 
     now: Callable[[], datetime] = utc_now
     random_bytes: Callable[[int], bytes] = secrets.token_bytes
+    new_rsa_key: Callable[[int], RSAPrivateKey] = generate_rsa_key
     poll: timedelta | None = POLL
     durable: bool = True
     policy: Callable[[Policy], Policy] = lambda policy: policy

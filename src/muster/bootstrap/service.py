@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from muster.edges.device.messages import MessageDoor, MessagePolicy
 from muster.edges.device.refusals import RefusalRecorder
 from muster.edges.device.scep import ScepDoor
 from muster.edges.workers.deferred import DeferredWorker
-from muster.edges.workers.loop import Loop
+from muster.edges.workers.loop import Loop, Step
 from muster.edges.workers.pushes import PushWorker
 from muster.edges.workers.reviews import ReviewWorker
 from muster.operations.ensure_partitions import ensure_partitions
@@ -28,7 +28,7 @@ from muster.operations.first_start import Address, Foundation, announce_address,
 from muster.operations.ports import PushSender
 from muster.settings import Settings
 from muster.storage import migrate
-from muster.storage.engine import Engine
+from muster.storage.engine import Engine, Work
 from muster.storage.errors import Unavailable
 from muster.storage.journal import Journal, JournalRecord
 
@@ -66,7 +66,7 @@ class Service:
         self._close()
 
     def wake(self) -> None:
-        """Have every worker look at once; the laboratory's stand-in for polling."""
+        """Have every worker look at once, as after something that was written past its runners."""
         for loop in self.loops:
             loop.wake()
 
@@ -103,8 +103,14 @@ def _compose(
     executor = hot_executor if engine.writers == 1 else ThreadPoolExecutor(3, "operations")
     reading = ThreadPoolExecutor(2, "views")
     journal_executor = ThreadPoolExecutor(1, "journal")
-    connects = EngineRunner(engine, hot_executor, context)
-    runner = EngineRunner(engine, executor, context)
+    workers: dict[Work, Loop] = {}
+
+    def notice(due: Mapping[Work, datetime]) -> None:
+        for work, at in due.items():
+            workers[work].expect(at)
+
+    connects = EngineRunner(engine, hot_executor, context, notice)
+    runner = EngineRunner(engine, executor, context, notice)
     views = _ViewRunner(runner, EngineRunner(engine, reading, context))
     foundation = runner.write_now(lay_foundation, [settings.organization])[0]
     runner.write_now(announce_address, [Address(settings.effective_public_url, settings.check_in_url)])
@@ -163,12 +169,13 @@ def _compose(
             public_url=settings.effective_public_url,
         ),
     )
-    loops = (
-        Loop("push", PushWorker(runner, sender).step, now=around.now, poll=around.poll),
-        Loop("review", ReviewWorker(runner).step, now=around.now, poll=around.poll),
-        Loop("deferred", DeferredWorker(runner).step, now=around.now, poll=around.poll),
-        Loop("partitions", _partition_step(runner), now=around.now, poll=None),
-    )
+    steps: dict[Work, Step] = {
+        Work.PUSH: PushWorker(runner, sender).step,
+        Work.REVIEW: ReviewWorker(runner).step,
+        Work.DEFERRED: DeferredWorker(runner).step,
+    }
+    workers.update({work: Loop(work.value, step, now=around.now, poll=around.poll) for work, step in steps.items()})
+    loops = (*workers.values(), Loop("partitions", _partition_step(runner), now=around.now, poll=None))
 
     def close() -> None:
         sender.close()

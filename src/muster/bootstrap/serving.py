@@ -10,6 +10,7 @@ from uvicorn.supervisors import Multiprocess
 
 from muster.bootstrap.logs import set_up_logs
 from muster.bootstrap.service import Service, open_service
+from muster.edges.device.application import AsgiApplication
 from muster.edges.device.http import Receive, Scope, Send
 from muster.settings import Settings
 
@@ -72,7 +73,7 @@ def listen(settings: Settings) -> socket.socket:
     return bound
 
 
-def server_config(settings: Settings, application: ServedApplication) -> uvicorn.Config:
+def server_config(settings: Settings, application: AsgiApplication) -> uvicorn.Config:
     """Configure the HTTP server."""
     return uvicorn.Config(
         application,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from muster.crypto.keys import RSAPrivateKey, generate_rsa_key
 from muster.crypto.sealing import KeyRing, associated_data
 from muster.domain.access import Actor
 from muster.domain.policy import Policy
@@ -15,8 +16,8 @@ from muster.storage.types import to_microseconds
 class Context:
     """The circumstances of one call of an operation.
 
-    *now* is aware UTC. *random_bytes* returns that many unpredictable bytes (repeatable ones in the laboratory).
-    *node* names the process, in evidence.
+    *now* is aware UTC. *random_bytes* returns that many unpredictable bytes (repeatable ones in the laboratory),
+    *new_rsa_key* a key of that many bits (a published one in the laboratory). *node* names the process, in evidence.
     """
 
     now: datetime
@@ -25,6 +26,7 @@ class Context:
     ring: KeyRing = field(repr=False)
     random_bytes: Callable[[int], bytes] = field(repr=False)
     node: str = "node"
+    new_rsa_key: Callable[[int], RSAPrivateKey] = field(default=generate_rsa_key, repr=False)
 
     def new_id(self) -> str:
         """Return a fresh UUIDv7 (RFC 9562, 5.7) as text; those made later sort later, to the millisecond."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from muster.crypto.certificates import fingerprint
 from muster.crypto.errors import CryptoError
 from muster.crypto.issuance import Authority, make_authority
-from muster.crypto.keys import generate_rsa_key, load_private_key, private_key_der
+from muster.crypto.keys import load_private_key, private_key_der
 from muster.operations.context import Context
 from muster.storage import identities, installations
 from muster.storage.engine import Transaction
@@ -75,7 +75,7 @@ def _lay(tx: Transaction, organization: str, ctx: Context) -> Foundation:
 
 
 def _make_authority(tx: Transaction, organization: str, ctx: Context) -> StoredAuthority:
-    key = generate_rsa_key(3072)  # outlives the devices; SCEP needs RSA
+    key = ctx.new_rsa_key(3072)  # outlives the devices; SCEP needs RSA
     certificate_der = make_authority(
         f"{organization or 'Muster'} Device Identity Authority",
         key,

@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from muster.protocol.identifiers import ChannelId
-from muster.storage.engine import Transaction
+from muster.storage.engine import Transaction, Work
 from muster.storage.schema import deferred_messages
 
 
@@ -26,6 +26,7 @@ class DeferredMessage:
 
 def add(tx: Transaction, deferred: DeferredMessage, *, error: str, next_attempt_at: datetime) -> None:
     """Keep a message for another attempt."""
+    tx.made_due(Work.DEFERRED, next_attempt_at)
     tx.connection.execute(
         sa.insert(deferred_messages).values(
             id=deferred.id,

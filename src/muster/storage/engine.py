@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -30,11 +31,27 @@ def slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
         yield values[start : start + IDS_PER_STATEMENT]
 
 
+class Work(StrEnum):
+    """What comes due by the clock; each kind is done by a worker of its own."""
+
+    PUSH = "push"
+    REVIEW = "review"
+    DEFERRED = "deferred"
+
+
 class Transaction(ABC):
-    """One open transaction. The statements of each aggregate are functions over it, in their modules."""
+    """One open transaction. The statements of each aggregate are functions over it, in their modules.
+
+    *due* tells what it made due, and when the earliest of each kind is: after the commit, for waking workers.
+    """
 
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
+        self.due: dict[Work, datetime] = {}
+
+    def made_due(self, work: Work, at: datetime) -> None:
+        """Note that *work* will be due at *at*; whoever writes a due time says so."""
+        self.due[work] = min(at, self.due.get(work, at))
 
     @abstractmethod
     def lock_channels(self, wanted: Sequence[HeadQuery]) -> dict[ChannelId, LockedChannel]:

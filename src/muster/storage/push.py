@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from muster.domain.push_policy import PushReason
 from muster.protocol.identifiers import ChannelId
-from muster.storage.engine import Transaction, slices
+from muster.storage.engine import Transaction, Work, slices
 from muster.storage.schema import channels, push_certificates, push_targets, push_wishes
 
 
@@ -83,6 +83,7 @@ def wish(
     """
     if not channel_ids:
         return
+    tx.made_due(Work.PUSH, due_at)
     insert = tx.insert(push_wishes)
     wanted = insert.excluded
     tx.connection.execute(
@@ -112,6 +113,7 @@ def wish(
 
 def wish_if_none(tx: Transaction, channel_id: ChannelId, *, reason: PushReason, at: datetime) -> None:
     """Wish to push *channel_id* at once, unless there is a wish already."""
+    tx.made_due(Work.PUSH, at)
     tx.connection.execute(
         tx.insert(push_wishes)
         .values(channel_id=channel_id, reason=reason.value, wanted_at=at, due_at=at, attempts=0, fence=0)
@@ -204,6 +206,7 @@ def settle(tx: Transaction, channel_id: ChannelId, *, fence: int, due_at: dateti
 
     Tells whether it did: an outcome that comes after a later attempt or a new wish changes nothing.
     """
+    tx.made_due(Work.PUSH, due_at)
     result = tx.connection.execute(
         sa.update(push_wishes)
         .where(push_wishes.c.channel_id == channel_id, push_wishes.c.fence == fence)
@@ -214,6 +217,7 @@ def settle(tx: Transaction, channel_id: ChannelId, *, fence: int, due_at: dateti
 
 def postpone(tx: Transaction, channel_id: ChannelId, due_at: datetime) -> None:
     """Look at a wish again at *due_at*, no attempt having been made."""
+    tx.made_due(Work.PUSH, due_at)
     tx.connection.execute(sa.update(push_wishes).where(push_wishes.c.channel_id == channel_id).values(due_at=due_at))
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from muster.domain.enrollment import EnrollmentState
 from muster.protocol.identifiers import ChannelId
-from muster.storage.engine import Transaction
+from muster.storage.engine import Transaction, Work
 from muster.storage.schema import channels, reviews
 
 
@@ -27,6 +27,7 @@ class DueReview:
 
 def schedule(tx: Transaction, channel_id: ChannelId, at: datetime) -> None:
     """Review *channel_id* at *at* or earlier."""
+    tx.made_due(Work.REVIEW, at)
     insert = tx.insert(reviews).values(channel_id=channel_id, next_review_at=at)
     present, wanted = reviews.c.next_review_at, insert.excluded.next_review_at
     tx.connection.execute(

@@ -22,9 +22,10 @@ log = structlog.get_logger("muster.worker")
 
 
 class Loop:
-    """Calls *step* when it is due, at the latest every *poll* (None: only when due or woken), until stopped.
+    """Calls *step* when it is due, at the latest every *poll* (None: only when due or expected), until stopped.
 
-    Polling is how work that another process or node made is noticed; the laboratory has none and does without.
+    What this process itself makes due is told by `expect`. Polling is how work that another process or node made is
+    noticed; the laboratory has one process and does without.
     """
 
     def __init__(self, name: str, step: Step, *, now: Callable[[], datetime], poll: timedelta | None) -> None:
@@ -32,53 +33,63 @@ class Loop:
         self._step = step
         self._now = now
         self._poll = poll
-        self._woken = asyncio.Event()
+        self._expected: datetime | None = None
+        self._told = asyncio.Event()
         self._stopping = False
 
+    def expect(self, at: datetime) -> None:
+        """Have a step at *at*, for something will be due then; one that is due earlier stays so."""
+        if self._expected is None or at < self._expected:
+            self._expected = at
+            self._told.set()
+
     def wake(self) -> None:
-        """Have the next step soon, for there is something to do."""
-        self._woken.set()
+        """Have the next step soon, for there may be something to do."""
+        self.expect(self._now())
 
     def stop(self) -> None:
         """End the loop after the step under way."""
         self._stopping = True
-        self._woken.set()
+        self._told.set()
 
     async def run(self) -> None:
         """Run until stopped. A step that fails is logged and tried again; the loop never dies of it."""
         while not self._stopping:
-            self._woken.clear()
-            due = await self._one_step()
-            await self._wait(due)
+            self._expected = None  # what is told from here on may be too late for the step that begins
+            due, not_before = await self._one_step()
+            await self._wait(due, not_before)
 
-    async def _one_step(self) -> datetime | None:
+    async def _one_step(self) -> tuple[datetime | None, datetime | None]:
+        """Make one step; returns when the next is due, and before when there shall be none."""
         try:
             due = await self._step()
         except Unavailable as error:
             STEPS.labels(self.name, "unavailable").inc()
             log.warning("worker_waits_for_database", worker=self.name, error=str(error))
-            return self._now() + FAULT_PAUSE
         except Exception:
             STEPS.labels(self.name, "fault").inc()
             log.exception("worker_step_failed", worker=self.name)
-            return self._now() + FAULT_PAUSE
-        STEPS.labels(self.name, "done").inc()
-        HEARTBEAT.labels(self.name).set(self._now().timestamp())
-        return due
+        else:
+            STEPS.labels(self.name, "done").inc()
+            HEARTBEAT.labels(self.name).set(self._now().timestamp())
+            return due, None
+        pause_ends_at = self._now() + FAULT_PAUSE
+        return pause_ends_at, pause_ends_at
 
-    async def _wait(self, due: datetime | None) -> None:
-        pauses = [pause for pause in (self._poll, None if due is None else due - self._now()) if pause is not None]
-        if self._stopping:
-            return
-        if not pauses:
-            await self._woken.wait()
-            return
-        seconds = min(pauses).total_seconds()
-        if seconds <= 0:
-            await asyncio.sleep(0)
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
+    async def _wait(self, due: datetime | None, not_before: datetime | None) -> None:
+        poll_at = None if self._poll is None else self._now() + self._poll
+        while not self._stopping:
+            moments = [moment for moment in (due, self._expected, poll_at) if moment is not None]
+            seconds = None
+            if moments:
+                at = min(moments) if not_before is None else max(min(moments), not_before)
+                seconds = (at - self._now()).total_seconds()
+                if seconds <= 0:
+                    await asyncio.sleep(0)
+                    return
+            self._told.clear()
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._told.wait()
+            except TimeoutError:
+                return
