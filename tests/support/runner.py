@@ -34,12 +34,16 @@ class InlineRunner:
         actor: Actor = SERVER,
     ) -> list[Outcome]:
         """Run *operation* in one transaction."""
-        context = Context(self.time, actor, Policy(), self.ring, self.random_bytes)
+        context = self.context(actor)
         return self.engine.write(lambda tx: operation(tx, items, context))
 
     async def read(self, view: Callable[[Transaction], T]) -> T:
         """Run *view* in a transaction that may only read."""
         return self.engine.read(view)
+
+    def context(self, actor: Actor = SERVER) -> Context:
+        """Return the circumstances that operations are given."""
+        return Context(self.time, actor, Policy(), self.ring, self.random_bytes)
 
     def now(self) -> datetime:
         """Return `time`."""

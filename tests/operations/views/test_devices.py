@@ -1,0 +1,143 @@
+"""The list of devices and one device, on both engines."""
+
+from datetime import timedelta
+
+import pytest
+from tests.support import fleet
+from tests.support.runner import NOW
+
+from muster.operations.views.devices import (
+    DeviceOrder,
+    DeviceQuery,
+    count_devices,
+    list_devices,
+    page_of_devices,
+    show_device,
+)
+from muster.protocol.identifiers import ChannelId
+from muster.storage.engine import Engine
+
+WEEK_AGO = NOW - timedelta(days=7)
+
+
+def _ids(engine: Engine, query: DeviceQuery) -> list[str]:
+    return [row.id for row in engine.read(lambda tx: list_devices(tx, query)).rows]
+
+
+def test_user_channels_are_no_devices(engine: Engine) -> None:
+    fleet.add_device(engine, "A")
+    fleet.add_user(engine, "A", "U1", "ana")
+
+    page = engine.read(lambda tx: list_devices(tx, DeviceQuery()))
+
+    assert [(row.id, row.user_channels) for row in page.rows] == [("A", 1)]
+    assert page.total == 1
+
+
+@pytest.mark.parametrize("order", DeviceOrder)
+def test_pages_together_hold_every_device_once_and_in_order(engine: Engine, order: DeviceOrder) -> None:
+    for number in range(7):
+        # two were never in contact, two pairs at the same moment
+        contacts = [NOW - timedelta(hours=number // 2)] if number < 5 else []
+        fleet.add_device(engine, f"D{number}", contacts=contacts)
+
+    whole = _ids(engine, DeviceQuery(order=order))
+    pages: list[str] = []
+    after: ChannelId | None = None
+    while True:
+        query = DeviceQuery(order=order, limit=3, after=after)
+        page = engine.read(lambda tx, query=query: list_devices(tx, query))  # type: ignore[misc] # bound now
+        pages += [row.id for row in page.rows]
+        after = page.next_after
+        if after is None:
+            break
+
+    assert pages == whole
+    assert sorted(pages) == [f"D{number}" for number in range(7)]
+
+
+def test_the_longest_silent_comes_first_when_asked_for(engine: Engine) -> None:
+    fleet.add_device(engine, "A", contacts=[NOW])
+    fleet.add_device(engine, "B", contacts=[NOW - timedelta(days=3)])
+    fleet.add_device(engine, "C", contacts=[NOW - timedelta(days=1)])
+
+    assert _ids(engine, DeviceQuery(order=DeviceOrder.SILENT)) == ["B", "C", "A"]
+    assert _ids(engine, DeviceQuery(order=DeviceOrder.RECENT)) == ["A", "C", "B"]
+
+
+@pytest.mark.parametrize("search", ["ABC-1", "abc-1", "dmpx", "ana's", "MacBook Air"])
+def test_search_finds_id_serial_name_and_model_in_any_case(engine: Engine, search: str) -> None:
+    fleet.add_device(engine, "ABC-1", name="Ana's Mac", serial_number="DMPX0", model_name="MacBook Air (2020)")
+    fleet.add_device(engine, "OTHER", name="Ben", serial_number="C02", model_name="iPhone 13")
+
+    assert _ids(engine, DeviceQuery(search)) == ["ABC-1"]
+
+
+@pytest.mark.parametrize("search", ["%", "_", "\\", "'", '"'])
+def test_signs_of_the_search_language_stand_for_themselves(engine: Engine, search: str) -> None:
+    fleet.add_device(engine, "A", name="plain")
+
+    assert _ids(engine, DeviceQuery(search)) == []
+
+
+def test_nothing_follows_a_device_that_is_not_there(engine: Engine) -> None:
+    fleet.add_device(engine, "A", contacts=[NOW])
+
+    assert _ids(engine, DeviceQuery(after=ChannelId("gone"), order=DeviceOrder.RECENT)) == []
+
+
+def test_counts_are_by_state_and_of_the_silent_enrolled(engine: Engine) -> None:
+    fleet.add_device(engine, "A", contacts=[NOW])
+    fleet.add_device(engine, "B", contacts=[NOW - timedelta(days=8)])
+    fleet.add_device(engine, "C", state="enrolling", contacts=[NOW - timedelta(days=8)])
+    fleet.add_device(engine, "D", state="ended", contacts=[NOW - timedelta(days=8)])
+    fleet.add_user(engine, "A", "U1", "ana")
+
+    counts = engine.read(lambda tx: count_devices(tx, "", WEEK_AGO))
+
+    assert counts.by_state == {"enrolling": 1, "enrolled": 2, "ended": 1}
+    assert counts.silent == 1
+    assert counts.total == 4
+
+
+def test_an_empty_fleet_counts_nothing(engine: Engine) -> None:
+    counts = engine.read(lambda tx: count_devices(tx, "", WEEK_AGO))
+    page = engine.read(lambda tx: page_of_devices(tx, DeviceQuery(), counts.total))
+
+    assert (counts.total, counts.silent, page.rows, page.next_after) == (0, 0, (), None)
+
+
+def test_a_row_says_what_waits_and_what_apns_answered(engine: Engine) -> None:
+    fleet.add_device(engine, "A", identity_not_after=NOW + timedelta(days=90))
+    fleet.add_command(engine, "A", "c1")
+    fleet.add_push_target(engine, "A", "accepted")
+
+    [row] = engine.read(lambda tx: list_devices(tx, DeviceQuery())).rows
+
+    assert row.commands_waiting == 1
+    assert row.last_push_outcome == "accepted"
+    assert row.identity_not_after == NOW + timedelta(days=90)
+
+
+def test_a_device_is_shown_with_its_users_their_contacts_and_all_evidence(engine: Engine) -> None:
+    fleet.add_device(engine, "A", contacts=[NOW - timedelta(days=2), NOW])
+    user = fleet.add_user(engine, "A", "U1", "ana")
+    fleet.add_evidence(engine, "A", "S7", "enrollment", last_at=NOW - timedelta(days=2))
+    fleet.add_evidence(engine, user, "S5", "NotNow", last_at=NOW)
+    fleet.add_evidence(engine, "B", "S5", "NotNow", last_at=NOW)
+
+    details = engine.read(lambda tx: show_device(tx, ChannelId("A"), NOW))
+
+    assert details is not None
+    assert [channel.id for channel in details.channels] == ["A", "A:U1"]
+    assert [(row.channel_id, row.signal) for row in details.evidence] == [("A:U1", "S5"), ("A", "S7")]
+    assert len(details.contacts) == 2
+    assert [len(days) for days in details.contact_days.values()] == [2]
+
+
+def test_a_user_channel_or_a_stranger_is_not_shown_as_a_device(engine: Engine) -> None:
+    fleet.add_device(engine, "A")
+    user = fleet.add_user(engine, "A", "U1", "ana")
+
+    assert engine.read(lambda tx: show_device(tx, user, NOW)) is None
+    assert engine.read(lambda tx: show_device(tx, ChannelId("B"), NOW)) is None

@@ -1,0 +1,229 @@
+"""Devices put straight into the tables, for tests of what is read and shown."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from tests.support.runner import NOW
+
+from muster.domain.control.contact import ContactDay, fold_contact
+from muster.protocol.identifiers import ChannelId
+from muster.storage import schema
+from muster.storage.engine import Engine, Transaction
+
+AUTHORITY = b"a" * 32
+
+
+def add_device(
+    engine: Engine,
+    device_id: str,
+    *,
+    state: str = "enrolled",
+    kind: str = "Device",
+    name: str | None = None,
+    serial_number: str | None = None,
+    os_version: str | None = None,
+    model_name: str | None = None,
+    contacts: Sequence[datetime] = (),
+    first_seen_at: datetime = NOW - timedelta(days=100),
+    ended_at: datetime | None = None,
+    identity_not_after: datetime | None = None,
+) -> ChannelId:
+    """Store a device with its epoch; *contacts* are in order, the last one is its last contact."""
+    finished, current = _fold(contacts)
+    enrolled_at = None if state == "enrolling" else first_seen_at
+    pin = None if identity_not_after is None else device_id.encode().ljust(32, b".")[:32]
+    rows = [
+        sa.insert(schema.channels).values(
+            id=device_id,
+            device_id=device_id,
+            kind=kind,
+            state=state,
+            epoch=1,
+            pin=pin,
+            first_seen_at=first_seen_at,
+            enrolled_at=enrolled_at,
+            ended_at=ended_at,
+            ended_reason=None if ended_at is None else "checked_out",
+            last_contact_at=contacts[-1] if contacts else None,
+            contact_day=None if current is None else current.day,
+            contact_strip=None if current is None else current.strip,
+        ),
+        sa.insert(schema.device_facts).values(
+            channel_id=device_id,
+            device_name=name,
+            serial_number=serial_number,
+            os_version=os_version,
+            model_name=model_name,
+            learned_at=NOW,
+        ),
+        sa.insert(schema.epochs).values(
+            device_id=device_id, number=1, identity=b"i" * 32, provenance="link", opened_at=first_seen_at
+        ),
+        *(
+            sa.insert(schema.contact_days).values(channel_id=device_id, day=day.day, strip=day.strip)
+            for day in finished
+        ),
+    ]
+    insert(engine, *rows)
+    if pin is not None and identity_not_after is not None:
+        _add_identity(engine, pin, device_id, identity_not_after)
+    return ChannelId(device_id)
+
+
+def add_user(engine: Engine, device_id: str, user_id: str, short_name: str) -> ChannelId:
+    """Store a user channel of a device."""
+    channel_id = f"{device_id}:{user_id}"
+    insert(
+        engine,
+        sa.insert(schema.channels).values(
+            id=channel_id, device_id=device_id, kind="User", state="enrolled", epoch=1, first_seen_at=NOW
+        ),
+        sa.insert(schema.device_facts).values(channel_id=channel_id, user_short_name=short_name, learned_at=NOW),
+    )
+    return ChannelId(channel_id)
+
+
+def add_command(engine: Engine, channel_id: str, command_uuid: str, request_type: str = "ProfileList") -> None:
+    """Queue a command on a channel."""
+    insert(
+        engine,
+        sa.insert(schema.commands).values(
+            command_uuid=command_uuid, request_type=request_type, body=b"<plist/>", created_at=NOW, created_by="ana"
+        ),
+        sa.insert(schema.queue).values(
+            channel_id=channel_id,
+            command_uuid=command_uuid,
+            epoch=1,
+            rank=0,
+            position=1,
+            is_withheld=False,
+            queued_at=NOW - timedelta(minutes=5),
+            not_now_count=0,
+            handed_out_count=0,
+        ),
+    )
+
+
+def add_report(
+    engine: Engine, channel_id: str, command_uuid: str, status: str, *, queued_at: datetime, reported_at: datetime
+) -> None:
+    """Store the answer to a command."""
+    insert(
+        engine,
+        sa.insert(schema.reports).values(
+            channel_id=channel_id,
+            command_uuid=command_uuid,
+            request_type="ProfileList",
+            status=status,
+            epoch=1,
+            queued_at=queued_at,
+            handed_out_count=1,
+            not_now_count=0,
+            reported_at=reported_at,
+        ),
+    )
+
+
+def add_evidence(
+    engine: Engine,
+    channel_id: str,
+    signal: str,
+    observed_class: str,
+    *,
+    last_at: datetime = NOW,
+    first_at: datetime | None = None,
+    count: int = 1,
+    detail: dict[str, str | int | bool | None] | None = None,
+) -> None:
+    """Store a row of evidence."""
+    insert(
+        engine,
+        sa.insert(schema.evidence).values(
+            id=f"{channel_id}{signal}{observed_class}{last_at}",
+            channel_id=channel_id,
+            signal=signal,
+            observed_class=observed_class,
+            first_at=first_at or last_at,
+            last_at=last_at,
+            count=count,
+            epoch=1,
+            source="203.0.113.9",
+            detail=detail or {},
+        ),
+    )
+
+
+def add_push_target(engine: Engine, channel_id: str, outcome: str | None, refused_at: datetime | None = None) -> None:
+    """Store a push token and what APNs said last."""
+    insert(
+        engine,
+        sa.insert(schema.push_targets).values(
+            channel_id=channel_id,
+            topic="com.apple.mgmt.External.test",
+            token=b"t" * 32,
+            push_magic="magic",
+            updated_at=NOW,
+            refused_at=refused_at,
+            last_outcome=outcome,
+            last_outcome_at=None if outcome is None else NOW,
+        ),
+    )
+
+
+def add_push_certificate(engine: Engine, not_after: datetime) -> None:
+    """Store the push certificate in use."""
+    insert(
+        engine,
+        sa.insert(schema.push_certificates).values(
+            fingerprint=b"p" * 32,
+            topic="com.apple.mgmt.External.test",
+            certificate_pem=b"",
+            key_sealed=b"",
+            not_after=not_after,
+            uploaded_at=NOW,
+            is_current=True,
+        ),
+    )
+
+
+def insert(engine: Engine, *statements: sa.Insert) -> None:
+    """Run *statements* in one transaction, in order."""
+
+    def work(tx: Transaction) -> None:
+        for statement in statements:
+            tx.connection.execute(statement)
+
+    engine.write(work)
+
+
+def _add_identity(engine: Engine, pin: bytes, device_id: str, not_after: datetime) -> None:
+    def work(tx: Transaction) -> None:
+        authority = {"certificate_der": b"", "key_sealed": b"", "created_at": NOW, "is_current": True}
+        tx.connection.execute(
+            tx.insert(schema.authorities).values(fingerprint=AUTHORITY, **authority).on_conflict_do_nothing()
+        )
+        tx.connection.execute(
+            sa.insert(schema.identities).values(
+                fingerprint=pin,
+                certificate_der=b"",
+                authority=AUTHORITY,
+                device_id=device_id,
+                provenance="link",
+                issued_at=NOW,
+                not_after=not_after,
+            )
+        )
+
+    engine.write(work)
+
+
+def _fold(contacts: Sequence[datetime]) -> tuple[list[ContactDay], ContactDay | None]:
+    finished: list[ContactDay] = []
+    current: ContactDay | None = None
+    for at in contacts:
+        folded = fold_contact(current, at)
+        if folded.finished is not None:
+            finished.append(folded.finished)
+        current = folded.current
+    return finished, current
