@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -27,15 +27,21 @@ START_SECONDS = 60
 
 # The server ends when the pipe to its stdin does, that is with us, even when we are killed.
 _KEEPER = """
-"$1/postgres" -D "$2/data" -k "$2" -h '' -F -c shared_buffers=32MB -c max_connections=60 -c synchronous_commit=off \
-  -c full_page_writes=off -c autovacuum=off -c max_wal_size=4GB -c logging_collector=off >"$2/log" 2>&1 </dev/null &
+binaries=$1 directory=$2
+shift 2
+"$binaries/postgres" -D "$directory/data" -k "$directory" -h '' "$@" >"$directory/log" 2>&1 </dev/null &
 server=$!
 read -r _
 kill -INT $server
 wait $server
 cd /
-rm -rf "$2"
+rm -rf "$directory"
 """
+HASTY = (
+    *("-F", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "autovacuum=off"),
+    *("-c", "shared_buffers=32MB", "-c", "max_connections=60", "-c", "max_wal_size=4GB"),
+)
+"""Options of a server whose data nobody will miss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,10 @@ class PostgresqlServer:
         """Return how to connect to *database*."""
         return f"postgresql://postgres@/{database}?host={self._directory}"
 
+    def process_id(self) -> int:
+        """Return the id of the process that started all others of this server."""
+        return int((self._directory / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
+
     def create_database(self, name: str, template: str = "template0") -> str:
         """Make a database and return its URL; nobody may be connected to *template*."""
         self._execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
@@ -133,8 +143,8 @@ class PostgresqlServer:
             connection.execute(statement)
 
 
-def start_server(binaries: Binaries) -> PostgresqlServer:
-    """Start a server of its own for the caller, who stops it."""
+def start_server(binaries: Binaries, options: Sequence[str] = HASTY) -> PostgresqlServer:
+    """Start a server of its own for the caller, who stops it. *options* are those of `postgres`."""
     account = _account()
     # /tmp, because the path of a socket may have a hundred characters and some systems' TMPDIR takes most of them
     directory = Path(tempfile.mkdtemp(prefix="muster-pg-", dir="/tmp"))
@@ -144,7 +154,7 @@ def start_server(binaries: Binaries) -> PostgresqlServer:
         directory_of_binaries = _readable(binaries.directory, directory, account)
         _make_cluster(directory_of_binaries, directory, account)
         keeper = subprocess.Popen(
-            ["/bin/sh", "-c", _KEEPER, "muster-test-postgresql", directory_of_binaries, directory],
+            ["/bin/sh", "-c", _KEEPER, "muster-test-postgresql", directory_of_binaries, directory, *options],
             stdin=subprocess.PIPE,
             cwd=directory,
             start_new_session=True,  # Ctrl-C is for us alone: we stop it
