@@ -1,0 +1,84 @@
+"""What the pages say first."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from tests.support import fleet
+from tests.support.runner import NOW, InlineRunner
+
+from muster.edges.console.sentences import device_sentence, fleet_sentence, push_certificate_sentences
+from muster.edges.console.times import Clock
+from muster.operations.views.devices import DeviceCounts, show_device
+from muster.protocol.identifiers import ChannelId
+
+CLOCK = Clock(NOW)
+
+
+def _plain(markup: str) -> str:
+    return re.sub(r"<[^>]*>", "", markup).replace("&#39;", "'")
+
+
+def _sentence(runner: InlineRunner) -> str:
+    details = runner.engine.read(lambda tx: show_device(tx, ChannelId("A"), NOW))
+    assert details is not None
+    return _plain(device_sentence(details, CLOCK))
+
+
+def test_a_device_that_is_well_is_said_in_one_sentence(runner: InlineRunner) -> None:
+    fleet.add_device(runner.engine, "A", first_seen_at=NOW - timedelta(days=19), contacts=[NOW - timedelta(minutes=4)])
+
+    assert _sentence(runner) == "Enrolled since 3 Nov; in contact 4 minutes ago; nothing waits."
+
+
+def test_silence_waiting_commands_and_a_refused_token_are_said(runner: InlineRunner) -> None:
+    fleet.add_device(runner.engine, "A", contacts=[NOW - timedelta(days=9)], identity_not_after=NOW - timedelta(days=3))
+    fleet.add_command(runner.engine, "A", "c1")
+    fleet.add_push_target(runner.engine, "A", "token_unregistered", refused_at=NOW - timedelta(days=2))
+
+    said = _sentence(runner)
+
+    assert "silent, its last contact was 9 days ago; 1 command waits." in said
+    assert "APNs refused its push token 2 days ago" in said
+    assert said.endswith("Its identity expired 3 days ago.")
+
+
+def test_an_identity_near_its_end_is_said(runner: InlineRunner) -> None:
+    fleet.add_device(runner.engine, "A", contacts=[NOW], identity_not_after=NOW + timedelta(days=12))
+
+    assert _sentence(runner).endswith("Its identity expires in 12 days.")
+
+
+def test_an_end_says_why(runner: InlineRunner) -> None:
+    fleet.add_device(runner.engine, "A", state="ended", ended_at=NOW - timedelta(days=1))
+
+    assert _sentence(runner).startswith("Ended 21 Nov: the device checked out")
+
+
+def test_an_enrollment_that_waits_says_for_what(runner: InlineRunner) -> None:
+    fleet.add_device(runner.engine, "A", state="enrolling", first_seen_at=NOW - timedelta(minutes=9))
+
+    assert _sentence(runner).startswith(
+        "Enrolling since 22 Nov 14:22: its TokenUpdate has not come yet; never in contact"
+    )
+
+
+@pytest.mark.parametrize(
+    ("enrolled", "silent", "said"),
+    [
+        (0, 0, "No device is enrolled."),
+        (1, 0, "1 device is enrolled; all of them were in contact within the last 7 days."),
+        (1200, 0, "1,200 devices are enrolled; all of them were in contact within the last 7 days."),
+        (200, 12, "200 devices are enrolled; 12 of them have been silent for 7 days or longer."),
+    ],
+)
+def test_the_fleet_is_said_in_one_sentence(enrolled: int, silent: int, said: str) -> None:
+    assert _plain(fleet_sentence(DeviceCounts({"enrolled": enrolled}, silent), silent_url="/x")) == said
+
+
+@pytest.mark.parametrize(("days", "said"), [(31, []), (5, ["expires in 5 days"]), (-5, ["expired 5 days ago"])])
+def test_the_push_certificate_is_mentioned_only_when_it_needs_it(days: int, said: list[str]) -> None:
+    sentences = push_certificate_sentences({"com.apple.mgmt.x": NOW + timedelta(days=days)}, CLOCK)
+
+    assert [part for part in said if part in _plain(" ".join(sentences))] == said
+    assert len(sentences) == len(said)
