@@ -311,8 +311,8 @@ def updates_of_channels(tx: Transaction) -> tuple[int, int]:
     return updated, in_place
 
 
-def test_contact_is_written_in_place_without_touching_an_index(postgresql_engine: PostgresqlEngine) -> None:
-    enroll(postgresql_engine, *NAMES)
+def test_contact_is_written_in_place_without_touching_an_index(impatient: PostgresqlEngine) -> None:
+    enroll(impatient, *NAMES)
 
     def work(tx: Transaction) -> tuple[int, int]:
         updated, in_place = updates_of_channels(tx)
@@ -320,7 +320,7 @@ def test_contact_is_written_in_place_without_touching_an_index(postgresql_engine
         updated_after, in_place_after = updates_of_channels(tx)
         return updated_after - updated, in_place_after - in_place
 
-    assert postgresql_engine.write(work) == (20, 20)
+    assert impatient.write(work) == (20, 20)
 
 
 def add_report(tx: Transaction, at: datetime) -> None:

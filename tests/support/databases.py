@@ -38,10 +38,10 @@ def make_postgresql_template(url: str) -> None:
 
 def empty_postgresql(engine: PostgresqlEngine) -> None:
     """Bring a used clone back to how it was made."""
-    tables = ", ".join(table.name for table in metadata.sorted_tables)
     with engine.sqlalchemy.begin() as connection:
         # a test that left a transaction open must not stop all others
         connection.exec_driver_sql("SET LOCAL lock_timeout = '10s'")
         for partition in connection.scalars(_PARTITIONS, {"tables": list(PARTITIONED)}):
             connection.exec_driver_sql(f"DROP TABLE {partition}")
-        connection.exec_driver_sql(f"TRUNCATE {tables}")
+        # a hundred times faster than TRUNCATE, which makes new files for every table and index
+        connection.exec_driver_sql("; ".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)))
