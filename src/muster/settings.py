@@ -58,7 +58,7 @@ class Settings(BaseModel):
     )
     check_in_url: Url | None = Field(
         None,
-        description="URL for check-ins, ending in /checkin, where another host or process serves them; default: one URL for all.",
+        description="URL for check-ins, ending in /checkin, where another process serves them; default: one URL.",
     )
     tls_certificate: Path | None = Field(
         None, description="PEM file with the server's certificate chain; without it, HTTP."
