@@ -103,7 +103,7 @@ class PostgresqlEngine(Engine):
             raise translated from error
 
 
-class _ConflictError(Exception):
+class _ConflictError(Unavailable):
     """Another transaction was in the way; nothing was written, and the same work may be run again."""
 
 
