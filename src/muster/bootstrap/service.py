@@ -3,9 +3,12 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from muster.bootstrap.data_directory import Surroundings, bring_schema_up, initialise, open_engine, read_key_ring
 from muster.bootstrap.profiles import enrollment_terms, profile_signer
@@ -13,19 +16,22 @@ from muster.bootstrap.runner import EngineRunner, make_context, node_name
 from muster.crypto.sealing import KeyRing
 from muster.edges.apns.provider import ApnsProvider
 from muster.edges.console.app import make_console
-from muster.edges.device.application import DeviceApplication
+from muster.edges.device.application import AsgiApplication, DeviceApplication
 from muster.edges.device.enroll import EnrollDoor
 from muster.edges.device.http import BodyReader
 from muster.edges.device.messages import MessageDoor, MessagePolicy
 from muster.edges.device.refusals import RefusalRecorder
 from muster.edges.device.scep import ScepDoor
+from muster.edges.health.readiness import Check
+from muster.edges.health.routes import make_health
 from muster.edges.workers.deferred import DeferredWorker
 from muster.edges.workers.loop import Loop, Step
 from muster.edges.workers.pushes import PushWorker
 from muster.edges.workers.reviews import ReviewWorker
 from muster.operations.ensure_partitions import ensure_partitions
 from muster.operations.first_start import Address, Foundation, announce_address, lay_foundation
-from muster.operations.ports import PushSender
+from muster.operations.ports import JournalWriter, PushSender
+from muster.operations.views.readiness import check_clock, check_key_ring, check_schema
 from muster.settings import Settings
 from muster.storage import migrate
 from muster.storage.engine import Engine, Work
@@ -98,20 +104,17 @@ def open_service(
 def _compose(
     settings: Settings, around: Surroundings, ring: KeyRing, engine: Engine, push_sender: PushSender | None
 ) -> Service:
+    executors = _Executors.for_engine(engine)
     context = make_context(settings, around, ring)
-    hot_executor = ThreadPoolExecutor(1, "connects")
-    executor = hot_executor if engine.writers == 1 else ThreadPoolExecutor(3, "operations")
-    reading = ThreadPoolExecutor(2, "views")
-    journal_executor = ThreadPoolExecutor(1, "journal")
     workers: dict[Work, Loop] = {}
 
     def notice(due: Mapping[Work, datetime]) -> None:
         for work, at in due.items():
             workers[work].expect(at)
 
-    connects = EngineRunner(engine, hot_executor, context, notice)
-    runner = EngineRunner(engine, executor, context, notice)
-    views = _ViewRunner(runner, EngineRunner(engine, reading, context))
+    connects = EngineRunner(engine, executors.connects, context, notice)
+    runner = EngineRunner(engine, executors.operations, context, notice)
+    views = _ViewRunner(runner, EngineRunner(engine, executors.views, context))
     foundation = runner.write_now(lay_foundation, [settings.organization])[0]
     runner.write_now(announce_address, [Address(settings.effective_public_url, settings.check_in_url)])
     journal = Journal(
@@ -121,37 +124,107 @@ def _compose(
         random_bytes=around.random_bytes,
         durable=around.durable,
     )
+    sender = push_sender or _apns_provider(settings, around)
+    steps: dict[Work, Step] = {
+        Work.PUSH: PushWorker(runner, sender).step,
+        Work.REVIEW: ReviewWorker(runner).step,
+        Work.DEFERRED: DeferredWorker(runner).step,
+    }
+    workers.update({work: Loop(work.value, step, now=around.now, poll=around.poll) for work, step in steps.items()})
 
-    async def write_journal(records: Sequence[JournalRecord]) -> None:
-        try:
-            await asyncio.get_running_loop().run_in_executor(journal_executor, journal.append, records)
-        except OSError as error:
-            raise Unavailable(f"the journal can't be written: {error}") from error
+    def close() -> None:
+        sender.close()
+        executors.shut_down()
+        journal.close()
+        engine.close()
 
-    recorder = RefusalRecorder(runner)
-    bodies = BodyReader()
-    message_policy = MessagePolicy(settings.accept_legacy_algorithms, foundation.authorities_der)
-    sender = push_sender or ApnsProvider(
+    return Service(
+        settings=settings,
+        surroundings=around,
+        engine=engine,
+        foundation=foundation,
+        application=_device_application(
+            settings,
+            around,
+            foundation,
+            connects=connects,
+            runner=runner,
+            journal=_journal_writer(journal, executors.journal),
+            others=_administration(settings, ring, views),
+        ),
+        loops=(*workers.values(), Loop("partitions", _partition_step(runner), now=around.now, poll=None)),
+        runner=runner,
+        _close=close,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Executors:
+    """The threads of a node. Connects have one of their own, unless the engine has a single writer anyway."""
+
+    connects: ThreadPoolExecutor
+    operations: ThreadPoolExecutor
+    views: ThreadPoolExecutor
+    journal: ThreadPoolExecutor
+
+    @classmethod
+    def for_engine(cls, engine: Engine) -> "_Executors":
+        connects = ThreadPoolExecutor(1, "connects")
+        operations = connects if engine.writers == 1 else ThreadPoolExecutor(3, "operations")
+        return cls(connects, operations, ThreadPoolExecutor(2, "views"), ThreadPoolExecutor(1, "journal"))
+
+    def shut_down(self) -> None:
+        for one in {self.connects, self.operations, self.views, self.journal}:
+            one.shutdown(wait=True)
+
+
+def _apns_provider(settings: Settings, around: Surroundings) -> PushSender:
+    return ApnsProvider(
         settings.apns_host,
         settings.apns_port,
         rng=random.Random(int.from_bytes(around.random_bytes(8), "big")),  # noqa: S311 - jitter, no secret
         ca_pem=None if settings.apns_ca is None else settings.apns_ca.read_bytes(),
         proxy=settings.apns_proxy,
     )
-    application = DeviceApplication(
+
+
+def _journal_writer(journal: Journal, executor: Executor) -> JournalWriter:
+    async def write(records: Sequence[JournalRecord]) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(executor, journal.append, records)
+        except OSError as error:
+            raise Unavailable(f"the journal can't be written: {error}") from error
+
+    return write
+
+
+def _device_application(
+    settings: Settings,
+    around: Surroundings,
+    foundation: Foundation,
+    *,
+    connects: EngineRunner,
+    runner: EngineRunner,
+    journal: JournalWriter,
+    others: AsgiApplication,
+) -> DeviceApplication:
+    recorder = RefusalRecorder(runner)
+    bodies = BodyReader()
+    policy = MessagePolicy(settings.accept_legacy_algorithms, foundation.authorities_der)
+    return DeviceApplication(
         messages=MessageDoor(
             connects=connects,
             checkins=runner,
-            journal=write_journal,
+            journal=journal,
             recorder=recorder,
-            policy=lambda: message_policy,
+            policy=lambda: policy,
             bodies=bodies,
         ),
         scep=ScepDoor(
             runner=runner,
             authority=lambda: foundation.authority,
             organization=settings.organization,
-            policy=lambda: message_policy,
+            policy=lambda: policy,
             recorder=recorder,
             bodies=bodies,
             random_bytes=around.random_bytes,
@@ -163,28 +236,23 @@ def _compose(
             recorder=recorder,
         ),
         recorder=recorder,
-        others=make_console(
-            views,
-            secure_cookies=settings.effective_public_url.startswith("https://"),
-            public_url=settings.effective_public_url,
-        ),
+        others=others,
     )
-    steps: dict[Work, Step] = {
-        Work.PUSH: PushWorker(runner, sender).step,
-        Work.REVIEW: ReviewWorker(runner).step,
-        Work.DEFERRED: DeferredWorker(runner).step,
+
+
+def _administration(settings: Settings, ring: KeyRing, views: "_ViewRunner") -> Starlette:
+    """What isn't for devices: health and metrics, and the console at every other address."""
+    checks: dict[str, Check] = {
+        "schema": lambda tx: check_schema(tx, migrate.head()),
+        "key_ring": lambda tx: check_key_ring(tx, ring),
+        "clock": lambda tx: check_clock(tx, views.now()),
     }
-    workers.update({work: Loop(work.value, step, now=around.now, poll=around.poll) for work, step in steps.items()})
-    loops = (*workers.values(), Loop("partitions", _partition_step(runner), now=around.now, poll=None))
-
-    def close() -> None:
-        sender.close()
-        for one in {hot_executor, executor, reading, journal_executor}:
-            one.shutdown(wait=True)
-        journal.close()
-        engine.close()
-
-    return Service(settings, around, engine, foundation, application, loops, runner, close)
+    console = make_console(
+        views,
+        secure_cookies=settings.effective_public_url.startswith("https://"),
+        public_url=settings.effective_public_url,
+    )
+    return Starlette(routes=[*make_health(views, checks), Mount("/", app=console)])
 
 
 class _ViewRunner:

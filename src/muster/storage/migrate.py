@@ -52,6 +52,13 @@ def check_schema(engine: Engine) -> None:
         raise SchemaOutdated("the database's schema is older than this version of Muster: run `muster migrate`")
 
 
+def head() -> str:
+    """Name the revision of this version's schema."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    assert revision is not None, "there is a first migration"
+    return revision
+
+
 def backup(path: Path, backups: Path, stamp: str) -> Path:
     """Copy the SQLite database *path* into the directory *backups*, whole although others may be writing.
 
