@@ -1,0 +1,118 @@
+"""The real server in virtual time: put together by bootstrap, started, stopped and started again on the same data.
+
+Its clock is the loop's, its randomness is seeded, its authority's key is one of the published ones; its disk doesn't
+outlive the run. Administrators act through its operations, as the console and the API do.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+
+from muster.bootstrap.data_directory import Surroundings
+from muster.bootstrap.service import Service, open_service
+from muster.crypto.certificates import pem_from_der
+from muster.crypto.issuance import make_push_certificate
+from muster.crypto.keys import private_key_pem
+from muster.domain.access import Actor, ActorKind
+from muster.laboratory.pushes import SimulatedPushSender
+from muster.laboratory.wire import Wire
+from muster.operations.enrollment_links import LinkOrder, create_links
+from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
+from muster.operations.upload_push_certificate import (
+    AcceptedPushCertificate,
+    UploadedPushCertificate,
+    upload_push_certificates,
+)
+from muster.protocol.command import CommandRequest
+from muster.protocol.identifiers import ChannelId
+from muster.protocol.plist import PlistValue
+from muster.settings import read_settings
+from muster.simulator.keys.published import published_keys
+
+PUBLIC_URL = "https://muster.example"
+TOPIC = "com.apple.mgmt.External.00000000-0000-4000-8000-000000000000"
+PUSH_CERTIFICATE_LIFETIME = timedelta(days=365)
+"""As Apple issues them."""
+ADMINISTRATOR = Actor(ActorKind.ADMINISTRATOR, "administrator")
+
+_AUTHORITY_KEY, _PUSH_KEY = published_keys()[-2:]
+DEVICE_KEYS = published_keys()[:-2]
+"""Which devices share out among themselves."""
+
+
+class LaboratoryServer:
+    """One node over SQLite in *directory*, which may hold the data of a former run."""
+
+    def __init__(
+        self, directory: Path, wire: Wire, sender: SimulatedPushSender, *, now: Callable[[], datetime], rng: Random
+    ) -> None:
+        self._wire = wire
+        self._sender = sender
+        self._now = now
+        flags = {"data_dir": directory, "public_url": PUBLIC_URL, "organization": "Laboratory", "node": "laboratory"}
+        self._settings = read_settings(flags, {})
+        self._surroundings = Surroundings(
+            now=now,
+            random_bytes=rng.randbytes,
+            new_rsa_key=lambda bits: _AUTHORITY_KEY,  # noqa: ARG005 - there is one size
+            poll=None,
+            durable=False,
+            policy=lambda policy: replace(policy, accepts_published_keys=True),
+        )
+        self._service: Service | None = None
+
+    @property
+    def service(self) -> Service:
+        """The node that runs now."""
+        assert self._service is not None, "the server is down"
+        return self._service
+
+    @property
+    def is_running(self) -> bool:
+        """Whether devices and administrators reach it."""
+        return self._service is not None
+
+    async def start(self) -> None:
+        """Open the data and serve."""
+        assert self._service is None, "the server runs already"
+        self._service = open_service(self._settings, self._surroundings, push_sender=self._sender)
+        await self._service.start()
+        self._wire.plug_in(self._service.application)
+
+    async def stop(self) -> None:
+        """Finish what is in hand and go down, as on SIGTERM. A server that is down already stays so."""
+        await self._wire.unplug()
+        if self._service is not None:
+            service, self._service = self._service, None
+            await service.stop()
+
+    async def upload_push_certificate(self) -> None:
+        """Give the server a push certificate for TOPIC, good for a year."""
+        certificate = make_push_certificate(
+            TOPIC, _PUSH_KEY, now=self._now(), lifetime=PUSH_CERTIFICATE_LIFETIME, serial_number=1
+        )
+        upload = UploadedPushCertificate(pem_from_der([certificate]), private_key_pem(_PUSH_KEY))
+        outcome = (await self.service.runner.write(upload_push_certificates, [upload], ADMINISTRATOR))[0]
+        assert isinstance(outcome, AcceptedPushCertificate), outcome
+
+    async def make_link(self, uses: int, lifetime: timedelta = timedelta(days=7)) -> str:
+        """Make an enrollment link good for *uses* devices; returns its URL."""
+        made = (await self.service.runner.write(create_links, [LinkOrder(uses, lifetime)], ADMINISTRATOR))[0]
+        return f"{PUBLIC_URL}/enroll/{made.token}"
+
+    async def send_command(
+        self,
+        channel_ids: Sequence[ChannelId],
+        request_type: str,
+        keys: Mapping[str, PlistValue] | None = None,
+        *,
+        priority: int = 0,
+    ) -> QueuedCommand:
+        """Queue one command on *channel_ids*, each of which is enrolled, and have them pushed."""
+        order = CommandOrder(tuple(channel_ids), CommandRequest(request_type, dict(keys or {})), priority)
+        outcome = (await self.service.runner.write(queue_commands, [order], ADMINISTRATOR))[0]
+        assert isinstance(outcome, QueuedCommand), outcome
+        assert not outcome.refused, outcome.refused
+        return outcome

@@ -1,0 +1,194 @@
+"""A world in virtual time: the real server, simulated APNs, simulated devices that live, and whoever plays with them.
+
+Everything random is drawn from the seed, each device and purpose from a generator of its own; everything timed from
+the loop. So a run can be repeated to the byte, and one more device changes nothing about the others.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from muster.crypto.keys import RSAPrivateKey
+from muster.laboratory.complaints import Complaints, heard_complaints
+from muster.laboratory.observation import channels_of, count_rumours, epochs_of, evidence_of
+from muster.laboratory.pushes import SimulatedPushSender
+from muster.laboratory.report import DeviceReport, Report
+from muster.laboratory.server import DEVICE_KEYS, LaboratoryServer
+from muster.laboratory.virtual_time import START, VirtualTimeLoop
+from muster.laboratory.wire import Faults, Wire, WireTransport
+from muster.protocol.identifiers import ChannelId
+from muster.simulator.apns import SimulatedAPNs
+from muster.simulator.behaviour import Habits
+from muster.simulator.device import SimulatedDevice
+from muster.simulator.facts import Platform, make_facts
+from muster.storage.engine import Transaction
+
+Scene = Callable[["World"], Awaitable[None]]
+"""What happens; the run ends when it returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inhabitant:
+    """A device that lives in the world, and its way to the server. *rng* is for what happens to it."""
+
+    name: str
+    device: SimulatedDevice
+    transport: WireTransport
+    rng: Random
+
+    @property
+    def channel_id(self) -> ChannelId:
+        """The device channel's id, enrolled or not."""
+        facts = self.device.facts
+        return ChannelId(facts.enrollment_id or facts.udid)
+
+    @property
+    def channel_ids(self) -> tuple[ChannelId, ...]:
+        """The channels that are open as the device sees it, its own first; none when it is not enrolled."""
+        enrollment = self.device.enrollment
+        return () if enrollment is None else tuple(line.channel.id for line in enrollment.lines)
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong between it and the server; to be changed."""
+        return self.transport.faults
+
+
+class World:
+    """Where a scene plays. Made by `play`."""
+
+    def __init__(self, loop: VirtualTimeLoop, seed: int, directory: Path, complaints: Complaints) -> None:
+        self.seed = seed
+        self.apns = SimulatedAPNs(self.rng("apns"))
+        self.pushes = SimulatedPushSender(self.apns, loop.now)
+        self.wire = Wire()
+        self.server = LaboratoryServer(directory, self.wire, self.pushes, now=loop.now, rng=self.rng("server"))
+        self.complaints = complaints
+        self.inhabitants: list[Inhabitant] = []
+        self._loop = loop
+        self._began_at = loop.now()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._keys = itertools.cycle(DEVICE_KEYS)
+        self._group = asyncio.TaskGroup()
+
+    # Time and chance
+
+    def now(self) -> datetime:
+        """The present instant, aware UTC."""
+        return self._loop.now()
+
+    async def sleep(self, duration: timedelta) -> None:
+        """Let *duration* pass."""
+        await asyncio.sleep(duration.total_seconds())
+
+    async def until(self, instant: datetime) -> None:
+        """Let time pass until *instant*; one that has gone by is now."""
+        await asyncio.sleep(max(0.0, (instant - self.now()).total_seconds()))
+
+    def rng(self, purpose: str) -> Random:
+        """A generator of its own for *purpose*; the same for the same seed."""
+        return Random(f"{self.seed} {purpose}")  # noqa: S311 - to be repeated is the point
+
+    def background(self, happening: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have *happening* go on beside the scene, until it ends or the scene does. Its error is the scene's."""
+        task = self._group.create_task(happening)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # Devices
+
+    def add_device(self, platform: Platform, habits: Habits | None = None) -> Inhabitant:
+        """Unpack one more device; it lives by *habits* from now on, and is not enrolled."""
+        name = f"{len(self.inhabitants) + 1:03} {platform.value}"
+        address = (f"198.51.100.{len(self.inhabitants) % 250 + 1}", 5000)
+        transport = WireTransport(self.wire, address, self.rng(f"{name} wire"))
+        device = SimulatedDevice(
+            make_facts(platform, self.rng(f"{name} facts")),
+            transport=transport,
+            push_service=self.apns,
+            key_source=self._next_key,
+            clock=self.now,
+            rng=self.rng(f"{name} device"),
+        )
+        inhabitant = Inhabitant(name, device, transport, self.rng(f"{name} happenings"))
+        self.inhabitants.append(inhabitant)
+        self.background(device.live(habits))
+        return inhabitant
+
+    def _next_key(self) -> RSAPrivateKey:
+        return next(self._keys)
+
+    # The run
+
+    async def live_through(self, scene: Scene) -> Report:
+        """Start the server with a push certificate, play *scene*, and report; the server is stopped in any case."""
+        try:
+            await self.server.start()
+            await self.server.upload_push_certificate()
+            async with self._group:
+                await scene(self)
+                for task in list(self._tasks):
+                    task.cancel()
+            return self.server.service.runner.read_now(self._report)
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from None  # what went wrong, not where it was gathered
+            raise
+        finally:
+            await self.server.stop()
+
+    def _report(self, tx: Transaction) -> Report:
+        return Report(
+            seed=self.seed,
+            began_at=self._began_at,
+            ended_at=self.now(),
+            devices=tuple(_device_report(tx, inhabitant) for inhabitant in self.inhabitants),
+            pushes=dict(self.pushes.outcomes),
+            rumours=count_rumours(tx),
+            complaints=dict(self.complaints.counts),
+        )
+
+
+def play(scene: Scene, *, seed: int, directory: Path | None = None, start: datetime = START) -> Report:
+    """Play *scene* in a new world and report what became of it.
+
+    *directory* is the server's data directory; absent, a temporary one. Whatever *scene* or a device raises is raised
+    here, and so is what the server's application raises to a device.
+    """
+    with ExitStack() as stack:
+        complaints = stack.enter_context(heard_complaints())
+        if directory is None:
+            directory = Path(stack.enter_context(TemporaryDirectory(prefix="muster-laboratory-")))
+        loop = VirtualTimeLoop(start)
+        return loop.run(_live(loop, seed, directory / "data", complaints, scene))
+
+
+async def _live(loop: VirtualTimeLoop, seed: int, directory: Path, complaints: Complaints, scene: Scene) -> Report:
+    return await World(loop, seed, directory, complaints).live_through(scene)
+
+
+def _device_report(tx: Transaction, inhabitant: Inhabitant) -> DeviceReport:
+    device, ledger = inhabitant.device, inhabitant.transport.ledger
+    lines = () if device.enrollment is None else (device.enrollment.device_line, *device.enrollment.user_lines.values())
+    return DeviceReport(
+        name=inhabitant.name,
+        platform=device.facts.platform.value,
+        serial_number=device.facts.serial_number,
+        is_powered=device.is_powered,
+        is_enrolled=device.enrollment is not None,
+        pushes_seen=sum(line.pushes_seen for line in lines),
+        statuses={str(status): count for status, count in ledger.statuses.items()},
+        lost_requests=ledger.lost_requests,
+        lost_replies=ledger.lost_replies,
+        epochs=epochs_of(tx, inhabitant.channel_id),
+        channels=channels_of(tx, inhabitant.channel_id, ledger.commands),
+        evidence=evidence_of(tx, inhabitant.channel_id),
+    )
