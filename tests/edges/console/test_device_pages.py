@@ -36,7 +36,7 @@ def test_without_devices_the_list_is_three_steps(ana: Browser) -> None:
     text = ana.get("/devices").text
 
     assert "0 of 3 steps are done" in text
-    for command in ("muster serve --public-url", "muster push-cert upload", "muster links create"):
+    for command in ("muster serve --public-url", "muster push-cert upload", "muster enroll link"):
         assert command in text
 
 

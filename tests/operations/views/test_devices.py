@@ -6,12 +6,12 @@ import pytest
 from tests.support import fleet
 from tests.support.runner import NOW
 
+from muster.operations.views import devices
 from muster.operations.views.devices import (
     DeviceOrder,
     DeviceQuery,
-    count_devices,
+    browse_devices,
     list_devices,
-    page_of_devices,
     show_device,
 )
 from muster.protocol.identifiers import ChannelId
@@ -93,16 +93,31 @@ def test_counts_are_by_state_and_of_the_silent_enrolled(engine: Engine) -> None:
     fleet.add_device(engine, "D", state="ended", contacts=[NOW - timedelta(days=8)])
     fleet.add_user(engine, "A", "U1", "ana")
 
-    counts = engine.read(lambda tx: count_devices(tx, "", WEEK_AGO))
+    _, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery(state="ended"), WEEK_AGO))
 
     assert counts.by_state == {"enrolling": 1, "enrolled": 2, "ended": 1}
     assert counts.silent == 1
     assert counts.total == 4
 
 
+@pytest.mark.parametrize("few", [0, 1, 1000])
+def test_a_search_finds_the_same_however_much_it_finds(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(devices, "FEW_FINDS", few)
+    for number in range(4):
+        fleet.add_device(
+            engine, f"D{number}", name="mac" if number else "pad", state="ended" if number > 2 else "enrolled"
+        )
+
+    page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery("MAC", state="enrolled"), WEEK_AGO))
+
+    assert [row.id for row in page.rows] == ["D1", "D2"]
+    assert (page.total, counts.by_state["ended"], counts.total) == (2, 1, 3)
+
+
 def test_an_empty_fleet_counts_nothing(engine: Engine) -> None:
-    counts = engine.read(lambda tx: count_devices(tx, "", WEEK_AGO))
-    page = engine.read(lambda tx: page_of_devices(tx, DeviceQuery(), counts.total))
+    page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery(), WEEK_AGO))
 
     assert (counts.total, counts.silent, page.rows, page.next_after) == (0, 0, (), None)
 

@@ -33,8 +33,7 @@ from muster.operations.views.devices import (
     DeviceOrder,
     DevicePage,
     DeviceRow,
-    count_devices,
-    page_of_devices,
+    browse_devices,
     show_device,
 )
 from muster.operations.views.fleet import push_certificate_ends
@@ -151,9 +150,7 @@ class DevicePages:
 
 
 def _read_list(tx: Transaction, listing: Listing, now: datetime) -> _Listed:
-    counts = count_devices(tx, listing.search, now - SILENT_AFTER)
-    total = counts.by_state[listing.state] if listing.state else counts.total
-    page = page_of_devices(tx, listing.query(), total)
+    page, counts = browse_devices(tx, listing.query(), now - SILENT_AFTER)
     strips = contact_days_of(tx, [row.id for row in page.rows], start(now))
     return _Listed(page, counts, strips, push_certificate_ends(tx))
 

@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -56,7 +58,11 @@ class Renderer:
             auto_reload=False,
         )
         self._environment.globals.update(
-            asset_urls={name: asset.url for name, asset in self.assets.items()}, words=words, device_url=device_url
+            asset_urls={name: asset.url for name, asset in self.assets.items()},
+            words=words,
+            device_url=device_url,
+            mark_of=mark_of,
+            shape_of=shape_of,
         )
 
     def page(
@@ -96,6 +102,20 @@ class Renderer:
 def device_url(device_id: str) -> str:
     """Return the path of a device's page; ids may hold any character."""
     return f"/devices/{quote(device_id, safe='')}"
+
+
+@lru_cache(maxsize=256)
+def shape_of(mark: words.Mark) -> Markup:
+    """Draw the shape of *mark*, from the symbols in base.html."""
+    template = Markup('<svg class="shape" aria-hidden="true" width="10" height="10"><use href="#{}"/></svg>')
+    return template.format(mark.shape.value)
+
+
+@lru_cache(maxsize=256)
+def mark_of(mark: words.Mark) -> Markup:
+    """Draw *mark*: its shape, its word, its colour."""
+    template = Markup('<span class="mark {}">{} {}</span>')
+    return template.format(mark.tone.value, shape_of(mark), mark.word)
 
 
 def _read_asset(path: Path) -> Asset:

@@ -76,7 +76,8 @@ def position(at: datetime, now: datetime, columns_per_day: int) -> float:
 
 def contact_label(days: Sequence[ContactDay], now: datetime) -> str:
     """Say in words what the ticks show."""
-    count = sum(1 for day in days if day.day >= first_day(now) and any(day.strip))
+    first = first_day(now)
+    count = sum(1 for day in days if day.day >= first and any(day.strip))
     if count == 0:
         return f"No contact in the last {DAYS} days"
     return f"Contact on {count} of the last {DAYS} days"

@@ -25,6 +25,8 @@ from muster.storage.schema import (
 
 PAGE_LIMIT = 500
 """Devices on one page at most."""
+FEW_FINDS = 1000
+"""Up to so many finds of a search are kept by id while their page is made."""
 STRIP_DAYS = 30
 """Days of contacts that a device is shown with."""
 
@@ -98,16 +100,33 @@ class DeviceCounts:
 
 def list_devices(tx: Transaction, query: DeviceQuery) -> DevicePage:
     """List devices (device channels), a page at a time, and count them all."""
-    total = tx.connection.execute(
-        sa.select(sa.func.count()).select_from(channels).where(_condition(query.search, query.state))
-    ).scalar_one()
-    return page_of_devices(tx, query, total)
+    condition = _in_state(_found(tx, query.search), query.state)
+    total = tx.connection.execute(sa.select(sa.func.count()).select_from(channels).where(condition)).scalar_one()
+    return _page(tx, query, condition, total)
 
 
-def page_of_devices(tx: Transaction, query: DeviceQuery, total: int) -> DevicePage:
-    """List a page of devices whose *total* is known already, as `count_devices` tells it."""
+def browse_devices(tx: Transaction, query: DeviceQuery, silent_since: datetime) -> tuple[DevicePage, DeviceCounts]:
+    """List a page of devices, and count those that the search finds in each state, whichever one *query* names.
+
+    Enrolled ones without contact since *silent_since* are counted as silent.
+    """
+    found = _found(tx, query.search)
+    counts = _counts(tx, found, silent_since)
+    total = counts.total if query.state is None else counts.by_state.get(query.state, 0)
+    return _page(tx, query, _in_state(found, query.state), total), counts
+
+
+def _counts(tx: Transaction, found: sa.ColumnElement[bool], silent_since: datetime) -> DeviceCounts:
+    states = tuple(EnrollmentState)
+    is_silent = sa.and_(channels.c.state == EnrollmentState.ENROLLED.value, _heard_at < silent_since)
+    row = tx.connection.execute(
+        sa.select(*(_count_if(channels.c.state == state.value) for state in states), _count_if(is_silent)).where(found)
+    ).one()
+    return DeviceCounts({state.value: count for state, count in zip(states, row, strict=False)}, row[-1])
+
+
+def _page(tx: Transaction, query: DeviceQuery, condition: sa.ColumnElement[bool], total: int) -> DevicePage:
     limit = min(query.limit, PAGE_LIMIT)
-    condition = _condition(query.search, query.state)
     if query.after is not None:
         condition = sa.and_(condition, _follows(query.order, query.after))
     order = _order(query.order)
@@ -117,18 +136,6 @@ def page_of_devices(tx: Transaction, query: DeviceQuery, total: int) -> DevicePa
     rows = tuple(_row(row) for row in found)
     more = len(rows) > limit
     return DevicePage(rows[:limit], total, rows[limit - 1].id if more else None)
-
-
-def count_devices(tx: Transaction, search: str, silent_since: datetime) -> DeviceCounts:
-    """Count the devices that *search* finds: by state, and the enrolled ones without contact since *silent_since*."""
-    states = tuple(EnrollmentState)
-    row = tx.connection.execute(
-        sa.select(
-            *(_count_if(channels.c.state == state.value) for state in states),
-            _count_if(sa.and_(channels.c.state == EnrollmentState.ENROLLED.value, _heard_at < silent_since)),
-        ).where(_condition(search, None))
-    ).one()
-    return DeviceCounts({state.value: count for state, count in zip(states, row, strict=False)}, row[-1])
 
 
 def _count_if(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
@@ -163,24 +170,28 @@ def _follows(order: DeviceOrder, after: ChannelId) -> sa.ColumnElement[bool]:
     return sa.or_(beyond, sa.and_(_heard_at == place, later_id))
 
 
-def _condition(search: str, state: str | None) -> sa.ColumnElement[bool]:
-    condition: sa.ColumnElement[bool] = channels.c.id == channels.c.device_id
-    if state is not None:
-        condition = sa.and_(condition, channels.c.state == state)
-    if search:
-        told = (
-            device_facts.c.serial_number,
-            device_facts.c.device_name,
-            device_facts.c.model_name,
-            device_facts.c.product_name,
-        )
-        # two scans, each of one table, are half as dear as one of their join
-        by_fact = sa.select(device_facts.c.channel_id).where(
-            sa.or_(*(column.icontains(search, autoescape=True) for column in told))
-        )
-        found = sa.or_(channels.c.id.icontains(search, autoescape=True), channels.c.id.in_(by_fact))
-        condition = sa.and_(condition, found)
-    return condition
+def _in_state(found: sa.ColumnElement[bool], state: str | None) -> sa.ColumnElement[bool]:
+    return found if state is None else sa.and_(found, channels.c.state == state)
+
+
+def _found(tx: Transaction, search: str) -> sa.ColumnElement[bool]:
+    """Return the condition for devices that *search* finds. A few finds are named, so as to be searched for once."""
+    is_device = channels.c.id == channels.c.device_id
+    if not search:
+        return is_device
+    told = (
+        device_facts.c.serial_number,
+        device_facts.c.device_name,
+        device_facts.c.model_name,
+        device_facts.c.product_name,
+    )
+    # two scans, each of one table, are half as dear as one of their join
+    by_fact = sa.select(device_facts.c.channel_id).where(
+        sa.or_(*(column.icontains(search, autoescape=True) for column in told))
+    )
+    by_text = sa.and_(is_device, sa.or_(channels.c.id.icontains(search, autoescape=True), channels.c.id.in_(by_fact)))
+    few = tx.connection.scalars(sa.select(channels.c.id).where(by_text).limit(FEW_FINDS + 1)).all()
+    return channels.c.id.in_(few) if len(few) <= FEW_FINDS else by_text
 
 
 def _select(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
