@@ -142,15 +142,18 @@ def record_unqueued(
     )
 
 
+_WAITING = (
+    sa.select(queue.c.channel_id, sa.func.count())
+    .where(queue.c.is_withheld.is_(False), queue.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
+    .group_by(queue.c.channel_id)
+)
+# made once: building a statement costs more than running it on SQLite
+
+
 def waiting_counts(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, int]:
     """Count the commands that may still be handed out on each channel; channels without any are absent."""
-    select = (
-        sa.select(queue.c.channel_id, sa.func.count())
-        .where(queue.c.is_withheld.is_(False))
-        .group_by(queue.c.channel_id)
-    )
     return {
         ChannelId(channel_id): count
         for ids in slices(channel_ids)
-        for channel_id, count in tx.connection.execute(select.where(queue.c.channel_id.in_(ids)))
+        for channel_id, count in tx.connection.execute(_WAITING, {"ids": ids})
     }

@@ -12,46 +12,63 @@ MAXIMUM_RUMOURS = 10_000
 """Rows kept of claims that nobody vouches for: anyone can make them up, so the oldest go first."""
 
 
+_INSERT = sa.insert(evidence)
+_LATEST = (
+    sa.select(evidence.c.id, evidence.c.first_at, evidence.c.observed_class, evidence.c.epoch)
+    .where(evidence.c.channel_id == sa.bindparam("of_channel"), evidence.c.signal == sa.bindparam("of_signal"))
+    .order_by(evidence.c.first_at.desc(), evidence.c.id.desc())
+    .limit(1)
+)
+_COUNT = (
+    sa.update(evidence)
+    # first_at names the partition
+    .where(evidence.c.id == sa.bindparam("of_id"), evidence.c.first_at == sa.bindparam("of_first_at"))
+    .values(
+        count=evidence.c.count + 1,
+        last_at=sa.bindparam("at"),
+        source=sa.bindparam("from_source"),
+        detail=sa.bindparam("in_detail"),
+    )
+)
+# made once: building a statement costs more than running it on SQLite
+
+
 def append(tx: Transaction, observations: Sequence[Observation], new_id: Callable[[], str]) -> None:
     """Record *observations*: a repeat of a counted signal's latest class is counted, all else is a new row."""
     for observation in observations:
         if observation.signal in COUNTED and _count_repeat(tx, observation):
             continue
         tx.connection.execute(
-            sa.insert(evidence).values(
-                id=new_id(),
-                channel_id=observation.channel_id,
-                signal=observation.signal.value,
-                observed_class=observation.observed_class,
-                first_at=observation.at,
-                last_at=observation.at,
-                count=1,
-                epoch=observation.epoch,
-                source=observation.source,
-                detail=dict(observation.detail),
-            )
+            _INSERT,
+            {
+                "id": new_id(),
+                "channel_id": observation.channel_id,
+                "signal": observation.signal.value,
+                "observed_class": observation.observed_class,
+                "first_at": observation.at,
+                "last_at": observation.at,
+                "count": 1,
+                "epoch": observation.epoch,
+                "source": observation.source,
+                "detail": dict(observation.detail),
+            },
         )
 
 
 def _count_repeat(tx: Transaction, observation: Observation) -> bool:
-    latest = tx.connection.execute(
-        sa.select(evidence.c.id, evidence.c.first_at, evidence.c.observed_class, evidence.c.epoch)
-        .where(evidence.c.channel_id == observation.channel_id, evidence.c.signal == observation.signal.value)
-        .order_by(evidence.c.first_at.desc(), evidence.c.id.desc())
-        .limit(1)
-    ).one_or_none()
+    of_kind = {"of_channel": observation.channel_id, "of_signal": observation.signal.value}
+    latest = tx.connection.execute(_LATEST, of_kind).one_or_none()
     if latest is None or (latest.observed_class, latest.epoch) != (observation.observed_class, observation.epoch):
         return False
     tx.connection.execute(
-        sa.update(evidence)
-        # first_at names the partition
-        .where(evidence.c.id == latest.id, evidence.c.first_at == latest.first_at)
-        .values(
-            count=evidence.c.count + 1,
-            last_at=observation.at,
-            source=observation.source,
-            detail=dict(observation.detail),
-        )
+        _COUNT,
+        {
+            "of_id": latest.id,
+            "of_first_at": latest.first_at,
+            "at": observation.at,
+            "from_source": observation.source,
+            "in_detail": dict(observation.detail),
+        },
     )
     return True
 

@@ -11,6 +11,40 @@ from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction, Work, slices
 from muster.storage.schema import channels, push_certificates, push_targets, push_wishes
 
+_DUE = (
+    sa.select(push_wishes)
+    .where(push_wishes.c.due_at <= sa.bindparam("now"))
+    .order_by(push_wishes.c.due_at, push_wishes.c.channel_id)
+    .limit(sa.bindparam("limit"))
+)
+_DETAILS = (
+    sa.select(
+        channels.c.id,
+        channels.c.state,
+        channels.c.last_contact_at,
+        push_targets.c.topic,
+        push_targets.c.token,
+        push_targets.c.push_magic,
+        push_targets.c.refused_at,
+    )
+    .outerjoin(push_targets, push_targets.c.channel_id == channels.c.id)
+    .where(channels.c.id.in_(sa.bindparam("ids", expanding=True)))
+)
+_CLAIM = (
+    sa.update(push_wishes)
+    .where(push_wishes.c.channel_id == sa.bindparam("id"))
+    .values(due_at=sa.bindparam("until"), attempts=push_wishes.c.attempts + 1, fence=push_wishes.c.fence + 1)
+    .returning(push_wishes.c.fence)
+)
+_SETTLE = (
+    sa.update(push_wishes)
+    .where(push_wishes.c.channel_id == sa.bindparam("id"), push_wishes.c.fence == sa.bindparam("of_fence"))
+    .values(due_at=sa.bindparam("due"))
+)
+_DROP = sa.delete(push_wishes).where(push_wishes.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
+_NEXT_DUE = sa.select(push_wishes.c.due_at).order_by(push_wishes.c.due_at).limit(1)
+# made once: building a statement costs more than running it on SQLite
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPushCertificate:
@@ -140,33 +174,11 @@ class DueWish:
 
 def claim_due(tx: Transaction, now: datetime, limit: int) -> tuple[DueWish, ...]:
     """Take up to *limit* due wishes that no other node holds; they stay ours until this transaction ends."""
-    due = tx.connection.execute(
-        tx.claim(
-            sa.select(push_wishes)
-            .where(push_wishes.c.due_at <= now)
-            .order_by(push_wishes.c.due_at, push_wishes.c.channel_id)
-            .limit(limit)
-        )
-    ).all()
+    due = tx.connection.execute(tx.claim(_DUE), {"now": now, "limit": limit}).all()
     if not due:
         return ()
     ids = [row.channel_id for row in due]
-    details = {
-        row.id: row
-        for row in tx.connection.execute(
-            sa.select(
-                channels.c.id,
-                channels.c.state,
-                channels.c.last_contact_at,
-                push_targets.c.topic,
-                push_targets.c.token,
-                push_targets.c.push_magic,
-                push_targets.c.refused_at,
-            )
-            .outerjoin(push_targets, push_targets.c.channel_id == channels.c.id)
-            .where(channels.c.id.in_(ids))
-        )
-    }
+    details = {row.id: row for row in tx.connection.execute(_DETAILS, {"ids": ids})}
     return tuple(
         DueWish(
             ChannelId(row.channel_id),
@@ -192,12 +204,7 @@ def claim_attempt(tx: Transaction, channel_id: ChannelId, *, lease_until: dateti
     Returns the fence that the attempt's outcome has to name. The wish is one that `claim_due` returned in this
     transaction.
     """
-    fence: int = tx.connection.execute(
-        sa.update(push_wishes)
-        .where(push_wishes.c.channel_id == channel_id)
-        .values(due_at=lease_until, attempts=push_wishes.c.attempts + 1, fence=push_wishes.c.fence + 1)
-        .returning(push_wishes.c.fence)
-    ).scalar_one()
+    fence: int = tx.connection.execute(_CLAIM, {"id": channel_id, "until": lease_until}).scalar_one()
     return fence
 
 
@@ -207,11 +214,7 @@ def settle(tx: Transaction, channel_id: ChannelId, *, fence: int, due_at: dateti
     Tells whether it did: an outcome that comes after a later attempt or a new wish changes nothing.
     """
     tx.made_due(Work.PUSH, due_at)
-    result = tx.connection.execute(
-        sa.update(push_wishes)
-        .where(push_wishes.c.channel_id == channel_id, push_wishes.c.fence == fence)
-        .values(due_at=due_at)
-    )
+    result = tx.connection.execute(_SETTLE, {"id": channel_id, "of_fence": fence, "due": due_at})
     return result.rowcount > 0
 
 
@@ -224,14 +227,12 @@ def postpone(tx: Transaction, channel_id: ChannelId, due_at: datetime) -> None:
 def drop_wishes(tx: Transaction, channel_ids: Sequence[ChannelId]) -> None:
     """Push these channels no more, until there is a new wish."""
     for ids in slices(channel_ids):
-        tx.connection.execute(sa.delete(push_wishes).where(push_wishes.c.channel_id.in_(ids)))
+        tx.connection.execute(_DROP, {"ids": ids})
 
 
 def next_due(tx: Transaction) -> datetime | None:
     """Tell when the earliest wish is due; None when there is none."""
-    value: datetime | None = tx.connection.scalar(
-        sa.select(push_wishes.c.due_at).order_by(push_wishes.c.due_at).limit(1)
-    )
+    value: datetime | None = tx.connection.scalar(_NEXT_DUE)
     return value
 
 

@@ -11,6 +11,34 @@ from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction, Work
 from muster.storage.schema import channels, reviews
 
+_DUE = (
+    sa.select(reviews.c.channel_id)
+    .where(reviews.c.next_review_at <= sa.bindparam("now"))
+    .order_by(reviews.c.next_review_at, reviews.c.channel_id)
+    .limit(sa.bindparam("limit"))
+)
+_DETAILS = (
+    sa.select(
+        channels.c.id,
+        channels.c.state,
+        channels.c.first_seen_at,
+        channels.c.last_contact_at,
+        channels.c.epoch,
+        channels.c.provisional_epoch,
+        reviews.c.reviewed_at,
+    )
+    .join(reviews, reviews.c.channel_id == channels.c.id)
+    .where(channels.c.id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(channels.c.id)
+)
+_DONE = (
+    sa.update(reviews)
+    .where(reviews.c.channel_id == sa.bindparam("id"))
+    .values(reviewed_at=sa.bindparam("at"), next_review_at=sa.bindparam("next_at"))
+)
+_NEXT_DUE = sa.select(reviews.c.next_review_at).order_by(reviews.c.next_review_at).limit(1)
+# made once: building a statement costs more than running it on SQLite
+
 
 @dataclass(frozen=True, slots=True)
 class DueReview:
@@ -43,28 +71,10 @@ def claim_due(tx: Transaction, now: datetime, limit: int) -> tuple[DueReview, ..
 
     The longest due are taken first, and returned in the order of their ids, in which rows are locked.
     """
-    ids: Sequence[str] = tx.connection.scalars(
-        tx.claim(
-            sa.select(reviews.c.channel_id)
-            .where(reviews.c.next_review_at <= now)
-            .order_by(reviews.c.next_review_at, reviews.c.channel_id)
-            .limit(limit)
-        )
-    ).all()
-    rows = tx.connection.execute(
-        sa.select(
-            channels.c.id,
-            channels.c.state,
-            channels.c.first_seen_at,
-            channels.c.last_contact_at,
-            channels.c.epoch,
-            channels.c.provisional_epoch,
-            reviews.c.reviewed_at,
-        )
-        .join(reviews, reviews.c.channel_id == channels.c.id)
-        .where(channels.c.id.in_(ids))
-        .order_by(channels.c.id)
-    )
+    ids: Sequence[str] = tx.connection.scalars(tx.claim(_DUE), {"now": now, "limit": limit}).all()
+    if not ids:
+        return ()
+    rows = tx.connection.execute(_DETAILS, {"ids": ids})
     return tuple(
         DueReview(
             ChannelId(row.id),
@@ -81,14 +91,10 @@ def claim_due(tx: Transaction, now: datetime, limit: int) -> tuple[DueReview, ..
 
 def done(tx: Transaction, channel_id: ChannelId, *, at: datetime, next_at: datetime) -> None:
     """Record a review and when the next one is due."""
-    tx.connection.execute(
-        sa.update(reviews).where(reviews.c.channel_id == channel_id).values(reviewed_at=at, next_review_at=next_at)
-    )
+    tx.connection.execute(_DONE, {"id": channel_id, "at": at, "next_at": next_at})
 
 
 def next_due(tx: Transaction) -> datetime | None:
     """Tell when the earliest review is due; None when there is none."""
-    value: datetime | None = tx.connection.scalar(
-        sa.select(reviews.c.next_review_at).order_by(reviews.c.next_review_at).limit(1)
-    )
+    value: datetime | None = tx.connection.scalar(_NEXT_DUE)
     return value
