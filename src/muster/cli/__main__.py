@@ -2,6 +2,6 @@
 
 import sys
 
-from muster.cli.application import main
+from muster.cli import main
 
 sys.exit(main())

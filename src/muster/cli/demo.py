@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -51,8 +52,7 @@ def demo(
     Nothing to prepare, nothing left behind: Ctrl-C ends it.
     """
     with _ending() as ending:
-        print(f"Muster demo: the real server, a simulated push service and {_count(devices)}, all on this machine.")
-        print("Starting the server ...", flush=True)
+        print(f"Muster with {_count(devices)}, all on this machine. Starting the server ...", flush=True)
         from muster.cli import demo_screen  # noqa: PLC0415 - slow to import for other commands
         from muster.laboratory.demo_directory import DirectoryInUse, demo_directory  # noqa: PLC0415 - the same
 
@@ -127,7 +127,8 @@ async def _run(
                 directory, devices=devices, listen_on=listen_on, administrator=OWNER, tell=screen.tell
             )
             async with opening as shown:
-                screen.opened(shown, _program())
+                if not ending.is_wanted:
+                    screen.opened(shown, _program())
                 playing = asyncio.create_task(shown.play())
                 try:
                     await _watch(shown, screen, ending, playing, duration)
@@ -169,5 +170,7 @@ def _count(devices: int) -> str:
 
 def _program() -> str:
     """Return how this command was called, for hints that can be pasted."""
-    called = Path(sys.argv[0])
-    return f"{sys.executable} -m muster.cli" if called.suffix == ".py" else str(called)
+    called = sys.argv[0]
+    if called.endswith(".py"):
+        return f"{sys.executable} -m muster.cli"
+    return "muster" if shutil.which("muster") == called else called

@@ -130,6 +130,8 @@ class LiveScreen:
 
     def closing(self) -> None:
         """As Screen.closing."""
+        if self._live is None:
+            self._console.print()  # the terminal has put ^C behind our line
         self._stop()
         self._console.print("Stopping ...")
 
@@ -169,14 +171,14 @@ class LiveScreen:
 
     def _table(self, seen: Sequence[Seen], now: datetime) -> Table:
         is_narrow = self._size.width < NARROW
-        width = min(self._size.width - 1, MAXIMUM_WIDTH)
+        width = min(self._size.width, MAXIMUM_WIDTH)
         table = Table(box=None, pad_edge=False, header_style="bold", width=width, padding=(0, 2, 0, 0))
-        table.add_column("DEVICE", no_wrap=True, overflow="ellipsis", width=17)
+        table.add_column("DEVICE", no_wrap=True, overflow="ellipsis", width=16)
         if not is_narrow:
             table.add_column("MODEL", no_wrap=True, overflow="ellipsis", width=11)
         table.add_column("OS", no_wrap=True, width=6)
         table.add_column("STATE", no_wrap=True, width=11)
-        table.add_column("LAST CONTACT", justify="right", no_wrap=True, width=12)
+        table.add_column("CONTACT", justify="right", no_wrap=True, width=10)
         table.add_column("WAITING", justify="right", no_wrap=True, width=7)
         table.add_column("LAST ANSWER", no_wrap=True, overflow="ellipsis", ratio=1)
         for one in seen:
@@ -260,11 +262,10 @@ def _conclusion(figures: Figures, kept_in: Path | None) -> tuple[str, ...]:
     traffic = f"{_number(figures.requests, 'request')}, {_number(figures.pushes, 'push', 'pushes')}"
     said = f"{_number(answers.answered, 'command')} answered ({answers.failed} with an error)"
     where = "was thrown away" if kept_in is None else f"stays in {kept_in}"
-    return (
-        f"Ended after {_length(figures.elapsed)}. {enrolled}.",
-        f"{traffic}, {said}, {answers.not_now} put off with NotNow.",
-        f"Nothing is left running; the data {where}.",
-    )
+    lines = [f"Ended after {_length(figures.elapsed)}. {enrolled}."]
+    if figures.requests:
+        lines.append(f"{traffic}, {said}, {answers.not_now} put off with NotNow.")
+    return (*lines, f"Nothing is left running; the data {where}.")
 
 
 def _number(count: int, one: str, more: str = "") -> str:

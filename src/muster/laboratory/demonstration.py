@@ -134,7 +134,7 @@ class Demonstration:
         if self._first_enrolled_after is None:
             self._first_enrolled_after = timedelta(seconds=monotonic() - self._started)
         facts = member.part.facts
-        self._tell(f"{member.name} enrolled ({facts.platform.value}, version {facts.os_version})")
+        self._tell(f"{member.name} enrolled, with version {facts.os_version}")
 
     def _tell(self, text: str) -> None:
         happening = Happening(utc_now(), text)

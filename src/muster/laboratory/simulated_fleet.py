@@ -13,6 +13,7 @@ from muster.laboratory.cast import Part, Story, make_cast, make_person
 from muster.simulator.behaviour import Habits
 from muster.simulator.device import SimulatedDevice
 from muster.simulator.enrollment import EnrollmentFailed, PushService
+from muster.simulator.facts import Platform
 from muster.simulator.transport import HttpTransport, Response
 
 HABITS = Habits(
@@ -62,8 +63,10 @@ class Member:
 
     @property
     def name(self) -> str:
-        """What people call it."""
-        return self.part.facts.device_name
+        """What people call it: by name where it tells the server its name, else by its serial number."""
+        facts = self.part.facts
+        is_named = facts.platform is Platform.MAC
+        return facts.device_name if is_named else f"{facts.product.model_name} {facts.serial_number}"
 
 
 class SimulatedFleet:
