@@ -3,12 +3,14 @@
 
 (() => {
   const EVERY_MS = 5000;
+  const SHARE = 20; // a view that takes long to make is asked for less often: a twentieth of the time at most
   const region = document.getElementById("fresh");
   if (!region || !window.fetch) return;
 
   let shown = null;
   let paused = false;
   let failures = 0;
+  let timer = 0;
 
   const note = document.createElement("p");
   note.className = "live";
@@ -21,7 +23,7 @@
     paused = !paused;
     button.textContent = paused ? "Go on" : "Pause";
     say();
-    if (!paused) refresh();
+    if (!paused) refreshAfter(0);
   });
   note.append(words, " ", button);
   region.after(note);
@@ -29,7 +31,7 @@
   function say() {
     if (paused) words.textContent = "Not updating.";
     else if (failures > 1) words.textContent = "The server does not answer; trying again.";
-    else words.textContent = "Updates every 5 seconds.";
+    else words.textContent = "Updates by itself.";
   }
 
   // Don't pull the page away from somebody who is marking text in it.
@@ -51,8 +53,18 @@
     }
   }
 
+  function refreshAfter(milliseconds) {
+    window.clearTimeout(timer);
+    timer = window.setTimeout(refresh, milliseconds);
+  }
+
   async function refresh() {
-    if (paused || document.hidden || isInUse()) return;
+    const began = performance.now();
+    if (!paused && !document.hidden && !isInUse()) await fetchAnew();
+    refreshAfter(Math.max(EVERY_MS, SHARE * (performance.now() - began)));
+  }
+
+  async function fetchAnew() {
     try {
       const response = await fetch(region.dataset.fragment, { credentials: "same-origin" });
       // signed out, or the device or the first steps gave way to something else: the whole page knows what to say
@@ -72,6 +84,6 @@
   }
 
   say();
-  window.setInterval(refresh, EVERY_MS);
-  document.addEventListener("visibilitychange", refresh);
+  refreshAfter(EVERY_MS);
+  document.addEventListener("visibilitychange", () => refreshAfter(0));
 })();
