@@ -27,6 +27,11 @@ STANDING = timedelta(days=7)
 """APNs keeps a push for up to 30 days; once a week keeps one stored without being seen as noise."""
 
 
+SENT_ANYWAY = frozenset({PushReason.ENROLLED, PushReason.ASKED_FOR})
+"""Wishes for the push itself: the first proof of a new token, and an administrator's test. Contact doesn't meet them
+before they were sent once."""
+
+
 @dataclass(frozen=True, slots=True)
 class PushSituation:
     """What is known of a channel when its wish is due."""
@@ -54,8 +59,10 @@ class WishMet:
 def decide_push(situation: PushSituation, now: datetime) -> PushNow | WishMet:
     """Decide what to do with a wish that is due at *now*."""
     contact = situation.last_contact_at
-    heard_since = contact is not None and contact >= situation.wanted_at
-    if heard_since and situation.commands_waiting == 0:
+    # the message that made the wish is no answer to it, hence later, not as late
+    heard_since = contact is not None and contact > situation.wanted_at
+    is_owed = situation.attempts == 0 and situation.reason in SENT_ANYWAY
+    if heard_since and situation.commands_waiting == 0 and not is_owed:
         return WishMet()
     delays = AFTER_TOKEN_UPDATE + UNANSWERED if situation.reason is PushReason.ENROLLED else UNANSWERED
     delay = delays[situation.attempts] if situation.attempts < len(delays) else STANDING
