@@ -1,6 +1,7 @@
 """Signing in and out."""
 
 from datetime import timedelta
+from urllib.parse import unquote
 
 import pytest
 import sqlalchemy as sa
@@ -8,6 +9,7 @@ from tests.support.browser import Browser
 from tests.support.runner import NOW, InlineRunner
 
 from muster.edges.console.app import make_console
+from muster.edges.console.rendering import device_url
 from muster.storage import schema
 
 
@@ -99,6 +101,17 @@ def test_after_signing_in_one_is_where_one_wanted_to_be(visitor: Browser, link: 
 
     assert visitor.post(link).header("location") == "/devices?q=mac&state=enrolled"
     assert "muster_return" not in visitor.cookies
+
+
+@pytest.mark.parametrize("device_id", ["A:B@c", "?x#y", "100%", "ü"])
+def test_the_page_of_any_device_is_found_again(visitor: Browser, link: str, device_id: str) -> None:
+    visitor.get(device_url(device_id))
+
+    location = visitor.post(link).header("location") or ""
+
+    assert unquote(location) == f"/devices/{device_id}"
+    assert location.isascii()
+    assert not {"?", "#", " "} & set(location)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -63,7 +63,8 @@ class Sessions:
     def ask_to_sign_in(self, request: Request) -> Response:
         """Send the visitor to the sign-in page, and remember where they wanted to go."""
         response = RedirectResponse("/sign-in", 303, {"Cache-Control": "no-store"})
-        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        query = request.url.query
+        wanted = quote(request.scope["path"], safe="/:@") + (f"?{query}" if query else "")
         if len(wanted) <= RETURN_LIMIT and wanted.isascii():
             self._set(response, self._return_cookie, wanted, RETURN_SECONDS)
         return response
