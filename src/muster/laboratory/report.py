@@ -14,8 +14,8 @@ from enum import Enum
 class CommandReport:
     """One command on one channel. *status* is Apple's word, `waiting` while none came, or `closed`.
 
-    *times_handed_out* is as the server counts; the four after it are as seen on the wire, replies that were lost
-    included: see `muster.laboratory.wire.CommandTrace`.
+    *times_handed_out*, the last time at *handed_out_at*, is as the server counts; the four after it are as seen on the
+    wire, replies that were lost included: see `muster.laboratory.wire.CommandTrace`.
     """
 
     command_uuid: str
@@ -23,6 +23,7 @@ class CommandReport:
     status: str
     epoch: int
     queued_at: datetime | None
+    handed_out_at: datetime | None
     reported_at: datetime | None
     times_handed_out: int
     wire_handed_out: int
