@@ -1,16 +1,18 @@
 """Every setting: name, type, unit, default, help. The manual's page is made from this list.
 
 Precedence: flag, then `MUSTER_*` in the environment, then `muster.toml` in the data directory, then the default.
-Unknown names are refused in file and environment. Policies that administrators change while the server runs are not
-settings; they live in the database.
+Unknown names are refused in file and environment; an empty variable counts as absent. Policies that administrators
+change while the server runs are not settings; they live in the database.
 """
 
+import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -159,14 +161,24 @@ def read_settings(flags: Mapping[str, Any], environment: Mapping[str, str] | Non
     data_dir = Path(
         given.get("data_dir") or from_environment.get("data_dir") or Settings.model_fields["data_dir"].default
     )
-    collected = _from_file(data_dir / FILE_NAME) | from_environment | given | {"data_dir": data_dir}
+    from_file = _from_file(data_dir / FILE_NAME)
+    origins = {name: f"{data_dir / FILE_NAME}: {name}" for name in from_file}
+    origins |= {name: f"{PREFIX}{name.upper()}" for name in from_environment}
+    origins |= {name: f"--{name.replace('_', '-')}" for name in given}
     try:
-        settings = Settings(**collected)
+        settings = Settings(**(from_file | from_environment | given | {"data_dir": data_dir}))
     except ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
+        lines = [f"{origins.get(str(one['loc'][0]), one['loc'][0])}: {_words(one['msg'])}" for one in error.errors()]
         raise SettingsError("\n".join(lines)) from error
-    _check(settings)
+    wrong = [f"{origins.get(name, name)}: {message}" for name, message in _contradictions(settings)]
+    if wrong:
+        raise SettingsError("\n".join(wrong))
     return settings
+
+
+def _words(message: str) -> str:
+    """Put pydantic's message into the middle of a sentence."""
+    return message[:1].lower() + message[1:]
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -176,7 +188,9 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in Settings.model_fields:
-            raise SettingsError(f"{variable}: there is no such setting")
+            raise SettingsError(f"{variable}: there is no such setting{_nearest(name)}")
+        if not value:
+            continue
         is_list = name == "trusted_proxies"
         named[name] = tuple(part.strip() for part in value.split(",") if part.strip()) if is_list else value
     return named
@@ -191,26 +205,66 @@ def _from_file(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, OSError) as error:
         raise SettingsError(f"{path}: {error}") from error
     for name in named:
-        if name not in Settings.model_fields or name == "data_dir":
-            raise SettingsError(f"{path}: {name}: there is no such setting here")
+        if name == "data_dir":
+            raise SettingsError(f"{path}: data_dir: the file lies in it; give --data-dir or {PREFIX}DATA_DIR")
+        if name not in Settings.model_fields:
+            raise SettingsError(f"{path}: {name}: there is no such setting{_nearest(name)}")
     return named
 
 
-def _check(settings: Settings) -> None:
-    """Check what single values can't show."""
-    host, separator, port = settings.listen.rpartition(":")
-    if not separator or not host or not port.isdigit() or int(port) > 65535:
-        raise SettingsError("listen: must be HOST:PORT")
-    for name in ("public_url", "check_in_url"):
-        url = getattr(settings, name)
-        if url is not None and not url.startswith(("https://", "http://")):
-            raise SettingsError(f"{name}: must begin with https:// (or http:// for trials)")
+def _nearest(name: str) -> str:
+    near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Find what single values can't show: the name of a setting, and what is wrong with it."""
+    if not _is_host_and_port(settings.listen):
+        yield "listen", "must be HOST:PORT, as in 127.0.0.1:8443 or [::1]:8443"
+    for name, url in (("public_url", settings.public_url), ("check_in_url", settings.check_in_url)):
+        if url is not None and not _is_plain_url(url):
+            yield name, "must be https://HOST[:PORT] (or http:// for trials), a path may follow, and nothing else"
     if settings.database is not None:
         scheme = settings.database.get_secret_value().partition("://")[0]
         if scheme not in ("postgresql", "postgres"):
-            raise SettingsError("database: must be a postgresql:// URL; without one, SQLite is used")
+            yield "database", "must be a postgresql:// URL; without one, SQLite is used"
     elif settings.workers > 1:
-        raise SettingsError("workers: SQLite serves from one process; give a PostgreSQL database for more")
+        yield "workers", "SQLite serves from one process; give a PostgreSQL database for more"
     for certificate, key in (("tls_certificate", "tls_key"), ("profile_signer_certificate", "profile_signer_key")):
         if (getattr(settings, certificate) is None) != (getattr(settings, key) is None):
-            raise SettingsError(f"{certificate}: goes together with {key}")
+            alone, other = (certificate, key) if getattr(settings, key) is None else (key, certificate)
+            yield alone, f"goes together with {other}, which is not set"
+
+
+def _is_host_and_port(listen: str) -> bool:
+    host, separator, port = listen.rpartition(":")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        return False
+    return bool(separator and host and port.isascii() and port.isdigit() and int(port) <= 65535)
+
+
+def _is_plain_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises when it is none
+    except ValueError:
+        return False
+    has_more = parts.query or parts.fragment or parts.username is not None
+    return parts.scheme in ("https", "http") and bool(parts.hostname) and not has_more
+
+
+def advice(settings: Settings) -> list[str]:
+    """Say what works and yet is hardly meant: a line for each, none when all is well."""
+    lines = []
+    host = (urlsplit(settings.effective_public_url).hostname or "").strip("[]")
+    if settings.public_url is None and host in ("0.0.0.0", "::"):  # noqa: S104 - said of it, not bound
+        lines.append(
+            f"public_url is not set, so devices are told to come to {settings.effective_public_url}, "
+            "which is nowhere: set it to the URL at which they reach this server"
+        )
+    elif not settings.effective_public_url.startswith("https://"):
+        lines.append(
+            f"devices are told to come to {settings.effective_public_url}; real ones accept only https://, "
+            "so set public_url, or tls_certificate and tls_key"
+        )
+    return lines

@@ -1,14 +1,11 @@
 """What enrollment profiles of this server say, and who signs them."""
 
-from pathlib import Path
-
-from muster.crypto.certificates import der_from_pem
+from muster.bootstrap.pem_files import read_certificates, read_signer
 from muster.crypto.cms.signing import SignerIdentity
-from muster.crypto.keys import load_private_key
 from muster.operations.enrollment_links import EnrollmentTerms
 from muster.operations.first_start import Foundation
 from muster.protocol.profile_signature import ProfileSigner
-from muster.settings import Settings, SettingsError
+from muster.settings import Settings
 from muster.storage.installations import Installation
 
 
@@ -19,7 +16,7 @@ def enrollment_terms(settings: Settings, running: Installation | None = None) ->
     """
     anchors: tuple[bytes, ...] = ()
     if settings.profile_trust_anchors is not None:
-        anchors = der_from_pem(_read(settings.profile_trust_anchors, "profile_trust_anchors"))
+        anchors = read_certificates(settings.profile_trust_anchors, "profile_trust_anchors")
     public_url, check_in_url = settings.effective_public_url, settings.check_in_url
     if settings.public_url is None and running is not None and running.public_url is not None:
         public_url, check_in_url = running.public_url, check_in_url or running.check_in_url
@@ -29,19 +26,15 @@ def enrollment_terms(settings: Settings, running: Installation | None = None) ->
 def profile_signer(settings: Settings, foundation: Foundation) -> ProfileSigner:
     """Choose who signs profiles: as set, else the TLS certificate, which devices trust already, else our authority."""
     if settings.profile_signer_certificate is not None and settings.profile_signer_key is not None:
-        pair = (settings.profile_signer_certificate, settings.profile_signer_key, "profile_signer_certificate")
+        signer, chain = read_signer(
+            settings.profile_signer_certificate,
+            settings.profile_signer_key,
+            "profile_signer_certificate",
+            "profile_signer_key",
+        )
     elif settings.tls_certificate is not None and settings.tls_key is not None:
-        pair = (settings.tls_certificate, settings.tls_key, "tls_certificate")
+        signer, chain = read_signer(settings.tls_certificate, settings.tls_key, "tls_certificate", "tls_key")
     else:
         authority = foundation.authority
-        return ProfileSigner(SignerIdentity(authority.certificate_der, authority.key))
-    certificate, key, name = pair
-    leaf, *chain = der_from_pem(_read(certificate, name))
-    return ProfileSigner(SignerIdentity(leaf, load_private_key(_read(key, name))), tuple(chain))
-
-
-def _read(path: Path, name: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"{name}: {path} can't be read: {error.strerror}") from error
+        signer, chain = SignerIdentity(authority.certificate_der, authority.key), ()
+    return ProfileSigner(signer, chain)

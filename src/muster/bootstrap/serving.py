@@ -1,13 +1,20 @@
 """Serving: one process, or several equal ones, behind one listening socket."""
 
+import asyncio
+import fcntl
 import os
 import shutil
+import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from muster.bootstrap.data_directory import make_data_dir
 from muster.bootstrap.logs import set_up_logs
 from muster.bootstrap.service import Service, open_service
 from muster.edges.device.application import AsgiApplication
@@ -20,14 +27,26 @@ KEEP_ALIVE_SECONDS = 15
 """Devices come back for the next command within a second or two; an idle TLS connection costs 40 KB."""
 GRACE_SECONDS = 30
 """How long requests in hand may take to finish at a stop."""
+WORKER_SILENCE_SECONDS = 30
+"""A worker process that doesn't answer its parent this long is replaced; a busy machine needs seconds to start one."""
+ORPHAN_CHECK_SECONDS = 1.0
+"""How soon a worker process notices that its parent was killed, and ends too: the address must become free."""
+
+
+class AlreadyServed(Exception):
+    """Another server runs on this data directory; the message says what to do."""
 
 
 class ServedApplication:
-    """The ASGI application of one process, which opens its node at startup and stops it at shutdown."""
+    """The ASGI application of one process, which opens its node at startup and stops it at shutdown.
+
+    Without *service* it lives in a worker process, and ends when its parent does.
+    """
 
     def __init__(self, settings: Settings, service: Service | None = None) -> None:
         self._settings = settings
         self._service = service
+        self._watch: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or live through the lifespan protocol."""
@@ -41,6 +60,7 @@ class ServedApplication:
         await receive()
         try:
             if self._service is None:
+                self._watch = asyncio.create_task(_end_with_parent(os.getppid()), name="parent")
                 set_up_logs(self._settings)
                 self._service = open_service(self._settings)
             await self._service.start()
@@ -55,6 +75,12 @@ class ServedApplication:
     def __reduce__(self) -> tuple[type["ServedApplication"], tuple[Settings]]:
         """Travel to a worker process as settings alone."""
         return ServedApplication, (self._settings,)
+
+
+async def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells us but asking
+        await asyncio.sleep(ORPHAN_CHECK_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -92,18 +118,36 @@ def server_config(settings: Settings, application: AsgiApplication) -> uvicorn.C
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
         workers=settings.workers,
+        timeout_worker_healthcheck=WORKER_SILENCE_SECONDS,
     )
 
 
 def serve(settings: Settings, bound: socket.socket) -> int:
-    """Serve on *bound* until a signal ends it; returns the exit code."""
+    """Serve on *bound* until SIGTERM or SIGINT ends it, requests in hand being finished; returns the exit code.
+
+    Raises what `open_service` raises, and AlreadyServed.
+    """
     set_up_logs(settings)
-    if settings.workers > 1:
-        return _serve_many(settings, bound)
+    make_data_dir(settings)
+    with _alone(settings):
+        return _serve_many(settings, bound) if settings.workers > 1 else _serve_one(settings, bound)
+
+
+def _serve_one(settings: Settings, bound: socket.socket) -> int:
     service = open_service(settings)
     server = uvicorn.Server(server_config(settings, ServedApplication(settings, service)))
-    server.run(sockets=[bound])
-    return 0 if server.started else 1
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # uvicorn has handlers of its own while it serves, and raises the signal again afterwards: that must not kill us
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    try:
+        server.run(sockets=[bound])
+    except SystemExit:
+        return 1  # the reason stands in the log
+    return 0
 
 
 def _serve_many(settings: Settings, bound: socket.socket) -> int:
@@ -112,8 +156,29 @@ def _serve_many(settings: Settings, bound: socket.socket) -> int:
     _empty(metrics)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
     config = server_config(settings, ServedApplication(settings))
-    Multiprocess(config, sockets=[bound]).run()
-    return 0
+    supervisor = Multiprocess(config, sockets=[bound])
+    supervisor.run()
+    has_failed = any(process.exitcode not in _ENDED_WELL for process in supervisor.processes)
+    return 1 if has_failed else 0
+
+
+_ENDED_WELL = (0, -signal.SIGTERM, -signal.SIGINT)
+"""How worker processes end that were asked to: uvicorn raises the signal again once everything is closed."""
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Keep a second server off this data directory: both would write the same journal. Raises AlreadyServed."""
+    directory = settings.data_dir / "run"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    with (directory / "server.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyServed(
+                f"a server runs on {settings.data_dir} already; stop it, or give this one a --data-dir of its own"
+            ) from error
+        yield
 
 
 def _empty(directory: Path) -> None:

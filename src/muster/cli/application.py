@@ -8,11 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-import click
 import typer
 
 from muster.cli import admins, commands, demo, devices, enroll, push, push_cert, server
-from muster.cli.errors import ExitCode, exit_code_of, explain
+from muster.cli.errors import ExitCode, exit_code_of, explain, explain_usage
 
 app = typer.Typer(
     name="muster",
@@ -32,19 +31,25 @@ app.add_typer(admins.app, name="admins")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code."""
+    """Run one command; returns its exit code. A fault of ours is raised, for its traceback is what we need to know."""
     command = typer.main.get_command(app)
     try:
-        result = command.main(args=None if arguments is None else list(arguments), standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
+        result = command.main(
+            args=None if arguments is None else list(arguments), prog_name="muster", standalone_mode=False
+        )
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        explain_usage(error)
         return ExitCode.USAGE
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # the reader of our output has seen enough; Python must not complain at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
+        return _stop_writing()
+    except SystemExit as end:
+        # what Typer and Rich make of a broken pipe
+        if isinstance(end.__context__, BrokenPipeError):
+            return _stop_writing()
+        raise
     except Exception as error:
         code = exit_code_of(error)
         if code is None:
@@ -52,3 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         explain(error)
         return code
     return result if isinstance(result, int) else ExitCode.OK
+
+
+def _stop_writing() -> ExitCode:
+    """End well: the reader of our output has seen enough, and Python must not complain at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.OK

@@ -3,9 +3,11 @@
 import sys
 from enum import IntEnum
 
+import typer
+
 from muster.domain.errors import Refusal, RefusalCode
 from muster.settings import SettingsError
-from muster.storage.errors import SchemaOutdated, Unavailable, WrongKeyRing
+from muster.storage.errors import SchemaOutdated, ServerTooOld, Unavailable, WrongKeyRing
 
 
 class ExitCode(IntEnum):
@@ -44,8 +46,12 @@ _EXIT_CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (SettingsError, ExitCode.USAGE),
     (Unavailable, ExitCode.UNAVAILABLE),
     (SchemaOutdated, ExitCode.UNAVAILABLE),
+    (ServerTooOld, ExitCode.UNAVAILABLE),
     (WrongKeyRing, ExitCode.REFUSED),
+    (OSError, ExitCode.FAULT),
 )
+
+_DATABASE_AWAY = "See that the database runs and can be reached from here, then try again."
 
 
 def exit_code_of(error: Exception) -> ExitCode | None:
@@ -58,7 +64,20 @@ def exit_code_of(error: Exception) -> ExitCode | None:
 def explain(error: Exception) -> None:
     """Say on standard error what went wrong, and what to do."""
     lines = str(error).splitlines() or [type(error).__name__]
+    if isinstance(error, OSError) and error.strerror:
+        lines = [error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"]
+    remedy = _DATABASE_AWAY if isinstance(error, Unavailable) else getattr(error, "remedy", "")
+    _say([*lines, *remedy.splitlines()])
+
+
+def explain_usage(error: typer.TyperException) -> None:
+    """Say on standard error what of the command line was not understood, and where its help is."""
+    message = error.format_message()
+    if not message.strip():
+        return  # no command was given, and Typer has printed the help
+    context: typer.Context | None = getattr(error, "ctx", None)
+    _say([*message.splitlines(), f"See `{'muster' if context is None else context.command_path} --help`."])
+
+
+def _say(lines: list[str]) -> None:
     print(f"muster: {lines[0]}", *lines[1:], sep="\n  ", file=sys.stderr)
-    remedy = getattr(error, "remedy", "")
-    if remedy:
-        print(f"  {remedy}", file=sys.stderr)

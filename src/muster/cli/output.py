@@ -49,7 +49,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         table.add_column(column, justify="right" if is_number else "left", no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console.print(table)
+    with console.capture() as captured:
+        console.print(table)
+    sys.stdout.write(captured.get())  # Rich would end the process itself when nobody reads on
 
 
 def ago(at: datetime | None, now: datetime) -> str:

@@ -1,5 +1,6 @@
 """`muster init`, `serve`, `check`, `migrate`: the server itself."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from muster.bootstrap.data_directory import Surroundings, bring_schema_up, initialise, open_engine, read_key_ring
+from muster.bootstrap.pem_files import check_pem_files
 from muster.bootstrap.runner import EngineRunner, make_context
 from muster.cli.admins import OWNER
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile
@@ -15,7 +17,7 @@ from muster.cli.output import print_json
 from muster.domain.access import SERVER
 from muster.operations.first_start import lay_foundation
 from muster.operations.sign_in import create_sign_in_links
-from muster.settings import Settings, read_settings
+from muster.settings import Settings, advice, read_settings
 from muster.storage.people import count_administrators
 
 PublicUrl = Annotated[str | None, typer.Option("--public-url", help="URL at which devices reach this server.")]
@@ -80,13 +82,14 @@ def serve(
             "log_level": log_level,
         }
     )
+    check_pem_files(settings)
     from muster.bootstrap import serving  # noqa: PLC0415 - the server's libraries are slow to import for other commands
 
     try:
         bound = serving.listen(settings)
     except OSError as error:
         raise CommandFailed(
-            f"can't listen on {settings.listen}: {error.strerror}",
+            f"can't listen on {settings.listen}: {error.strerror or error}",
             remedy="Choose another address with --listen HOST:PORT.",
             code=ExitCode.UNAVAILABLE,
         ) from error
@@ -96,7 +99,16 @@ def serve(
                 update={"listen": f"{settings.listen.rpartition(':')[0]}:{bound.getsockname()[1]}"}
             )
         print(f"Muster serves {settings.effective_public_url} (listening on {settings.listen})", file=sys.stderr)
-        return serving.serve(settings, bound)
+        _advise(settings)
+        try:
+            return serving.serve(settings, bound)
+        except serving.AlreadyServed as error:
+            raise CommandFailed(str(error), code=ExitCode.CONFLICT) from error
+
+
+def _advise(settings: Settings) -> None:
+    for line in advice(settings):
+        print(f"muster: note: {line}", file=sys.stderr)
 
 
 def check(
@@ -105,7 +117,7 @@ def check(
     key_ring: KeyRingFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the settings and print what will be used, secrets masked."""
+    """Check the settings and the files they name, and print what will be used, secrets masked."""
     settings = read_settings({"data_dir": data_dir, "database": database, "key_ring": key_ring})
     used = _used(settings)
     if as_json:
@@ -113,7 +125,20 @@ def check(
     else:
         width = max(len(name) for name in used)
         for name, value in used.items():
-            print(f"{name:<{width}}  {'-' if value is None or value == '' else value}")
+            print(f"{name:<{width}}  {_shown(value)}")
+    sys.stdout.flush()  # what is wrong comes last
+    _advise(settings)
+    check_pem_files(settings)
+    if settings.key_ring_path.exists():
+        read_key_ring(settings.key_ring_path)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value) or "-"
+    return "-" if value is None or value == "" else str(value)
 
 
 def _used(settings: Settings) -> dict[str, Any]:
@@ -128,16 +153,17 @@ def _used(settings: Settings) -> dict[str, Any]:
 
 
 def _masked(url: str) -> str:
-    """Replace the password in a URL."""
-    scheme, separator, rest = url.partition("://")
+    """Replace the passwords in a URL, those in its query too (libpq takes them there)."""
+    scheme, separator, rest = url.rpartition("://")
     credentials, at, host = rest.rpartition("@")
     user, colon, _ = credentials.partition(":")
+    host = re.sub(r"(?<=password=)[^&]*", "***", host)
     return f"{scheme}{separator}{user}{':***' if colon else ''}{at}{host}"
 
 
-def migrate(data_dir: DataDir = None, database: Database = None) -> None:
+def migrate(data_dir: DataDir = None, database: Database = None, key_ring: KeyRingFile = None) -> None:
     """Bring the database's schema to this version; an embedded database is backed up first."""
-    settings = read_settings({"data_dir": data_dir, "database": database})
+    settings = read_settings({"data_dir": data_dir, "database": database, "key_ring": key_ring})
     if settings.database is None and not settings.database_path.exists():
         raise CommandFailed(
             f"there is no Muster database in {settings.data_dir}",
