@@ -51,6 +51,8 @@ def demo(
 
     Nothing to prepare, nothing left behind: Ctrl-C ends it.
     """
+    if not re.fullmatch(r".+:[0-9]{1,5}", listen):
+        raise typer.BadParameter("must be HOST:PORT", param_hint="--listen")
     with _ending() as ending:
         print(f"Muster with {_count(devices)}, all on this machine. Starting the server ...", flush=True)
         from muster.cli import demo_screen  # noqa: PLC0415 - slow to import for other commands
@@ -119,8 +121,6 @@ async def _run(
 ) -> "Figures":
     from muster.laboratory.demonstration import demonstration  # noqa: PLC0415 - slow to import for other commands
 
-    if not re.search(r":[0-9]{1,5}$", listen_on):
-        raise typer.BadParameter("must be HOST:PORT", param_hint="--listen")
     with ending.heard():
         try:
             opening = demonstration(

@@ -59,9 +59,11 @@ async def ask_now_and_then(
     rng: Random,
     tell: Callable[[str], None],
 ) -> None:
-    """Queue a command on some of *addressees*, as *actor*, every few seconds until cancelled."""
+    """Queue a command on some of *addressees*, as *actor*, every few seconds until cancelled; each question in turn."""
+    round_: list[tuple[CommandRequest, frozenset[Platform]]] = []
     while True:
-        request, platforms = rng.choice(QUESTIONS)
+        round_ = round_ or rng.sample(QUESTIONS, len(QUESTIONS))
+        request, platforms = round_.pop()
         asked = [
             one.channel_id
             for one in await addressees()
