@@ -10,6 +10,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from muster.storage.engine import Engine, Transaction
 from muster.storage.errors import ServerTooOld, Unavailable
+from muster.storage.postgresql_arrays import adapt
 from muster.storage.postgresql_transaction import PostgresqlTransaction
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ class PostgresqlEngine(Engine):
             pool_timeout=POOL_TIMEOUT_SECONDS,
             hide_parameters=True,  # errors are logged, parameters are secret
         )
-        sa.event.listen(self.sqlalchemy, "connect", _check_version)
+        sa.event.listen(self.sqlalchemy, "connect", _set_up)
 
     def write(self, work: Callable[[Transaction], T]) -> T:
         """Run *work*; run it a second time after a deadlock or a serialization failure."""
@@ -130,7 +131,8 @@ def _with_options(url: str) -> sa.URL:
     return parsed.update_query_dict({"options": " ".join([_OPTIONS, *given])})
 
 
-def _check_version(connection: psycopg.Connection[Any], _record: ConnectionPoolEntry) -> None:
+def _set_up(connection: psycopg.Connection[Any], _record: ConnectionPoolEntry) -> None:
+    adapt(connection)
     if connection.info.server_version < MINIMUM_SERVER_VERSION:
         raise ServerTooOld(
             f"PostgreSQL {connection.info.server_version // 10000} is too old; "

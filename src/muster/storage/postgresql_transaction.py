@@ -15,6 +15,7 @@ from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pin
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, CommandUUID, DeviceId
 from muster.storage.engine import Transaction
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
+from muster.storage.postgresql_arrays import BOOL, BYTEA, INT4, TEXT, TIMESTAMPTZ, BinaryArray
 from muster.storage.schema import PARTITIONED
 
 PARTITIONED_MONTHS_AHEAD = 2
@@ -93,7 +94,7 @@ class PostgresqlTransaction(Transaction):
         if not wanted:
             return {}
         with self._cursor() as cursor:
-            rows = cursor.execute(_LOCK, ([query.channel_id for query in wanted],)).fetchall()
+            rows = cursor.execute(_LOCK, (TEXT.array(query.channel_id for query in wanted),)).fetchall()
             pins = _pins_of_devices(cursor, rows)
             answered = _answered(cursor, [query for query in wanted if query.answered is not None])
             heads = _heads(cursor, wanted)
@@ -108,35 +109,26 @@ class PostgresqlTransaction(Transaction):
         if not connects:
             return
         with self._cursor() as cursor:
-            touched = [(c.channel_id, c.contact.current.day, c.contact.current.strip, c.is_proof) for c in connects]
-            cursor.execute(_TOUCH, (now, now, *_columns(touched)))
-            finished = [
-                (c.channel_id, c.contact.finished.day, c.contact.finished.strip)
-                for c in connects
-                if c.contact.finished is not None
-            ]
-            if finished:
-                cursor.execute(_FINISHED_DAYS, _columns(finished))
+            _touch(cursor, connects, now)
             closed = [(c.channel_id, c.closed) for c in connects if c.closed is not None]
             if closed:
-                cursor.execute(_CLOSE, _columns([(channel_id, c.entry.command_uuid) for channel_id, c in closed]))
-                cursor.execute(_REPORTS, (now, *_columns([_report(channel_id, c) for channel_id, c in closed])))
+                channel_ids = TEXT.array(channel_id for channel_id, _ in closed)
+                command_uuids = TEXT.array(c.entry.command_uuid for _, c in closed)
+                cursor.execute(_CLOSE, (channel_ids, command_uuids))
+                cursor.execute(_REPORTS, (now, channel_ids, command_uuids, *_reports([c for _, c in closed])))
             not_now = [(c.channel_id, c.not_now) for c in connects if c.not_now is not None]
             if not_now:
-                cursor.execute(_NOT_NOW, _columns(not_now))
-            handed_out = [
-                (c.channel_id, c.handed_out.command_uuid, c.withhold_after)
-                for c in connects
-                if c.handed_out is not None
-            ]
-            if handed_out:
-                cursor.execute(_HAND_OUT, (now, *_columns(handed_out)))
+                cursor.execute(
+                    _NOT_NOW, (TEXT.array(pair[0] for pair in not_now), TEXT.array(pair[1] for pair in not_now))
+                )
+            _hand_out(cursor, connects, now)
 
     def lock_rows(self, channel_ids: Sequence[ChannelId]) -> None:
         """Lock the rows in the order of their ids, as every other transaction does."""
         with self._cursor() as cursor:
             cursor.execute(
-                "SELECT 1 FROM channels WHERE id = ANY(%s::text[]) ORDER BY id FOR NO KEY UPDATE", (list(channel_ids),)
+                "SELECT 1 FROM channels WHERE id = ANY(%s::text[]) ORDER BY id FOR NO KEY UPDATE",
+                (TEXT.array(channel_ids),),
             )
 
     def lock_name(self, name: str) -> None:
@@ -196,25 +188,53 @@ def _pins_of_devices(
     pins = {row[0]: row[9:14] for row in locked if row[0] == row[1]}
     others = sorted({row[1] for row in locked} - pins.keys())
     if others:
-        pins |= {row[0]: row[1:] for row in cursor.execute(_DEVICES, (others,))}
+        pins |= {row[0]: row[1:] for row in cursor.execute(_DEVICES, (TEXT.array(others),))}
     return pins
 
 
 def _answered(cursor: psycopg.Cursor[tuple[Any, ...]], asked: Sequence[HeadQuery]) -> dict[str, QueueEntry]:
     if not asked:
         return {}
-    cursor.execute(_ANSWERED, ([query.channel_id for query in asked], [query.answered for query in asked]))
+    cursor.execute(_ANSWERED, (TEXT.array(q.channel_id for q in asked), TEXT.array(q.answered for q in asked)))
     return {row[0]: _entry(row) for row in cursor}
 
 
 def _heads(cursor: psycopg.Cursor[tuple[Any, ...]], wanted: Sequence[HeadQuery]) -> dict[str, QueueEntry]:
-    queries = [(query.channel_id, query.answered or "", query.skip_not_now) for query in wanted]
-    cursor.execute(_HEADS, _columns(queries))
-    return {row[0]: _entry(row) for row in cursor}
+    parameters = (
+        TEXT.array(query.channel_id for query in wanted),
+        TEXT.array(query.answered or "" for query in wanted),
+        BOOL.array(query.skip_not_now for query in wanted),
+    )
+    return {row[0]: _entry(row) for row in cursor.execute(_HEADS, parameters)}
 
 
-def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
-    return tuple(list(column) for column in zip(*rows, strict=True))
+def _touch(cursor: psycopg.Cursor[tuple[Any, ...]], connects: Sequence[AppliedConnect], now: datetime) -> None:
+    parameters = (
+        TEXT.array(c.channel_id for c in connects),
+        INT4.array(c.contact.current.day for c in connects),
+        BYTEA.array(c.contact.current.strip for c in connects),
+        BOOL.array(c.is_proof for c in connects),
+    )
+    cursor.execute(_TOUCH, (now, now, *parameters))
+    finished = [(c.channel_id, c.contact.finished) for c in connects if c.contact.finished is not None]
+    if finished:
+        parameters_of_days = (
+            TEXT.array(channel_id for channel_id, _ in finished),
+            INT4.array(day.day for _, day in finished),
+            BYTEA.array(day.strip for _, day in finished),
+        )
+        cursor.execute(_FINISHED_DAYS, parameters_of_days)
+
+
+def _hand_out(cursor: psycopg.Cursor[tuple[Any, ...]], connects: Sequence[AppliedConnect], now: datetime) -> None:
+    handed_out = [(c.channel_id, c.handed_out, c.withhold_after) for c in connects if c.handed_out is not None]
+    if handed_out:
+        parameters = (
+            TEXT.array(channel_id for channel_id, _, _ in handed_out),
+            TEXT.array(entry.command_uuid for _, entry, _ in handed_out),
+            BOOL.array(is_withheld for _, _, is_withheld in handed_out),
+        )
+        cursor.execute(_HAND_OUT, (now, *parameters))
 
 
 def _locked_channel(
@@ -245,19 +265,17 @@ def _entry(row: tuple[Any, ...]) -> QueueEntry:
     )
 
 
-def _report(channel_id: ChannelId, closed: ClosedEntry) -> tuple[Any, ...]:
-    entry = closed.entry
+def _reports(closed: Sequence[ClosedEntry]) -> tuple[BinaryArray, ...]:
+    """Return the columns of _REPORTS behind the command's UUID."""
     return (
-        channel_id,
-        entry.command_uuid,
-        entry.request_type,
-        closed.status,
-        closed.body,
-        entry.epoch,
-        entry.queued_at,
-        entry.handed_out_at,
-        entry.handed_out_count,
-        entry.not_now_count,
+        TEXT.array(c.entry.request_type for c in closed),
+        TEXT.array(c.status for c in closed),
+        BYTEA.array(c.body for c in closed),
+        INT4.array(c.entry.epoch for c in closed),
+        TIMESTAMPTZ.array(c.entry.queued_at for c in closed),
+        TIMESTAMPTZ.array(c.entry.handed_out_at for c in closed),
+        INT4.array(c.entry.handed_out_count for c in closed),
+        INT4.array(c.entry.not_now_count for c in closed),
     )
 
 
