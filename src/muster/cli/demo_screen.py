@@ -257,7 +257,7 @@ def _figures_line(figures: Figures) -> str:
 def _conclusion(figures: Figures, kept_in: Path | None) -> tuple[str, ...]:
     answers = figures.answers
     first = figures.first_enrolled_after
-    how_soon = "" if first is None else f", the first {first.total_seconds():.1f} s after the server began to start"
+    how_soon = "" if first is None else f", the first {first.total_seconds():.1f} s after the server's start"
     enrolled = f"{figures.enrolled} of {_number(figures.devices, 'device')} enrolled{how_soon}"
     traffic = f"{_number(figures.requests, 'request')}, {_number(figures.pushes, 'push', 'pushes')}"
     said = f"{_number(answers.answered, 'command')} answered ({answers.failed} with an error)"
