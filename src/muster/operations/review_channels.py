@@ -5,7 +5,7 @@ Level-triggered: what a missed event would have said, the next review finds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import EnrollmentState
@@ -18,6 +18,9 @@ CLAIM_LIMIT = 200
 """Channels reviewed in one transaction."""
 REVIEW_INTERVAL = timedelta(hours=6)
 """How long a channel is left alone when nothing is expected of it."""
+REVIEW_GRAIN = timedelta(minutes=5)
+"""Reviews that nobody waits for are due at the full five minutes: one transaction then serves many channels."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ def review_channels(tx: Transaction, items: Sequence[None], ctx: Context) -> lis
 def _review(tx: Transaction, ctx: Context) -> Reviewed:
     due = reviews.claim_due(tx, ctx.now, CLAIM_LIMIT)
     waiting = commands.waiting_counts(tx, [review.channel_id for review in due])
+    next_at = _full_grain(ctx.now + REVIEW_INTERVAL)
     observations = []
     for review in due:
         if _is_incomplete(review, ctx):
@@ -52,10 +56,14 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
         if review.state is EnrollmentState.ENROLLED and waiting.get(review.channel_id):
             # a wish lost with its push (refused token, restored database) comes back here
             push.wish_if_none(tx, review.channel_id, reason=PushReason.COMMAND_WAITING, at=ctx.now)
-        reviews.done(tx, review.channel_id, at=ctx.now, next_at=ctx.now + REVIEW_INTERVAL)
+        reviews.done(tx, review.channel_id, at=ctx.now, next_at=next_at)
     if observations:
         evidence.append(tx, observations, ctx.new_id)
     return Reviewed(len(due), reviews.next_due(tx), more=len(due) == CLAIM_LIMIT)
+
+
+def _full_grain(at: datetime) -> datetime:
+    return at + (_EPOCH - at) % REVIEW_GRAIN
 
 
 def _is_incomplete(review: reviews.DueReview, ctx: Context) -> bool:

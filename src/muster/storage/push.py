@@ -41,6 +41,17 @@ _SETTLE = (
     .where(push_wishes.c.channel_id == sa.bindparam("id"), push_wishes.c.fence == sa.bindparam("of_fence"))
     .values(due_at=sa.bindparam("due"))
 )
+_OUTCOME = (
+    sa.update(push_targets)
+    .where(push_targets.c.channel_id == sa.bindparam("id"), push_targets.c.token == sa.bindparam("of_token"))
+    .values(
+        last_outcome=sa.bindparam("outcome"),
+        last_outcome_at=sa.bindparam("at"),
+        last_reason=sa.bindparam("reason"),
+        last_push_at=sa.bindparam("at"),
+    )
+)
+_OUTCOME_FOR_GOOD = _OUTCOME.values(refused_at=sa.bindparam("at"))
 _DROP = sa.delete(push_wishes).where(push_wishes.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
 _NEXT_DUE = sa.select(push_wishes.c.due_at).order_by(push_wishes.c.due_at).limit(1)
 # made once: building a statement costs more than running it on SQLite
@@ -247,17 +258,8 @@ def record_outcome(
     is_for_good: bool,
 ) -> bool:
     """Store what APNs answered for *token*; an answer for a token that was replaced meanwhile changes nothing."""
-    values: dict[str, object] = {
-        "last_outcome": outcome,
-        "last_outcome_at": at,
-        "last_reason": reason,
-        "last_push_at": at,
-    }
-    if is_for_good:
-        values["refused_at"] = at
     result = tx.connection.execute(
-        sa.update(push_targets)
-        .where(push_targets.c.channel_id == channel_id, push_targets.c.token == token)
-        .values(**values)
+        _OUTCOME_FOR_GOOD if is_for_good else _OUTCOME,
+        {"id": channel_id, "of_token": token, "outcome": outcome, "reason": reason, "at": at},
     )
     return result.rowcount > 0
