@@ -1,7 +1,6 @@
 """`muster demo`: a newcomer's first minute, with a fleet of simulated devices and nothing to set up."""
 
 import asyncio
-import re
 import shutil
 import signal
 import sys
@@ -51,12 +50,10 @@ def demo(
 
     Nothing to prepare, nothing left behind: Ctrl-C ends it.
     """
-    if not re.fullmatch(r".+:[0-9]{1,5}", listen):
-        raise typer.BadParameter("must be HOST:PORT", param_hint="--listen")
     with _ending() as ending:
         print(f"Muster with {_count(devices)}, all on this machine. Starting the server ...", flush=True)
         from muster.cli import demo_screen  # noqa: PLC0415 - slow to import for other commands
-        from muster.laboratory.demo_directory import DirectoryInUse, demo_directory  # noqa: PLC0415 - the same
+        from muster.laboratory.demo_directory import UnfitDirectory, demo_directory  # noqa: PLC0415 - the same
 
         screen = demo_screen.choose_screen()
         try:
@@ -64,7 +61,7 @@ def demo(
                 figures = asyncio.run(
                     _run(directory, screen, ending, devices=devices, listen_on=listen, duration=duration)
                 )
-        except DirectoryInUse as error:
+        except UnfitDirectory as error:
             raise CommandFailed(
                 str(error), remedy="Name another --data-dir, or none.", code=ExitCode.CONFLICT
             ) from error
@@ -119,13 +116,13 @@ def _ending() -> Iterator[_Ending]:
 async def _run(
     directory: Path, screen: "Screen", ending: _Ending, *, devices: int, listen_on: str, duration: float | None
 ) -> "Figures":
-    from muster.laboratory.demonstration import demonstration  # noqa: PLC0415 - slow to import for other commands
+    from muster.laboratory import demonstration  # noqa: PLC0415 - slow to import for other commands
 
     with ending.heard():
+        opening = demonstration.demonstration(
+            directory, devices=devices, listen_on=listen_on, administrator=OWNER, tell=screen.tell
+        )
         try:
-            opening = demonstration(
-                directory, devices=devices, listen_on=listen_on, administrator=OWNER, tell=screen.tell
-            )
             async with opening as shown:
                 if not ending.is_wanted:
                     screen.opened(shown, _program())
@@ -137,13 +134,9 @@ async def _run(
                     figures = await shown.figures()
                     playing.cancel()
                     await asyncio.wait([playing])
-        except OSError as error:
-            if isinstance(error, BrokenPipeError):
-                raise
+        except demonstration.AddressUnavailable as error:
             raise CommandFailed(
-                f"can't listen on {listen_on}: {error.strerror}",
-                remedy="Choose another address with --listen HOST:PORT.",
-                code=ExitCode.UNAVAILABLE,
+                str(error), remedy="Choose another address with --listen HOST:PORT.", code=ExitCode.UNAVAILABLE
             ) from error
     return figures
 

@@ -12,7 +12,7 @@ MARK = "demonstration"
 MARK_TEXT = "Made by `muster demo`. The devices in this directory are simulated.\n"
 
 
-class DirectoryInUse(Exception):
+class UnfitDirectory(Exception):
     """The directory can't be used now, or not for a demonstration; the message says why."""
 
 
@@ -20,8 +20,8 @@ class DirectoryInUse(Exception):
 def demo_directory(given: Path | None) -> Iterator[Path]:
     """Hold a directory for one demonstration: *given*, which stays, or a temporary one, which is removed at the end.
 
-    Raises DirectoryInUse when *given* holds anything but a former demonstration, or another one is using it. Raises
-    OSError when it can't be made.
+    Raises UnfitDirectory when *given* holds anything but a former demonstration, when another one is using it, and when
+    it can't be made.
     """
     if given is None:
         temporary = Path(tempfile.mkdtemp(prefix="muster-demo-"))
@@ -30,9 +30,12 @@ def demo_directory(given: Path | None) -> Iterator[Path]:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return
-    given.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        given.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnfitDirectory(f"{given} can't be made: {error.strerror}") from error
     if not (given / MARK).exists() and any(given.iterdir()):
-        raise DirectoryInUse(f"{given} is neither empty nor the directory of a former demonstration")
+        raise UnfitDirectory(f"{given} is neither empty nor the directory of a former demonstration")
     yield from _marked(given.resolve())
 
 
@@ -42,7 +45,7 @@ def _marked(directory: Path) -> Iterator[Path]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DirectoryInUse(f"another demonstration is using {directory}") from None
+            raise UnfitDirectory(f"another demonstration is using {directory}") from None
         if mark.stat().st_size == 0:
             file.write(MARK_TEXT)
             file.flush()

@@ -44,6 +44,10 @@ BACKLOG_LIMIT = 4
 HAPPENINGS_KEPT = 50
 
 
+class AddressUnavailable(Exception):
+    """The server can't listen where it should; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Happening:
     """Something worth telling: a sentence, and when."""
@@ -183,15 +187,15 @@ async def demonstration(
     """Start everything in *data_dir*, which must exist, and take it down at the end of the context.
 
     *listen_on* is HOST:PORT, port 0 being any free one; *administrator* is whom the sign-in link lets in. The devices
-    do nothing before `Demonstration.play`. Raises SettingsError, OSError when the address can't be had, Unavailable,
-    SchemaOutdated, WrongKeyRing.
+    do nothing before `Demonstration.play`. Raises SettingsError, AddressUnavailable, Unavailable, SchemaOutdated,
+    WrongKeyRing.
     """
     async with AsyncExitStack() as stack:
         push = await stack.enter_async_context(
             simulated_push(TOPIC, rng=Random(), now=utc_now)  # noqa: S311 - plays, keeps no secret
         )
         settings = _settings(data_dir, listen_on, push)
-        bound = stack.enter_context(listen(settings))
+        bound = stack.enter_context(_listen(settings))
         settings = _with_port(settings, bound)
         stack.enter_context(_logging(settings))
         started = monotonic()
@@ -231,6 +235,13 @@ def _settings(data_dir: Path, listen_on: str, push: SimulatedPush) -> Settings:
         },
         environment={},  # a real server's database may be named there
     )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        return listen(settings)
+    except OSError as error:
+        raise AddressUnavailable(f"can't listen on {settings.listen}: {error.strerror or error}") from error
 
 
 def _with_port(settings: Settings, bound: socket.socket) -> Settings:
