@@ -6,7 +6,7 @@ Devices are dispatched before any framework: a router would cost more than the a
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from muster.edges.device.enroll import EnrollDoor
+from muster.edges.device.enroll import ENROLL_PREFIX, EnrollDoor
 from muster.edges.device.http import Receive, Scope, Send
 from muster.edges.device.messages import MessageDoor
 from muster.edges.device.refusals import RefusalRecorder
@@ -19,7 +19,6 @@ MDM_PATH = "/mdm"
 CHECK_IN_PATH = "/checkin"
 """Check-ins where an operator wants a URL of their own; both paths answer both."""
 SCEP_PATH = "/scep"
-ENROLL_PREFIX = "/enroll/"
 
 
 class DeviceApplication:

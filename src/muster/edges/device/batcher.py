@@ -107,6 +107,7 @@ class Batcher(Generic[Item, Outcome]):
     async def _settle(self, batch: list[_Waiting[Item, Outcome]]) -> None:
         try:
             outcomes = await self._flush([one.item for one in batch])
+            assert len(outcomes) == len(batch), "a flush has one outcome for each item"
         except Exception as error:
             if len(batch) == 1 or isinstance(error, Unavailable):
                 for one in batch:

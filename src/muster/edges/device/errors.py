@@ -7,7 +7,8 @@ fault of ours, or of a proxy, must not cost a device. 410 has one writer, for us
 from muster.domain.errors import Refusal, RefusalCode
 from muster.edges.device.http import Reply
 
-BAD_REQUEST, FORBIDDEN, NOT_FOUND, TIMED_OUT, GONE, TOO_LARGE, UNAVAILABLE = 400, 403, 404, 408, 410, 413, 503
+BAD_REQUEST, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED = 400, 403, 404, 405
+TIMED_OUT, GONE, TOO_LARGE, UNAVAILABLE = 408, 410, 413, 503
 
 STATUS: dict[RefusalCode, int] = {
     RefusalCode.SIGNATURE_MISSING: FORBIDDEN,
@@ -44,14 +45,14 @@ def refusal_reply(refusal: Refusal) -> Reply:
     return Reply(status, f"{text}\n".encode(), headers=headers)
 
 
-def too_large_reply(message: str) -> Reply:
-    """Write that a body was not read to its end; the connection can't be used any further."""
-    return Reply(TOO_LARGE, f"{message}\n".encode(), headers=((b"connection", b"close"),))
+def method_reply(*allowed: str) -> Reply:
+    """Write which methods this door knows (RFC 9110, section 15.5.6)."""
+    return Reply(METHOD_NOT_ALLOWED, headers=((b"allow", ", ".join(allowed).encode()),))
 
 
 def timed_out_reply() -> Reply:
     """Write that the request did not come to its end; mostly nobody is there to read it."""
-    return Reply(TIMED_OUT, headers=((b"connection", b"close"),))
+    return Reply(TIMED_OUT)
 
 
 def user_not_managed_reply() -> Reply:

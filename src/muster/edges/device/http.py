@@ -1,7 +1,9 @@
 """Bounded reading and short writing of HTTP over bare ASGI."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,11 +12,15 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 LARGE_BODY_BYTES = 256 * 1024
-"""A body above this is read only while few others are, so that memory stays bounded."""
-LARGE_BODIES_AT_ONCE = 8
-"""Times the largest body: what large bodies may take of memory."""
+"""A body above this takes its place in LARGE_BODIES_BYTES, and is worked on off the event loop."""
+LARGE_BODIES_BYTES = 128 * 1024 * 1024
+"""Large bodies in hand at one time, all together: some hundred ordinary ones, or eight of the largest."""
+PLACE_TIMEOUT_SECONDS = 20
+"""How long a large body waits for others to go; then the device is told to come back."""
 BODY_TIMEOUT_SECONDS = 60
-"""For one whole body. Devices send megabytes over slow links, but not for minutes."""
+"""For the body of a request, beside what MINIMUM_BYTES_PER_SECOND grants: nobody holds a connection by silence."""
+MINIMUM_BYTES_PER_SECOND = 16 * 1024
+"""The slowest line that a large report gets through on: a minute for each megabyte."""
 
 
 class BodyTooLarge(Exception):
@@ -28,73 +34,168 @@ class ClientGone(Exception):
     """The client hung up, or took too long, before its request was whole."""
 
 
+class TooManyBodies(Exception):
+    """Other large bodies are in hand; nothing was done with this one, and it may be sent again."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One request over bare ASGI. *is_read*: its body was read to the end."""
+
+    scope: Scope
+    receive: Receive
+    is_read: bool = False
+
+    @property
+    def method(self) -> str:
+        """The method, in upper case."""
+        method: str = self.scope["method"]
+        return method
+
+    @property
+    def source(self) -> str:
+        """The address of the client, as the server or its trusted proxy tells it."""
+        client = self.scope.get("client")
+        return str(client[0]) if client else ""
+
+    @property
+    def has_unread_body(self) -> bool:
+        """Whether something of the body may still be on its way."""
+        if self.is_read:
+            return False
+        declared = self.header(b"content-length")
+        return self.header(b"transfer-encoding") is not None or (declared is not None and declared.strip(b"0") != b"")
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the first header of *name* (lower case); None when there is none."""
+        headers: Iterable[tuple[bytes, bytes]] = self.scope["headers"]
+        for key, value in headers:
+            if key == name:
+                return value
+        return None
+
+
 class BodyReader:
     """Reads request bodies within bounds; one for the whole application."""
 
     def __init__(self) -> None:
-        self._large = asyncio.Semaphore(LARGE_BODIES_AT_ONCE)
+        self._space = _Space(LARGE_BODIES_BYTES)
 
-    async def read(self, scope: Scope, receive: Receive, limit: int) -> bytes:
-        """Return the whole body.
+    @asynccontextmanager
+    async def body(self, request: Request, limit: int) -> AsyncIterator[bytes]:
+        """Hand over the whole body. A large one keeps its place until the block ends, so that memory stays bounded.
 
-        Raises BodyTooLarge as soon as it is clear that it has more than *limit* bytes, and ClientGone.
+        Raises BodyTooLarge as soon as it is clear that it has more than *limit* bytes, ClientGone, and TooManyBodies.
         """
-        declared = header(scope, b"content-length")
-        length = int(declared) if declared is not None and declared.isdigit() and len(declared) <= _DIGITS else 0
-        if length > limit or (declared is not None and len(declared) > _DIGITS):
-            raise BodyTooLarge(limit)
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if message["type"] == "http.request" and not message.get("more_body") and len(body) <= limit:
-            return body  # nearly all: the body came with the head
-        if message["type"] != "http.request":
-            raise ClientGone
+        place = _Place(self._space)
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-                return await self._read_rest(receive, body, limit, is_large=length > LARGE_BODY_BYTES)
-        except TimeoutError:
-            raise ClientGone from None
+            yield await _read(request, limit, place)
+        finally:
+            place.leave()
 
-    async def _read_rest(self, receive: Receive, start: bytes, limit: int, *, is_large: bool) -> bytes:
-        body = bytearray(start)
-        holds = False
-        try:
+
+async def _read(request: Request, limit: int, place: "_Place") -> bytes:
+    length = _declared_length(request)
+    if length > limit:
+        raise BodyTooLarge(limit)
+    if length > LARGE_BODY_BYTES:
+        await place.take(length)
+    body = bytearray()
+    begun = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_SECONDS) as patience:
             while True:
-                if len(body) > limit:
-                    raise BodyTooLarge(limit)
-                if not holds and (is_large or len(body) > LARGE_BODY_BYTES):
-                    await self._large.acquire()
-                    holds = True
-                message = await receive()
+                message = await request.receive()
                 if message["type"] != "http.request":
                     raise ClientGone
-                body += message.get("body", b"")
-                if not message.get("more_body"):
-                    if len(body) > limit:
-                        raise BodyTooLarge(limit)
+                part: bytes = message.get("body", b"")
+                if len(body) + len(part) > limit:
+                    raise BodyTooLarge(limit)
+                is_last = not message.get("more_body")
+                if is_last and not body:
+                    request.is_read = True
+                    return part  # nearly all: the body came with the head
+                body += part
+                if is_last:
+                    request.is_read = True
                     return bytes(body)
-        finally:
-            if holds:
-                self._large.release()
+                if len(body) > LARGE_BODY_BYTES:
+                    await place.take(limit)  # of unknown length, if it has no place yet
+                patience.reschedule(begun + BODY_TIMEOUT_SECONDS + len(body) / MINIMUM_BYTES_PER_SECOND)
+    except TimeoutError:
+        raise ClientGone from None
+
+
+def _declared_length(request: Request) -> int:
+    """Return the Content-Length; 0 when there is none, and a trillion when it has more digits than are looked at."""
+    declared = request.header(b"content-length")
+    if declared is None or not declared.isdigit():
+        return 0
+    return int(declared) if len(declared) <= _DIGITS else 10**_DIGITS
 
 
 _DIGITS = 12
 """Of a Content-Length that is looked at: terabytes are refused without reading the number."""
 
 
-def header(scope: Scope, name: bytes) -> bytes | None:
-    """Return the first header of *name* (lower case); None when there is none."""
-    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
-    for key, value in headers:
-        if key == name:
-            return value
-    return None
+class _Space:
+    """So many bytes to share out; who asks first is served first."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def take(self, amount: int) -> None:
+        if self._free >= amount and not self._waiting:
+            self._free -= amount
+            return
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((amount, granted))
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled():
+                self._free += amount  # granted and called off in the same moment
+            self._grant()
+            raise
+
+    def give_back(self, amount: int) -> None:
+        self._free += amount
+        self._grant()
+
+    def _grant(self) -> None:
+        while self._waiting:
+            amount, granted = self._waiting[0]
+            if not granted.done():
+                if amount > self._free:
+                    return
+                self._free -= amount
+                granted.set_result(None)
+            self._waiting.popleft()
 
 
-def source(scope: Scope) -> str:
-    """Return the address of the client, as the server or its trusted proxy tells it."""
-    client = scope.get("client")
-    return str(client[0]) if client else ""
+class _Place:
+    """The place of one body in the space of all; taken once, when it turns out to be large."""
+
+    def __init__(self, space: _Space) -> None:
+        self._space = space
+        self._taken = 0
+
+    async def take(self, amount: int) -> None:
+        """Wait for a place, unless there is one already. Raises TooManyBodies."""
+        if self._taken:
+            return
+        try:
+            async with asyncio.timeout(PLACE_TIMEOUT_SECONDS):
+                await self._space.take(amount)
+        except TimeoutError:
+            raise TooManyBodies("other large bodies are in hand") from None
+        self._taken = amount
+
+    def leave(self) -> None:
+        if self._taken:
+            self._space.give_back(self._taken)
+            self._taken = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +208,15 @@ class Reply:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-async def send_reply(send: Send, reply: Reply) -> None:
-    """Send *reply*."""
+_CLOSE = (b"connection", b"close")
+
+
+async def send_reply(send: Send, request: Request, reply: Reply) -> None:
+    """Send *reply*. What was not read of the request is not waited for: the connection ends with the reply."""
     headers = [(b"content-length", b"%d" % len(reply.body)), *reply.headers]
     if reply.body:
         headers.append((b"content-type", reply.content_type))
+    if request.has_unread_body:
+        headers.append(_CLOSE)
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

@@ -19,9 +19,9 @@ from muster.edges.device import metrics
 from muster.edges.device.batcher import Batcher, Overloaded
 from muster.edges.device.errors import (
     declaration_unknown_reply,
+    method_reply,
     refusal_reply,
     timed_out_reply,
-    too_large_reply,
     unavailable_reply,
     user_not_managed_reply,
 )
@@ -32,11 +32,11 @@ from muster.edges.device.http import (
     ClientGone,
     Receive,
     Reply,
+    Request,
     Scope,
     Send,
-    header,
+    TooManyBodies,
     send_reply,
-    source,
 )
 from muster.edges.device.refusals import RefusalRecorder
 from muster.operations.answer_checkin import AnyCheckin, answer_checkins
@@ -60,7 +60,7 @@ from muster.protocol.checkin import (
 )
 from muster.protocol.connect import ReportHead, Status, looks_like_checkin, read_report_head
 from muster.protocol.errors import BadSignature, MalformedMessage, RefusedAlgorithm, UnknownMessageType
-from muster.protocol.identifiers import IDENTIFIER_KEYS, ChannelId, read_identifiers, resolve_channel
+from muster.protocol.identifiers import IDENTIFIER_KEYS, Channel, ChannelId, read_identifiers, resolve_channel
 from muster.protocol.mdm_signature import verify_mdm_signature
 from muster.protocol.plist import read_top_level
 from muster.storage.errors import Unavailable
@@ -135,7 +135,8 @@ class MessageDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request on the URL of check-ins and connects."""
-        await send_reply(send, await self._answer(scope, receive))
+        request = Request(scope, receive)
+        await send_reply(send, request, await self._answer(request))
 
     async def drain(self) -> None:
         """Return when every message taken in is written."""
@@ -144,33 +145,41 @@ class MessageDoor:
 
     # --- one request -------------------------------------------------------------------------------------------------
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
-        body = b""
+    async def _answer(self, request: Request) -> Reply:
+        if request.method != "PUT":
+            return method_reply("PUT")
+        is_signed = request.header(b"mdm-signature") is not None
+        # without a signature the body only says who lost it
+        limit = MAXIMUM_BODY_BYTES if is_signed else LARGE_BODY_BYTES
         try:
-            if header(scope, b"mdm-signature") is None:
-                raise RefusedRequest(_NO_SIGNATURE)
-            body = await self._bodies.read(scope, receive, MAXIMUM_BODY_BYTES)
-            request = self._verify(scope, body)
-            message = await _off_loop_if_large(body, _decode, header(scope, b"content-type"), request)
-            if isinstance(message, ReportHead):
-                return await self._answer_connect(request, message)
-            return await self._answer_checkin(request, message)
+            async with self._bodies.body(request, limit) as body:
+                return await self._answer_body(request, body)
         except BodyTooLarge as error:
-            self._note_refusal(Refusal(RefusalCode.BODY_TOO_LARGE, str(error)), None, None, source(scope))
-            return too_large_reply(str(error))
-        except RefusedRequest as error:
-            claimed = await _off_loop_if_large(body, _claimed_id, body)
-            self._note_refusal(error.refusal, claimed, error.fingerprint, source(scope))
-            return refusal_reply(error.refusal)
+            refusal = Refusal(RefusalCode.BODY_TOO_LARGE, str(error)) if is_signed else _NO_SIGNATURE
+            self._note_refusal(refusal, None, None, request.source)
+            return refusal_reply(refusal)
         except ClientGone:
             return timed_out_reply()
-        except (Unavailable, Overloaded) as error:
+        except (Unavailable, Overloaded, TooManyBodies) as error:
             log.error("unavailable", error=str(error))
             return unavailable_reply()
 
-    def _verify(self, scope: Scope, body: bytes) -> SignedRequest:
-        signature = header(scope, b"mdm-signature")
-        assert signature is not None
+    async def _answer_body(self, request: Request, body: bytes) -> Reply:
+        try:
+            signed = await _off_loop_if_large(body, self._verify, request, body)
+            message = await _off_loop_if_large(body, _decode, request.header(b"content-type"), signed)
+            if isinstance(message, ReportHead):
+                return await self._answer_connect(signed, message)
+            return await self._answer_checkin(signed, message)
+        except RefusedRequest as error:
+            claimed = await _off_loop_if_large(body, _claimed_id, body)
+            self._note_refusal(error.refusal, claimed, error.fingerprint, request.source)
+            return refusal_reply(error.refusal)
+
+    def _verify(self, request: Request, body: bytes) -> SignedRequest:
+        signature = request.header(b"mdm-signature")
+        if signature is None:
+            raise RefusedRequest(_NO_SIGNATURE)
         try:
             verified = verify_mdm_signature(signature, body, allow_legacy=self._policy().allow_legacy)
         except RefusedAlgorithm as error:
@@ -180,7 +189,7 @@ class MessageDoor:
         if verified.is_legacy:
             metrics.LEGACY.labels("mdm_signature").inc()
         certificate_der = verified.signer_certificate_der
-        return SignedRequest(body, certificate_der, fingerprint_of(certificate_der), source(scope))
+        return SignedRequest(body, certificate_der, fingerprint_of(certificate_der), request.source)
 
     # --- connects ----------------------------------------------------------------------------------------------------
 
@@ -192,7 +201,7 @@ class MessageDoor:
             raise
         except Exception as error:
             log.exception("connect_failed", enrollment_id=head.channel.id, command_uuid=head.command_uuid)
-            return await self._accept_unprocessed(request, head.channel.id, CONNECT, error)
+            return await self._accept_unprocessed(request, head.channel, CONNECT, error)
         metrics.CONNECTS.labels("undefined" if head.status is None else head.status_text).inc()
         if isinstance(outcome, Refusal):
             self._log_refusal(outcome, head.channel.id, request.source)
@@ -222,7 +231,7 @@ class MessageDoor:
         except Exception as error:
             log.exception("checkin_failed", enrollment_id=channel_id, message=name)
             if isinstance(message, ACCEPTED_UNPROCESSED):
-                return await self._accept_unprocessed(request, channel_id, name, error)
+                return await self._accept_unprocessed(request, message.channel, name, error)
             return unavailable_reply()
         metrics.CHECKINS.labels(name).inc()
         match outcome:
@@ -264,18 +273,21 @@ class MessageDoor:
     # --- what goes wrong ---------------------------------------------------------------------------------------------
 
     async def _accept_unprocessed(
-        self, request: SignedRequest, channel_id: ChannelId, message: str, error: Exception
+        self, request: SignedRequest, channel: Channel, message: str, error: Exception
     ) -> Reply:
         """Keep a message that trips over a fault of ours, and accept it: the device would resend it for ever."""
-        metrics.DEFERRED.labels(message).inc()
         deferral = Deferral(
-            channel_id, message, request.body, request.fingerprint, request.source, f"{type(error).__name__}: {error}"
+            channel, message, request.body, request.fingerprint, request.source, f"{type(error).__name__}: {error}"
         )
         try:
-            await self._checkin_runner.write(defer_messages, [deferral], DEVICE)
+            refusal = (await self._checkin_runner.write(defer_messages, [deferral], DEVICE))[0]
         except Exception:
-            log.exception("message_not_deferred", enrollment_id=channel_id, message=message)
+            log.exception("message_not_deferred", enrollment_id=channel.id, message=message)
             return unavailable_reply()
+        if refusal is not None:
+            self._log_refusal(refusal, channel.id, request.source)
+            return refusal_reply(refusal)
+        metrics.DEFERRED.labels(message).inc()
         return _NOTHING
 
     def _log_refusal(self, refusal: Refusal, channel_id: ChannelId | None, address: str) -> None:

@@ -57,3 +57,10 @@ class RefusalRecorder:
         except Unavailable as error:
             metrics.REFUSALS_DROPPED.inc(len(batch))
             log.warning("refusals_not_recorded", count=len(batch), error=str(error))
+        except Exception:
+            if len(batch) > 1:
+                for one in batch:
+                    await self._write([one])
+                return
+            metrics.REFUSALS_DROPPED.inc()
+            log.exception("refusal_not_recorded", code=batch[0].code.value)

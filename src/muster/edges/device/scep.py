@@ -17,17 +17,18 @@ from muster.crypto.issuance import Authority
 from muster.domain.access import DEVICE
 from muster.domain.errors import Refusal, RefusalCode
 from muster.edges.device import metrics
-from muster.edges.device.errors import refusal_reply, timed_out_reply, too_large_reply, unavailable_reply
+from muster.edges.device.errors import method_reply, refusal_reply, timed_out_reply, unavailable_reply
 from muster.edges.device.http import (
     BodyReader,
     BodyTooLarge,
     ClientGone,
     Receive,
     Reply,
+    Request,
     Scope,
     Send,
+    TooManyBodies,
     send_reply,
-    source,
 )
 from muster.edges.device.messages import MessagePolicy
 from muster.edges.device.refusals import RefusalRecorder
@@ -95,40 +96,46 @@ class ScepDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request on the SCEP URL."""
+        request = Request(scope, receive)
         try:
-            reply = await self._answer(scope, receive)
+            reply = await self._answer(request)
         except BodyTooLarge as error:
-            reply = too_large_reply(str(error))
+            reply = self._refuse(RefusalCode.BODY_TOO_LARGE, str(error), request.source)
         except ClientGone:
             reply = timed_out_reply()
-        except Unavailable as error:
+        except (Unavailable, TooManyBodies) as error:
             log.warning("unavailable", error=str(error))
             reply = unavailable_reply()
-        await send_reply(send, reply)
+        await send_reply(send, request, reply)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
-        method = scope["method"]
-        query = _query(scope["query_string"])
+    async def _answer(self, request: Request) -> Reply:
+        query = _query(request.scope["query_string"])
         operation = query.get(b"operation", b"")
-        if operation == b"PKIOperation" and method == "POST":
-            # some clients repeat the message in the query; the body is what counts
-            return await self._pki_operation(await self._bodies.read(scope, receive, MAX_MESSAGE_BYTES), source(scope))
-        if method not in ("GET", "HEAD"):
-            return Reply(405, headers=((b"allow", b"GET, POST"),))
-        match operation:
-            case b"PKIOperation":
+        match request.method, operation:
+            case "POST", b"PKIOperation":
+                # some clients repeat the message in the query; the body is what counts
+                async with self._bodies.body(request, MAX_MESSAGE_BYTES) as body:
+                    return await self._pki_operation(body, request.source)
+            case "GET", b"PKIOperation":
                 try:
                     message = decode_get_message(query.get(b"message", b"").decode("ascii", "replace"))
                 except MalformedMessage as error:
-                    return self._refuse(RefusalCode.BODY_MALFORMED, str(error), source(scope))
-                return await self._pki_operation(message, source(scope))
+                    return self._refuse(RefusalCode.BODY_MALFORMED, str(error), request.source)
+                return await self._pki_operation(message, request.source)
+            case (("GET" | "HEAD"), _):
+                return self._answer_question(operation, request.source)
+            case _:
+                return method_reply("GET", "POST")
+
+    def _answer_question(self, operation: bytes, address: str) -> Reply:
+        match operation:
             case b"GetCACaps":
                 return Reply(200, encode_capabilities(), b"text/plain")
             case b"GetCACert":
                 media_type, body = encode_ca_certificates([self._authority().certificate_der])
                 return Reply(200, body, media_type.encode())
             case _:
-                return self._refuse(RefusalCode.MESSAGE_UNKNOWN, "SCEP: the operation is not served", source(scope))
+                return self._refuse(RefusalCode.MESSAGE_UNKNOWN, "SCEP: the operation is not served", address)
 
     async def _pki_operation(self, body: bytes, address: str) -> Reply:
         authority = self._authority()
