@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 from muster.crypto import der
 from muster.crypto import errors as crypto_errors
 from muster.crypto.algorithms import Cipher, Digest
-from muster.crypto.certificates import certified_key
+from muster.crypto.certificates import certified_key, known_certificate
 from muster.crypto.cms.enveloped_data import envelope, open_envelope
 from muster.crypto.cms.signed_data import Verified, parse_signed_data, verify_attached, verify_detached
 from muster.crypto.cms.signing import (
@@ -148,6 +148,8 @@ def decode_pki_message(
         refuse(FailInfo.BAD_REQUEST, f"message type {message_type} is not served")
     if verified.is_legacy and not allow_legacy:
         refuse(FailInfo.BAD_ALG, "a signature with SHA-1 or a small RSA key is refused by policy")
+    if not known_certificate(verified.signer_certificate_der).is_rsa:
+        refuse(FailInfo.BAD_ALG, "only an RSA key can receive the reply, and the signer's is none")
     try:
         opened = open_envelope(
             verified.content,
