@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from muster.crypto.certificates import certified_key, inspect_certificate
 from muster.crypto.certificates import fingerprint as fingerprint_of
-from muster.crypto.certificates import inspect_certificate
 from muster.crypto.issuance import Authority, issue_identity
 from muster.crypto.keys import spki_fingerprint
 from muster.crypto.names import COMMON_NAME, first_value
@@ -106,6 +106,9 @@ def _renew(tx: Transaction, order: CertificateOrder, renewing: bytes, ctx: Conte
     identity = identities.find(tx, renewing)
     if identity is None:
         return Refusal(RefusalCode.IDENTITY_UNKNOWN, "the identity to renew was not issued by this server")
+    for certificate_der in identities.successors(tx, renewing, identity.device_id):
+        if certified_key(certificate_der) == order.request.public_key_der:
+            return IssuedCertificate(certificate_der, is_repeated=True)  # asked again, its reply having been lost
     if identity.is_replaced:
         return Refusal(RefusalCode.IDENTITY_SUPERSEDED, "the identity was renewed before")
     if ctx.now >= identity.not_after:

@@ -64,6 +64,19 @@ def certificate_of(tx: Transaction, fingerprint: bytes) -> bytes | None:
     return tx.connection.scalar(sa.select(identities.c.certificate_der).where(identities.c.fingerprint == fingerprint))
 
 
+def successors(tx: Transaction, fingerprint: bytes, device_id: DeviceId | None) -> tuple[bytes, ...]:
+    """Read the certificates (DER) issued to renew the identity *fingerprint*: its own successor where no device had
+    used it, those that were issued to renew *device_id* and not used since."""
+    renewed = identities.alias("renewed")
+    condition: sa.ColumnElement[bool] = identities.c.fingerprint.in_(
+        sa.select(renewed.c.replaced_by).where(renewed.c.fingerprint == fingerprint)
+    )
+    if device_id is not None:
+        condition = condition | sa.and_(identities.c.renewal_of == device_id, identities.c.device_id.is_(None))
+    rows = tx.connection.scalars(sa.select(identities.c.certificate_der).where(condition))
+    return tuple(rows)
+
+
 def add(
     tx: Transaction,
     *,
