@@ -21,7 +21,7 @@ def set_bootstrap_token(tx: Transaction, request: CheckinRequest[SetBootstrapTok
     if request.message.bootstrap_token:
         keep_secret(tx, device_id, SecretKind.BOOTSTRAP_TOKEN, request.message.bootstrap_token, spoken.epoch, ctx)
         return CheckinAnswer(signal="kept")
-    escrow.archive(tx, device_id, SecretKind.BOOTSTRAP_TOKEN, at=ctx.now)
+    escrow.archive(tx, device_id, SecretKind.BOOTSTRAP_TOKEN, at=ctx.now, epoch=spoken.epoch)
     return CheckinAnswer(signal="archived")
 
 

@@ -9,16 +9,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from muster.domain.control.evidence import Observation, Signal
+from muster.domain.enrollment import channel_unknown, not_pinned, who_speaks
+from muster.domain.errors import Refusal
 from muster.operations.answer_checkin import answer_checkins
 from muster.operations.answer_connect import ConnectRequest, answer_connects
 from muster.operations.checkin import CheckinRequest
 from muster.operations.context import Context
-from muster.protocol.checkin import decode_checkin
+from muster.protocol.checkin import CheckinMessage, CheckOut, SetBootstrapToken, TokenUpdate, decode_checkin
 from muster.protocol.connect import read_report_head
-from muster.protocol.identifiers import ChannelId
-from muster.storage import deferred, enrollments, evidence
+from muster.protocol.identifiers import Channel, ChannelId
+from muster.storage import deferred, enrollments, escrow, evidence, push
 from muster.storage.deferred import DeferredMessage
 from muster.storage.engine import Transaction
+from muster.storage.escrow import SecretKind
 
 RETRY_DELAYS = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
 """The last one is repeated: an update of ours may cure what nothing else does."""
@@ -32,7 +35,7 @@ MAXIMUM_ERROR_CHARACTERS = 500
 class Deferral:
     """A message to keep, and what went wrong with it."""
 
-    channel_id: ChannelId
+    channel: Channel
     message: str
     body: bytes
     fingerprint: bytes
@@ -40,20 +43,29 @@ class Deferral:
     error: str
 
 
-def defer_messages(tx: Transaction, deferrals: Sequence[Deferral], ctx: Context) -> list[None]:
-    """Keep messages for another attempt, with evidence that the fault is ours; one None for each."""
-    for one in deferrals:
-        message = DeferredMessage(
-            ctx.new_id(), one.channel_id, one.message, one.body, one.fingerprint, one.source, ctx.now, 0
-        )
-        error = one.error[:MAXIMUM_ERROR_CHARACTERS]
-        deferred.add(tx, message, error=error, next_attempt_at=ctx.now + RETRY_DELAYS[0])
-        enrollment = enrollments.find(tx, [one.channel_id]).get(one.channel_id)
-        epoch = 0 if enrollment is None else enrollment.epoch
-        detail = {"message": one.message, "error": error}
-        observation = Observation(one.channel_id, Signal.OWN_ERROR, one.message, ctx.now, epoch, one.source, detail)
-        evidence.append(tx, [observation], ctx.new_id)
-    return [None] * len(deferrals)
+def defer_messages(tx: Transaction, deferrals: Sequence[Deferral], ctx: Context) -> list[Refusal | None]:
+    """Keep messages for another attempt, with evidence that the fault is ours; None where that was done, in order.
+
+    Refused when the identity may not speak for the device: what a stranger says is not kept.
+    """
+    return [_defer(tx, one, ctx) for one in deferrals]
+
+
+def _defer(tx: Transaction, one: Deferral, ctx: Context) -> Refusal | None:
+    channel_id, device = one.channel.id, ChannelId(one.channel.device_id)
+    stored = enrollments.find(tx, [channel_id, device])
+    if device not in stored:
+        return channel_unknown(one.channel)
+    if who_speaks(stored[device].pins, one.fingerprint, ctx.now) is None:
+        return not_pinned(one.channel)
+    message = DeferredMessage(ctx.new_id(), channel_id, one.message, one.body, one.fingerprint, one.source, ctx.now, 0)
+    error = one.error[:MAXIMUM_ERROR_CHARACTERS]
+    deferred.add(tx, message, error=error, next_attempt_at=ctx.now + RETRY_DELAYS[0])
+    epoch = stored.get(channel_id, stored[device]).epoch
+    detail = {"message": one.message, "error": error}
+    observation = Observation(channel_id, Signal.OWN_ERROR, one.message, ctx.now, epoch, one.source, detail)
+    evidence.append(tx, [observation], ctx.new_id)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +91,8 @@ def claim_deferred(tx: Transaction, items: Sequence[None], ctx: Context) -> list
 def process_deferred(tx: Transaction, messages: Sequence[DeferredMessage], ctx: Context) -> list[None]:
     """Process messages as of the time they came, and forget them; one None for each.
 
-    The device got its reply long ago: what is decided is recorded, and nothing is handed out.
+    The device got its reply long ago: what is decided is recorded, and nothing is handed out. What the device has
+    itself replaced since is left alone.
     """
     for message in messages:
         then = replace(ctx, now=message.received_at)
@@ -89,6 +102,35 @@ def process_deferred(tx: Transaction, messages: Sequence[DeferredMessage], ctx: 
             answer_connects(tx, [report], then)
         else:
             decoded = decode_checkin(message.body)
-            answer_checkins(tx, [CheckinRequest(decoded, message.fingerprint, message.body, message.source)], then)
+            request = CheckinRequest(decoded, message.fingerprint, message.body, message.source)
+            tx.lock_rows([ChannelId(decoded.channel.device_id)])
+            if not _is_overtaken(tx, decoded, message.received_at):
+                answer_checkins(tx, [request], then)
         deferred.remove(tx, message.id)
     return [None] * len(messages)
+
+
+def _is_overtaken(tx: Transaction, message: CheckinMessage, received_at: datetime) -> bool:
+    """Tell whether the device has said something newer that *message* would undo."""
+    newer: datetime | None = None
+    match message:
+        case TokenUpdate() | CheckOut():
+            newer = push.target_updated_at(tx, message.channel.id)
+        case SetBootstrapToken():
+            newer = escrow.changed_at(tx, message.channel.device_id, SecretKind.BOOTSTRAP_TOKEN)
+    return newer is not None and newer > received_at
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """What went wrong with another attempt."""
+
+    message_id: str
+    error: str
+
+
+def note_failures(tx: Transaction, failures: Sequence[FailedAttempt], ctx: Context) -> list[None]:  # noqa: ARG001 - the shape of operations
+    """Keep what went wrong, for whoever looks for the cause; one None for each."""
+    for failure in failures:
+        deferred.note_error(tx, failure.message_id, failure.error[:MAXIMUM_ERROR_CHARACTERS])
+    return [None] * len(failures)

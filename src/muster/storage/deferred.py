@@ -68,6 +68,11 @@ def claim_due(tx: Transaction, now: datetime, limit: int) -> tuple[DeferredMessa
     )
 
 
+def note_error(tx: Transaction, message_id: str, error: str) -> None:
+    """Keep what went wrong with the attempt that was counted last."""
+    tx.connection.execute(sa.update(deferred_messages).where(deferred_messages.c.id == message_id).values(error=error))
+
+
 def failed_again(tx: Transaction, message_id: str, *, error: str, next_attempt_at: datetime) -> None:
     """Count a failed attempt."""
     tx.connection.execute(

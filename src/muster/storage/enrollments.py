@@ -10,6 +10,7 @@ from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pin
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import channels, contact_days, device_facts, epochs
+from muster.storage.types import Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +151,9 @@ def set_ended(tx: Transaction, channel_ids: Sequence[ChannelId], *, at: datetime
 
 
 def touch(tx: Transaction, channel_id: ChannelId, *, at: datetime, day: int, strip: bytes) -> None:
-    """Record a check-in as the contact it is."""
-    _update(tx, channel_id, last_contact_at=at, contact_day=day, contact_strip=strip)
+    """Record a check-in as the contact it is; one that is told belatedly doesn't move the last contact back."""
+    last = sa.case((channels.c.last_contact_at > at, channels.c.last_contact_at), else_=sa.literal(at, Instant))
+    _update(tx, channel_id, last_contact_at=last, contact_day=day, contact_strip=strip)
 
 
 def contact_of(tx: Transaction, channel_id: ChannelId) -> tuple[int, bytes] | None:

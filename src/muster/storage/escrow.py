@@ -45,8 +45,8 @@ def current(tx: Transaction, device_id: DeviceId, kind: SecretKind, *, epoch: in
 
 
 def add(tx: Transaction, device_id: DeviceId, kind: SecretKind, secret: SealedSecret) -> None:
-    """Keep a secret in force from now on; those of its kind before it are archived."""
-    archive(tx, device_id, kind, at=secret.stored_at)
+    """Keep a secret in force from now on; those of its kind and epoch before it are archived."""
+    archive(tx, device_id, kind, at=secret.stored_at, epoch=secret.epoch)
     tx.connection.execute(
         sa.insert(escrow).values(
             id=secret.id,
@@ -60,12 +60,30 @@ def add(tx: Transaction, device_id: DeviceId, kind: SecretKind, secret: SealedSe
 
 
 def archive(
-    tx: Transaction, device_id: DeviceId, kind: SecretKind | None, *, at: datetime, below_epoch: int | None = None
+    tx: Transaction,
+    device_id: DeviceId,
+    kind: SecretKind | None,
+    *,
+    at: datetime,
+    epoch: int | None = None,
+    below_epoch: int | None = None,
 ) -> None:
-    """Put secrets out of force, keeping them: of *kind* (absent: of every kind), of epochs below *below_epoch*."""
+    """Put secrets out of force, keeping them: of *kind*, of *epoch*, of epochs below *below_epoch* (absent: of all)."""
     statement = sa.update(escrow).where(escrow.c.device_id == device_id, escrow.c.archived_at.is_(None))
     if kind is not None:
         statement = statement.where(escrow.c.kind == kind.value)
+    if epoch is not None:
+        statement = statement.where(escrow.c.epoch == epoch)
     if below_epoch is not None:
         statement = statement.where(escrow.c.epoch < below_epoch)
     tx.connection.execute(statement.values(archived_at=at))
+
+
+def changed_at(tx: Transaction, device_id: DeviceId, kind: SecretKind) -> datetime | None:
+    """Tell when a secret of *kind* was last kept or put out of force; None when there never was one."""
+    times = tx.connection.execute(
+        sa.select(sa.func.max(escrow.c.stored_at), sa.func.max(escrow.c.archived_at)).where(
+            escrow.c.device_id == device_id, escrow.c.kind == kind.value
+        )
+    ).one()
+    return max((time for time in times if time is not None), default=None)

@@ -119,6 +119,14 @@ def set_target(
     return before is None or tuple(before) != (topic, token, push_magic)
 
 
+def target_updated_at(tx: Transaction, channel_id: ChannelId) -> datetime | None:
+    """Tell when the last TokenUpdate of *channel_id* came; None when none did."""
+    value: datetime | None = tx.connection.scalar(
+        sa.select(push_targets.c.updated_at).where(push_targets.c.channel_id == channel_id)
+    )
+    return value
+
+
 def wish(
     tx: Transaction, channel_ids: Sequence[ChannelId], *, reason: PushReason, at: datetime, due_at: datetime
 ) -> None:

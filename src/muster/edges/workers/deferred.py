@@ -5,7 +5,7 @@ from datetime import datetime
 import structlog
 
 from muster.operations.ports import Runner
-from muster.operations.retry_deferred import claim_deferred, process_deferred
+from muster.operations.retry_deferred import FailedAttempt, claim_deferred, note_failures, process_deferred
 from muster.storage.errors import Unavailable
 
 log = structlog.get_logger("muster.worker")
@@ -25,8 +25,10 @@ class DeferredWorker:
                 await self._runner.write(process_deferred, [message])
             except Unavailable:
                 raise
-            except Exception:
+            except Exception as error:
                 log.exception("deferred_message_failed", enrollment_id=message.channel_id, message=message.message)
+                failure = FailedAttempt(message.id, f"{type(error).__name__}: {error}")
+                await self._runner.write(note_failures, [failure])
             else:
                 log.info("deferred_message_processed", enrollment_id=message.channel_id, message=message.message)
         return due.next_due_at
