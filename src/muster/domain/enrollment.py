@@ -141,7 +141,7 @@ def read_authenticate(
                 RefusalCode.IDENTITY_OF_ANOTHER_DEVICE,
                 f"the identity was issued to renew {identity.renewal_of}, not {channel.device_id}",
             )
-        case Provenance.RENEWAL if identity.device_id is None and enrollment is not None:
+        case Provenance.RENEWAL if identity.device_id is None and enrollment is not None and enrollment.epoch > 0:
             return ExpectRenewal()
         case Provenance.RENEWAL | Provenance.LINK:
             return OpenEpoch(_next_epoch(enrollment))

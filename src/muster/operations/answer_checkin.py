@@ -67,7 +67,7 @@ def answer_checkins(tx: Transaction, requests: Sequence[AnyCheckin], ctx: Contex
     return outcomes
 
 
-def _answer(tx: Transaction, request: CheckinRequest[Any], ctx: Context) -> CheckinOutcome:  # noqa: PLR0911 - one return for each message
+def _answer(tx: Transaction, request: CheckinRequest[Any], ctx: Context) -> CheckinOutcome:
     message: CheckinMessage = request.message
     match message:
         case Authenticate():

@@ -180,7 +180,7 @@ def _record_unqueued(
     observations = []
     for (request, enrollment), pair in zip(answers, pairs, strict=True):
         status = recorded.get(pair)
-        if status is not None and status != commands.CLOSED:
+        if status == request.head.status_text:
             continue  # said again, as devices do when our reply was lost; it changes nothing
         commands.record_unqueued(
             tx, *pair, status=request.head.status_text, body=request.body, epoch=enrollment.epoch, at=ctx.now

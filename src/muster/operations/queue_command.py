@@ -16,7 +16,7 @@ from muster.storage.engine import Transaction
 
 @dataclass(frozen=True, slots=True)
 class CommandOrder:
-    """A command for each of *channel_ids* (at least one). *command_uuid* absent: one is made."""
+    """A command for each of *channel_ids* (at least one; named twice is once). *command_uuid* absent: one is made."""
 
     channel_ids: tuple[ChannelId, ...]
     request: CommandRequest
@@ -50,11 +50,12 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     command_uuid = order.command_uuid or CommandUUID(ctx.new_id().upper())
     if order.command_uuid is not None and commands.exists(tx, command_uuid):
         return Refusal(RefusalCode.CONFLICT, f"a command {command_uuid} exists already", "Leave the UUID to Muster.")
-    tx.lock_rows(sorted(order.channel_ids))
-    stored = enrollments.find(tx, order.channel_ids)
+    channel_ids = tuple(dict.fromkeys(order.channel_ids))
+    tx.lock_rows(sorted(channel_ids))
+    stored = enrollments.find(tx, channel_ids)
     targets: list[tuple[ChannelId, int]] = []
     refused: dict[ChannelId, Refusal] = {}
-    for channel_id in order.channel_ids:
+    for channel_id in channel_ids:
         enrollment = stored.get(channel_id)
         if enrollment is None:
             refused[channel_id] = Refusal(

@@ -93,6 +93,8 @@ def _update_device(
             _start_epoch(tx, enrollment, decision, ctx)
         case TokenUpdateMeaning.RENEWED:
             enrollments.set_renewed(tx, channel.id, decision.pins)
+            if enrollment.state is EnrollmentState.ENDED:
+                enrollments.set_enrolled(tx, channel.id, epoch=decision.epoch, enrolled_at=ctx.now)
             _tell(tx, EventType.DEVICE_RENEWED_IDENTITY, channel.id, ctx)
         case TokenUpdateMeaning.REFRESH:
             if enrollment.state is EnrollmentState.ENDED:
