@@ -25,10 +25,12 @@ class Faults:
     """What goes wrong between one device and the server. Shares are of all requests, 0 to 1.
 
     lost_requests: the server never sees them. lost_replies: the server has done its part, the device never learns.
+    cut_after: so many more requests get through, then none; None: no such cut.
     """
 
     lost_requests: float = 0.0
     lost_replies: float = 0.0
+    cut_after: int | None = None
 
 
 @dataclass(slots=True)
@@ -122,7 +124,7 @@ class WireTransport:
 
     async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Response:
         """As Transport.send. Raises ConnectionLost."""
-        if self._is_lost(self.faults.lost_requests):
+        if self._is_cut() or self._is_lost(self.faults.lost_requests):
             self.ledger.lost_requests += 1
             raise ConnectionLost("the request was lost")
         response = await self._wire.carry(self._client, method, url, headers, body)
@@ -131,6 +133,12 @@ class WireTransport:
             self.ledger.lost_replies += 1
             raise ConnectionLost("the reply was lost")
         return response
+
+    def _is_cut(self) -> bool:
+        if self.faults.cut_after is None:
+            return False
+        self.faults.cut_after -= 1
+        return self.faults.cut_after < 0
 
     def _is_lost(self, share: float) -> bool:
         return share > 0 and self._rng.random() < share

@@ -1,0 +1,114 @@
+"""What the laboratory itself promises."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import structlog
+from tests.laboratory.stories import enroll_one
+
+from muster.laboratory.report import Report
+from muster.laboratory.virtual_time import START
+from muster.laboratory.world import World, play
+from muster.simulator.facts import Platform
+from muster.simulator.transport import ConnectionLost
+
+
+async def _nothing(_world: World) -> None:
+    """An empty scene."""
+
+
+def test_an_empty_world_gives_an_empty_report() -> None:
+    report = play(_nothing, seed=1)
+
+    assert report == Report(1, START, START, devices=(), pushes={}, rumours={}, complaints={})
+
+
+def test_a_report_is_written_in_one_canonical_form() -> None:
+    began_at = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+
+    text = Report(1, began_at, began_at, (), {"b": 2, "a": 1}, {}, {}).to_json()
+
+    assert text == (
+        '{"began_at":"2026-01-05T08:00:00Z","complaints":{},"devices":[],"ended_at":"2026-01-05T08:00:00Z",'
+        '"pushes":{"a":1,"b":2},"rumours":{},"seed":1}\n'
+    )
+
+
+def test_what_a_scene_raises_is_raised_as_it_is() -> None:
+    async def scene(_world: World) -> None:
+        raise LookupError("the scene's own")
+
+    with pytest.raises(LookupError, match="the scene's own"):
+        play(scene, seed=1)
+
+
+def test_what_happens_beside_the_scene_and_fails_ends_the_run() -> None:
+    async def fail(world: World) -> None:
+        await world.sleep(timedelta(minutes=1))
+        raise LookupError("beside the scene")
+
+    async def scene(world: World) -> None:
+        world.background(fail(world))
+        await world.sleep(timedelta(days=365))
+
+    with pytest.raises(LookupError, match="beside the scene"):
+        play(scene, seed=1)
+
+
+def test_nobody_answers_while_the_server_is_down() -> None:
+    async def scene(world: World) -> None:
+        inhabitant = world.add_device(Platform.IPHONE)
+        await world.server.stop()
+        with pytest.raises(ConnectionLost, match="down"):
+            await inhabitant.transport.send("GET", "https://muster.example/mdm", {}, b"")
+        await world.server.start()
+
+    play(scene, seed=1)
+
+
+def test_one_more_device_changes_nothing_about_who_the_others_are() -> None:
+    async def few(world: World) -> None:
+        await enroll_one(world, Platform.MAC, await world.server.make_link(9))
+
+    async def more(world: World) -> None:
+        await few(world)
+        await enroll_one(world, Platform.IPAD, await world.server.make_link(9))
+
+    alone, accompanied = play(few, seed=1), play(more, seed=1)
+
+    assert accompanied.devices[0].serial_number == alone.devices[0].serial_number
+    assert accompanied.devices[0].channel.id == alone.devices[0].channel.id
+
+
+def test_the_data_of_one_run_are_there_in_the_next(tmp_path: Path) -> None:
+    async def enroll(world: World) -> None:
+        await enroll_one(world, Platform.IPHONE, await world.server.make_link(1))
+
+    states: list[str] = []
+
+    async def look(world: World) -> None:
+        states.extend(
+            world.server.service.runner.read_now(lambda tx: list(tx.connection.exec_driver_sql(_STATES).scalars()))
+        )
+
+    play(enroll, seed=1, directory=tmp_path)
+    play(look, seed=2, directory=tmp_path, start=START + timedelta(days=1))
+
+    assert states == ["enrolled"]
+
+
+_STATES = "SELECT state FROM channels"
+
+
+def test_complaints_of_the_server_are_counted_and_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    async def scene(world: World) -> None:
+        inhabitant = world.add_device(Platform.IPHONE)
+        await inhabitant.transport.send("GET", "https://muster.example/enroll/no-such-token", {}, b"")
+
+    before = structlog.get_config()
+    report = play(scene, seed=1)
+
+    assert report.complaints == {"refused": 1}
+    assert capsys.readouterr() == ("", "")
+    assert structlog.get_config() == before
