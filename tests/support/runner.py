@@ -19,13 +19,14 @@ NOW = datetime(2026, 11, 22, 14, 31, 7, tzinfo=UTC)
 
 
 class InlineRunner:
-    """Runs operations on *engine* at `time`, which the test may set. Nothing is concurrent here."""
+    """Runs operations on *engine* at `time` and under `policy`, which the test may set. Nothing is concurrent here."""
 
     def __init__(self, engine: Engine, *, seed: int = 1) -> None:
         self.engine = engine
         self.time = NOW
         self.random_bytes = random.Random(seed).randbytes
         self.ring = KeyRing.generate(self.random_bytes, NOW)
+        self.policy = Policy()
 
     async def write(
         self,
@@ -43,7 +44,7 @@ class InlineRunner:
 
     def context(self, actor: Actor = SERVER) -> Context:
         """Return the circumstances that operations are given."""
-        return Context(self.time, actor, Policy(), self.ring, self.random_bytes)
+        return Context(self.time, actor, self.policy, self.ring, self.random_bytes)
 
     def now(self) -> datetime:
         """Return `time`."""

@@ -1,0 +1,106 @@
+"""Which links open, and what a challenge buys."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.instants import NOON
+
+from muster.domain.access import (
+    ALL_ACCESS_RIGHTS,
+    Challenge,
+    EnrollmentLink,
+    IssueAgain,
+    may_use_challenge,
+    may_use_link,
+)
+from muster.domain.errors import Refusal, RefusalCode
+from muster.protocol.identifiers import DeviceId
+
+DAY = timedelta(days=1)
+KEY, OTHER_KEY, IDENTITY = b"k" * 32, b"o" * 32, b"i" * 32
+LINK = EnrollmentLink("1", NOON, NOON + DAY, 2, 0, None, ALL_ACCESS_RIGHTS, "")
+CHALLENGE = Challenge(b"h" * 32, "1", None, NOON + DAY, None, None, None)
+USED = replace(CHALLENGE, used_at=NOON, used_for_key=KEY, identity_fingerprint=IDENTITY)
+
+
+def code(verdict: object) -> RefusalCode | None:
+    assert verdict is None or isinstance(verdict, Refusal)
+    return None if verdict is None else verdict.code
+
+
+def test_link_opens_until_it_expires() -> None:
+    assert code(may_use_link(LINK, NOON + DAY - timedelta(microseconds=1))) is None
+    assert code(may_use_link(LINK, NOON + DAY)) is RefusalCode.LINK_EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("link", "refused"),
+    [
+        (None, RefusalCode.LINK_UNKNOWN),
+        (replace(LINK, uses=2), RefusalCode.LINK_USED_UP),
+        (replace(LINK, uses=3), RefusalCode.LINK_USED_UP),
+        (replace(LINK, uses=1), None),
+        (replace(LINK, uses=10_000, uses_allowed=None), None),
+        (replace(LINK, revoked_at=NOON), RefusalCode.LINK_REVOKED),
+        (replace(LINK, revoked_at=NOON, uses=2, expires_at=NOON), RefusalCode.LINK_REVOKED),
+    ],
+)
+def test_link_opens_or_says_why_not(link: EnrollmentLink | None, refused: RefusalCode | None) -> None:
+    assert code(may_use_link(link, NOON)) is refused
+
+
+def test_fresh_challenge_buys_a_certificate() -> None:
+    assert may_use_challenge(CHALLENGE, LINK, KEY, NOON) is None
+
+
+def test_challenge_of_a_renewal_needs_no_link() -> None:
+    assert may_use_challenge(replace(CHALLENGE, link_id=None, renewal_of=DeviceId("A")), None, KEY, NOON) is None
+
+
+@pytest.mark.parametrize(
+    ("challenge", "link", "at", "refused"),
+    [
+        (None, LINK, NOON, RefusalCode.CHALLENGE_UNKNOWN),
+        (CHALLENGE, LINK, NOON + DAY, RefusalCode.CHALLENGE_EXPIRED),
+        (CHALLENGE, replace(LINK, uses=2), NOON, RefusalCode.LINK_USED_UP),
+        (CHALLENGE, replace(LINK, revoked_at=NOON), NOON, RefusalCode.LINK_REVOKED),
+        (CHALLENGE, None, NOON, RefusalCode.LINK_UNKNOWN),
+    ],
+)
+def test_challenge_says_why_it_buys_nothing(
+    challenge: Challenge | None, link: EnrollmentLink | None, at: object, refused: RefusalCode
+) -> None:
+    assert code(may_use_challenge(challenge, link, KEY, at)) is refused  # type: ignore[arg-type]
+
+
+def test_used_challenge_gives_the_same_key_the_same_certificate_whatever_became_of_its_link() -> None:
+    for link in (LINK, replace(LINK, uses=2), replace(LINK, revoked_at=NOON), None):
+        assert may_use_challenge(USED, link, KEY, NOON + 2 * DAY) == IssueAgain(IDENTITY)
+
+
+def test_used_challenge_buys_nothing_for_another_key() -> None:
+    assert code(may_use_challenge(USED, LINK, OTHER_KEY, NOON)) is RefusalCode.CHALLENGE_USED
+
+
+@given(
+    uses=st.integers(0, 5),
+    allowed=st.none() | st.integers(1, 5),
+    expires=st.integers(-3, 3),
+    is_revoked=st.booleans(),
+)
+def test_link_opens_exactly_when_nothing_speaks_against_it(
+    uses: int, allowed: int | None, expires: int, is_revoked: bool
+) -> None:
+    link = replace(
+        LINK,
+        uses=uses,
+        uses_allowed=allowed,
+        expires_at=NOON + expires * DAY,
+        revoked_at=NOON if is_revoked else None,
+    )
+
+    may = (allowed is None or uses < allowed) and expires > 0 and not is_revoked
+    assert (may_use_link(link, NOON) is None) is may
