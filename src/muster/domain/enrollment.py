@@ -89,10 +89,11 @@ def who_speaks(pins: Pins, fingerprint: bytes, now: datetime) -> Speaker | None:
 
     Expiry of the certificate isn't looked at: a pinned certificate stays good for what it may still fetch.
     """
-    if fingerprint == pins.current:
-        return Speaker.CURRENT
+    # first, for it is the current one too where the profile was installed again with the identity it had
     if fingerprint == pins.provisional:
         return Speaker.PROVISIONAL
+    if fingerprint == pins.current:
+        return Speaker.CURRENT
     if fingerprint == pins.former and pins.former_until is not None and now < pins.former_until:
         return Speaker.FORMER
     return None

@@ -1,0 +1,171 @@
+"""The table "Reading Authenticate and TokenUpdate" of docs/protocol/choices.md, row by row, and its neighbours."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.instants import NOON
+
+from muster.domain.enrollment import (
+    Enrollment,
+    EnrollmentState,
+    ExpectRenewal,
+    Identity,
+    OpenEpoch,
+    Pins,
+    Provenance,
+    Speaker,
+    TokenUpdateDecision,
+    TokenUpdateMeaning,
+    read_authenticate,
+    read_token_update,
+    who_speaks,
+)
+from muster.domain.errors import Refusal, RefusalCode
+from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
+
+MAC, OTHER = DeviceId("MAC"), DeviceId("OTHER")
+CHANNEL = Channel(ChannelId(MAC), MAC, ChannelKind.DEVICE)
+FIRST, SECOND, THIRD, FORMER = (bytes([byte]) * 32 for byte in (1, 2, 3, 9))
+WEEK = timedelta(days=7)
+MICROSECOND = timedelta(microseconds=1)
+
+ENROLLED = Enrollment(
+    CHANNEL,
+    EnrollmentState.ENROLLED,
+    epoch=4,
+    provisional_epoch=None,
+    pins=Pins(current=FIRST, former=FORMER, former_until=NOON + WEEK),
+)
+RE_ENROLLING = replace(ENROLLED, provisional_epoch=5, pins=replace(ENROLLED.pins, provisional=SECOND))
+INSTALLING_AGAIN = replace(ENROLLED, provisional_epoch=5, pins=Pins(current=FIRST, provisional=FIRST))
+RENEWING = replace(ENROLLED, pins=replace(ENROLLED.pins, provisional=SECOND))
+ENROLLING = Enrollment(CHANNEL, EnrollmentState.ENROLLING, epoch=0, provisional_epoch=1, pins=Pins(provisional=SECOND))
+ENDED = replace(ENROLLED, state=EnrollmentState.ENDED)
+
+
+def of_link(fingerprint: bytes = SECOND, *, device: DeviceId | None = None, is_replaced: bool = False) -> Identity:
+    return Identity(fingerprint, device, Provenance.LINK, None, NOON, "link", is_replaced)
+
+
+def of_renewal(fingerprint: bytes = SECOND, *, of: DeviceId = MAC, device: DeviceId | None = None) -> Identity:
+    return Identity(fingerprint, device, Provenance.RENEWAL, of, NOON)
+
+
+Meaning: TypeAlias = OpenEpoch | ExpectRenewal | RefusalCode
+
+AUTHENTICATES: list[tuple[str, Identity | None, Enrollment | None, Meaning]] = [
+    ("a new device", of_link(), None, OpenEpoch(1)),
+    ("a re-enrollment", of_link(), ENROLLED, OpenEpoch(5)),
+    ("a re-enrollment after the end", of_link(), ENDED, OpenEpoch(5)),
+    ("the profile again, current pin", of_link(FIRST, device=MAC), ENROLLED, OpenEpoch(5)),
+    ("the profile again, and once more", of_link(FIRST, device=MAC), INSTALLING_AGAIN, OpenEpoch(5)),
+    ("the profile again, forgotten pin", of_link(THIRD, device=MAC), ENROLLED, OpenEpoch(5)),
+    ("the profile again, renewed pin", of_renewal(FIRST, device=MAC), ENROLLED, OpenEpoch(5)),
+    ("the renewal", of_renewal(), ENROLLED, ExpectRenewal()),
+    ("the renewal after the end", of_renewal(), ENDED, ExpectRenewal()),
+    ("the renewal of a device we forgot", of_renewal(), None, OpenEpoch(1)),
+    ("the provisional one again, an epoch", of_link(device=MAC), RE_ENROLLING, OpenEpoch(5)),
+    ("the provisional one again, a renewal", of_renewal(device=MAC), RENEWING, ExpectRenewal()),
+    ("the provisional one again, never enrolled", of_link(device=MAC), ENROLLING, OpenEpoch(1)),
+    ("another link's before the TokenUpdate", of_link(THIRD), RE_ENROLLING, OpenEpoch(6)),
+    ("another link's, never enrolled", of_link(THIRD), ENROLLING, OpenEpoch(2)),
+    ("a clone", of_link(device=OTHER), ENROLLED, RefusalCode.IDENTITY_OF_ANOTHER_DEVICE),
+    ("a clone that is new to us", of_link(device=OTHER), None, RefusalCode.IDENTITY_OF_ANOTHER_DEVICE),
+    ("another device's renewal", of_renewal(of=OTHER), ENROLLED, RefusalCode.IDENTITY_OF_ANOTHER_DEVICE),
+    ("another device's renewal, new to us", of_renewal(of=OTHER), None, RefusalCode.IDENTITY_OF_ANOTHER_DEVICE),
+    ("replaced before its use", of_link(is_replaced=True), None, RefusalCode.IDENTITY_SUPERSEDED),
+    ("a stranger", None, ENROLLED, RefusalCode.IDENTITY_UNKNOWN),
+    ("a stranger, new to us", None, None, RefusalCode.IDENTITY_UNKNOWN),
+]
+
+
+@pytest.mark.parametrize(
+    ("identity", "enrollment", "meaning"), [pytest.param(*case, id=name) for name, *case in AUTHENTICATES]
+)
+def test_authenticate_means(identity: Identity | None, enrollment: Enrollment | None, meaning: Meaning) -> None:
+    decision = read_authenticate(CHANNEL, identity, enrollment)
+
+    assert (decision.code if isinstance(decision, Refusal) else decision) == meaning
+
+
+def enrolled(epoch: int, pin: bytes) -> TokenUpdateDecision:
+    return TokenUpdateDecision(TokenUpdateMeaning.ENROLLED, epoch, Pins(current=pin))
+
+
+def refreshed(enrollment: Enrollment) -> TokenUpdateDecision:
+    return TokenUpdateDecision(TokenUpdateMeaning.REFRESH, enrollment.epoch, enrollment.pins)
+
+
+RENEWED = TokenUpdateDecision(TokenUpdateMeaning.RENEWED, 4, Pins(SECOND, former=FIRST, former_until=NOON + WEEK))
+
+TOKEN_UPDATES: list[tuple[str, Enrollment, bytes, TokenUpdateDecision | RefusalCode]] = [
+    ("the enrollment is complete", ENROLLING, SECOND, enrolled(1, SECOND)),
+    ("the re-enrollment is complete", RE_ENROLLING, SECOND, enrolled(5, SECOND)),
+    ("the profile again, with the identity it had", INSTALLING_AGAIN, FIRST, enrolled(5, FIRST)),
+    ("the renewal is complete", RENEWING, SECOND, RENEWED),
+    ("rotated, current pin", ENROLLED, FIRST, refreshed(ENROLLED)),
+    ("restored, former pin", ENROLLED, FORMER, refreshed(ENROLLED)),
+    ("the old identity beside a provisional epoch", RE_ENROLLING, FIRST, refreshed(RE_ENROLLING)),
+    ("the old identity before its renewal", RENEWING, FIRST, refreshed(RENEWING)),
+    ("never enrolled, another identity", ENROLLING, FIRST, RefusalCode.IDENTITY_NOT_PINNED),
+    ("an identity that is no pin", ENROLLED, THIRD, RefusalCode.IDENTITY_NOT_PINNED),
+]
+
+
+@pytest.mark.parametrize(
+    ("enrollment", "fingerprint", "expected"), [pytest.param(*case, id=name) for name, *case in TOKEN_UPDATES]
+)
+def test_token_update_means(
+    enrollment: Enrollment, fingerprint: bytes, expected: TokenUpdateDecision | RefusalCode
+) -> None:
+    decision = read_token_update(enrollment, fingerprint, NOON, WEEK)
+
+    assert (decision.code if isinstance(decision, Refusal) else decision) == expected
+
+
+@pytest.mark.parametrize(
+    ("pins", "now", "speaker"),
+    [
+        pytest.param(Pins(current=FIRST), NOON, Speaker.CURRENT, id="current"),
+        pytest.param(Pins(provisional=FIRST), NOON, Speaker.PROVISIONAL, id="provisional"),
+        pytest.param(Pins(SECOND, FIRST, NOON), NOON - MICROSECOND, Speaker.FORMER, id="former before its end"),
+        pytest.param(Pins(SECOND, FIRST, NOON), NOON, None, id="former at its end"),
+        pytest.param(Pins(SECOND, FIRST, NOON, FIRST), NOON, Speaker.PROVISIONAL, id="former, installed again"),
+        pytest.param(Pins(FIRST, provisional=FIRST), NOON, Speaker.PROVISIONAL, id="current, installed again"),
+        pytest.param(Pins(SECOND, THIRD, NOON + WEEK, FORMER), NOON, None, id="none of them"),
+        pytest.param(Pins(), NOON, None, id="no pins"),
+    ],
+)
+def test_identity_speaks_by_the_pin_that_it_is(pins: Pins, now: datetime, speaker: Speaker | None) -> None:
+    assert who_speaks(pins, FIRST, now) == speaker
+
+
+FINGERPRINTS = st.sampled_from([FIRST, SECOND, THIRD])
+PINS = st.builds(
+    Pins,
+    current=st.none() | FINGERPRINTS,
+    former=st.none() | FINGERPRINTS,
+    former_until=st.none() | st.sampled_from([NOON - WEEK, NOON, NOON + WEEK]),
+    provisional=st.none() | FINGERPRINTS,
+)
+
+
+@given(PINS, st.none() | st.just(5), FINGERPRINTS)
+def test_token_update_replaces_the_current_pin_only_when_it_completes_something(
+    pins: Pins, provisional_epoch: int | None, fingerprint: bytes
+) -> None:
+    enrollment = replace(ENROLLED, pins=pins, provisional_epoch=provisional_epoch)
+
+    decision = read_token_update(enrollment, fingerprint, NOON, WEEK)
+
+    if isinstance(decision, Refusal):
+        assert who_speaks(pins, fingerprint, NOON) is None
+    elif decision.meaning is TokenUpdateMeaning.REFRESH:
+        assert (decision.pins, decision.epoch) == (pins, enrollment.epoch)
+    else:
+        assert fingerprint == pins.provisional
+        assert (decision.pins.current, decision.pins.provisional) == (fingerprint, None)
