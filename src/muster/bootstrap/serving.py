@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import multiprocessing
 import os
 import shutil
 import signal
@@ -60,7 +61,7 @@ class ServedApplication:
         await receive()
         try:
             if self._service is None:
-                self._watch = asyncio.create_task(_end_with_parent(os.getppid()), name="parent")
+                self._watch = asyncio.create_task(_end_with_parent(), name="parent")
                 set_up_logs(self._settings)
                 self._service = open_service(self._settings)
             await self._service.start()
@@ -77,8 +78,9 @@ class ServedApplication:
         return ServedApplication, (self._settings,)
 
 
-async def _end_with_parent(parent: int) -> None:
-    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells us but asking
+async def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    while parent is None or parent.is_alive():  # noqa: ASYNC110 - nothing tells us but asking
         await asyncio.sleep(ORPHAN_CHECK_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -34,11 +34,11 @@ def read_duration(text: str) -> timedelta:
     """Read a duration such as 30m, 12h, 7d or 2w. Raises BadParameter for anything else."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise typer.BadParameter("give a number and a unit: 30m, 12h, 7d or 2w")
+        raise typer.BadParameter("give a number and a unit: 30m, 12h, 7d or 2w", param_hint="--expires")
     try:
         return int(match[1]) * _UNITS[match[2]]
     except OverflowError:
-        raise typer.BadParameter("too long") from None
+        raise typer.BadParameter("too long", param_hint="--expires") from None
 
 
 @app.command("link")
@@ -81,6 +81,10 @@ def profile(
     key_ring: KeyRingFile = None,
 ) -> None:
     """Print the enrollment profile that opening LINK gives: it enrolls one device."""
+    if not unsigned and sys.stdout.isatty():
+        raise CommandFailed(
+            "a signed profile is binary", remedy="Redirect it into a .mobileconfig file.", code=ExitCode.USAGE
+        )
     token = link_or_token.rstrip("/").rpartition("/")[2]
     with connect(data_dir, database, key_ring) as data:
         opened = data.run(open_links, LinkOpened(token, data.terms()))
@@ -88,9 +92,5 @@ def profile(
         if not unsigned:
             foundation = data.run(lay_foundation, data.settings.organization)
             content = profile_signer(data.settings, foundation).sign(content)
-    if not unsigned and sys.stdout.isatty():
-        raise CommandFailed(
-            "a signed profile is binary", remedy="Redirect it into a .mobileconfig file.", code=ExitCode.USAGE
-        )
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()

@@ -1,0 +1,87 @@
+"""What a server says when it can't serve, and that it can again after whatever happened."""
+
+import shutil
+import socket
+from pathlib import Path
+
+from tests.service.running import RunningServer
+from tests.service.stage import CommandLine, Stage, push_files
+
+from muster.bootstrap.data_directory import read_key_ring
+from muster.storage.journal import read_journal
+
+
+def ends_at_once(server: RunningServer) -> tuple[int, str]:
+    """Start a server that won't serve; returns its exit code and what it said."""
+    server.launch()
+    code = server.exit_code()
+    return code, "\n".join(server.log)
+
+
+def test_sqlite_is_served_by_one_process_only(tmp_path: Path) -> None:
+    code, _, said = CommandLine("--data-dir", str(tmp_path / "data")).run("serve", "--workers", "2")
+
+    assert code == 2
+    assert "--workers: SQLite serves from one process; give a PostgreSQL database for more" in said
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_database_without_the_schema_of_this_version_is_not_served(bare_postgresql_url: str, tmp_path: Path) -> None:
+    CommandLine("--data-dir", str(tmp_path / "data")).run("init")  # for its key ring
+
+    code, said = ends_at_once(RunningServer(tmp_path / "data", "--database", bare_postgresql_url))
+
+    assert code == 6
+    assert "run `muster migrate`" in said
+    assert "Traceback" not in said
+
+
+def test_a_key_ring_of_another_installation_is_refused(tmp_path: Path) -> None:
+    for name in ("ours", "theirs"):
+        CommandLine("--data-dir", str(tmp_path / name)).run("init")
+    shutil.copyfile(tmp_path / "theirs/keys/ring.json", tmp_path / "ours/keys/ring.json")
+
+    code, said = ends_at_once(RunningServer(tmp_path / "ours"))
+
+    assert code == 4
+    assert "was sealed with key" in said
+    assert "--key-ring" in said
+    assert "Traceback" not in said
+
+
+def test_an_address_in_use_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+
+        code, _, said = CommandLine("--data-dir", str(tmp_path / "data")).run("serve", "--listen", listen)
+
+    assert code == 6
+    assert f"can't listen on {listen}" in said
+    assert "--listen" in said
+
+
+def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "data"):
+        code, said = ends_at_once(RunningServer(tmp_path / "data"))
+
+    assert code == 5
+    assert "a server runs on" in said
+
+
+def test_the_journal_survives_a_record_that_a_crash_left_half_written(stage: Stage, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    muster = CommandLine("--data-dir", str(data_dir))
+    with RunningServer(data_dir, environment=stage.settings(tmp_path)) as server:
+        muster.upload(push_files(tmp_path))
+        stage.play(stage.device().open_link(muster.link()))
+        server.kill()
+        (journal,) = (data_dir / "journal").iterdir()
+        with journal.open("ab") as file:
+            file.write(b"\x00\x00\x10\x00half a record")
+
+        server.start()
+        stage.play(stage.device().open_link(muster.link()))
+
+    ring = read_key_ring(data_dir / "keys" / "ring.json")
+    messages = [record.message for path in (data_dir / "journal").iterdir() for record in read_journal(path, ring)]
+    assert sorted(messages) == ["Authenticate", "Authenticate", "TokenUpdate", "TokenUpdate"]
