@@ -202,7 +202,7 @@ class MessageDoor:
         except Exception as error:
             log.exception("connect_failed", enrollment_id=head.channel.id, command_uuid=head.command_uuid)
             return await self._accept_unprocessed(request, head.channel, CONNECT, error)
-        metrics.CONNECTS.labels("undefined" if head.status is None else head.status_text).inc()
+        metrics.CONNECTS_OF[head.status].inc()
         if isinstance(outcome, Refusal):
             self._log_refusal(outcome, head.channel.id, request.source)
             return refusal_reply(outcome)

@@ -2,7 +2,11 @@
 
 from prometheus_client import Counter, Histogram
 
+from muster.protocol.connect import Status
+
 CONNECTS = Counter("muster_connects_total", "Connects answered, by the status the device reported", ["status"])
+CONNECTS_OF = {status: CONNECTS.labels(status.value) for status in Status} | {None: CONNECTS.labels("undefined")}
+"""The same by status, looked up beforehand; None is a status that is not defined."""
 CHECKINS = Counter("muster_checkins_total", "Check-ins answered, by MessageType", ["message"])
 REFUSALS = Counter("muster_refusals_total", "Requests of devices refused, by reason", ["code"])
 DEFERRED = Counter("muster_deferred_messages_total", "Messages accepted that could not be processed yet", ["message"])
