@@ -13,6 +13,9 @@ COMMON_NAME: Final = "2.5.4.3"
 ORGANIZATION: Final = "2.5.4.10"
 USER_ID: Final = "0.9.2342.19200300.100.1.1"
 
+MAXIMUM_COMMON_NAME_OCTETS: Final = 64
+"""RFC 5280, ub-common-name, says characters; `cryptography` counts the octets of UTF-8."""
+
 MAX_ATTRIBUTES: Final = 64  # names in use have fewer than ten
 
 _SHORT_NAMES: Final = {

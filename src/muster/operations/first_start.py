@@ -8,6 +8,7 @@ from muster.crypto.certificates import fingerprint
 from muster.crypto.errors import CryptoError
 from muster.crypto.issuance import Authority, make_authority
 from muster.crypto.keys import load_private_key, private_key_der
+from muster.crypto.names import MAXIMUM_COMMON_NAME_OCTETS
 from muster.operations.context import Context
 from muster.storage import identities, installations
 from muster.storage.engine import Transaction
@@ -77,7 +78,7 @@ def _lay(tx: Transaction, organization: str, ctx: Context) -> Foundation:
 def _make_authority(tx: Transaction, organization: str, ctx: Context) -> StoredAuthority:
     key = ctx.new_rsa_key(3072)  # outlives the devices; SCEP needs RSA
     certificate_der = make_authority(
-        f"{organization or 'Muster'} Device Identity Authority",
+        _authority_name(organization),
         key,
         now=ctx.now,
         lifetime=AUTHORITY_LIFETIME,
@@ -88,6 +89,14 @@ def _make_authority(tx: Transaction, organization: str, ctx: Context) -> StoredA
     authority = StoredAuthority(name, certificate_der, sealed, is_current=True)
     identities.add_authority(tx, authority, ctx.now)
     return authority
+
+
+def _authority_name(organization: str) -> str:
+    """Name the authority after the organization, whose name is cut where a common name would not hold it all."""
+    what = "Device Identity Authority"
+    room = MAXIMUM_COMMON_NAME_OCTETS - len(what) - 1
+    whose = organization.encode()[:room].decode(errors="ignore").strip() or "Muster"
+    return f"{whose} {what}"
 
 
 @dataclass(frozen=True, slots=True)

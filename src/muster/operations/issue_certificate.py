@@ -13,7 +13,7 @@ from muster.crypto.certificates import certified_key, inspect_certificate
 from muster.crypto.certificates import fingerprint as fingerprint_of
 from muster.crypto.issuance import Authority, issue_identity
 from muster.crypto.keys import spki_fingerprint
-from muster.crypto.names import COMMON_NAME, first_value
+from muster.crypto.names import COMMON_NAME, MAXIMUM_COMMON_NAME_OCTETS, first_value
 from muster.crypto.requests import CertificateRequest
 from muster.crypto.well_known_keys import is_well_known
 from muster.domain.access import IssueAgain, may_use_challenge
@@ -24,9 +24,6 @@ from muster.operations.context import Context
 from muster.protocol.identifiers import ChannelId, DeviceId
 from muster.storage import enrollments, evidence, identities
 from muster.storage.engine import Transaction
-
-MAXIMUM_SUBJECT_CHARACTERS = 64
-"""Of a common name (RFC 5280, ub-common-name)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +162,7 @@ def _sign_and_store(tx: Transaction, order: CertificateOrder, grant: _Grant, ctx
 def _common_name(request: CertificateRequest, ctx: Context) -> str:
     """Keep the name the client asks for, for people to recognise; nothing is ever decided by it."""
     asked = first_value(request.subject, COMMON_NAME)
-    if asked and len(asked) <= MAXIMUM_SUBJECT_CHARACTERS and asked.isprintable():
+    if asked and asked.isprintable() and len(asked.encode()) <= MAXIMUM_COMMON_NAME_OCTETS:
         return asked
     return f"device {ctx.random_bytes(8).hex()}"
 
