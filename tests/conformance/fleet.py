@@ -60,7 +60,7 @@ def queue(
 
     def work(tx: Transaction) -> None:
         new = NewCommand(CommandUUID(uuid), request_type, f"<plist>{uuid}</plist>".encode(), "ada")
-        if not commands.exists(tx, new.command_uuid):
+        if commands.body(tx, new.command_uuid) is None:
             commands.add(tx, new, at)
         commands.enqueue(tx, new.command_uuid, [(ChannelId(name), epoch)], priority=priority, at=at)
 

@@ -32,11 +32,11 @@ def record(engine: Engine, channel_id: str, uuid: str, status: str, minutes: int
     )
 
 
-def test_command_exists_once_it_was_stored(engine: Engine) -> None:
+def test_command_has_its_body_once_it_was_stored(engine: Engine) -> None:
     engine.write(lambda tx: commands.add(tx, NewCommand(ONE, "DeviceLock", b"\x00body", "ada"), NOON))
 
-    assert engine.read(lambda tx: commands.exists(tx, ONE))
-    assert not engine.read(lambda tx: commands.exists(tx, TWO))
+    assert engine.read(lambda tx: commands.body(tx, ONE)) == b"\x00body"
+    assert engine.read(lambda tx: commands.body(tx, TWO)) is None
     (stored,) = rows(engine, sa.select(commands_table))
     assert tuple(stored) == ("one", "DeviceLock", b"\x00body", NOON, "ada")
 

@@ -10,12 +10,12 @@ import typer
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
 from muster.cli.output import ago, print_json, print_table
+from muster.cli.requests import read_request
 from muster.operations.queue_command import CommandOrder, queue_commands
 from muster.operations.views.commands import list_commands, show_command
-from muster.protocol.command import CommandRequest, read_command_file
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.protocol.plist import PlistValue, read_plist
+from muster.protocol.plist import read_plist
 
 app = typer.Typer(help="Commands and what became of them.", no_args_is_help=True)
 
@@ -24,19 +24,18 @@ app = typer.Typer(help="Commands and what became of them.", no_args_is_help=True
 def send(
     channel_id: Annotated[str, typer.Argument(metavar="ID", help="A device's or user channel's id.")],
     request_type: Annotated[
-        str | None, typer.Argument(metavar="[REQUESTTYPE]", help="Apple's name, such as DeviceInformation.")
+        str | None, typer.Argument(metavar="REQUESTTYPE", help="Apple's name, such as DeviceInformation.")
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="A key of the request. VALUE is text; true, false and whole numbers are taken as such, "
-            "a list is a,b,c under KEY[], and @FILE is a file's bytes.",
-        ),
+        typer.Option("--set", metavar="KEY=VALUE", help="A key of the request; may be repeated. See above for VALUE."),
     ] = None,
     plist: Annotated[
-        Path | None, typer.Option("--plist", help="Take the command from a property list; - reads standard input.")
+        Path | None,
+        typer.Option(
+            "--plist",
+            help="Take the command from a property list: all of it, or what its Command holds. - reads standard input.",
+        ),
     ] = None,
     priority: Annotated[int, typer.Option("--priority", min=-100, max=100, help="Higher goes first.")] = 0,
     data_dir: DataDir = None,
@@ -44,10 +43,24 @@ def send(
     key_ring: KeyRingFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queue a command on a channel and push it."""
-    request = _request(request_type, set_ or [], plist)
+    """Queue a command on a channel and push it.
+
+    VALUE of --set is text, but is taken for what it looks like:
+
+    - true and false are booleans
+    - whole numbers without leading zeros are integers, except in keys that
+      Apple defines as text, such as PIN
+    - @FILE is the content of a file, as data
+    - what begins with a quote, \\[ or { is JSON, so '"7"' is text
+
+    KEY\\[]=a,b,c is a list, each of its parts by the same rules.
+
+    A CommandUUID in the file is kept; it may go to several channels, to each once.
+    """
+    request, command_uuid = read_request(request_type, set_ or [], plist)
+    order = CommandOrder((ChannelId(channel_id),), request, priority, command_uuid)
     with connect(data_dir, database, key_ring) as data:
-        queued = data.run(queue_commands, CommandOrder((ChannelId(channel_id),), request, priority))
+        queued = data.run(queue_commands, order)
     for refusal in queued.refused.values():
         raise CommandRefused(refusal)
     if as_json:
@@ -55,49 +68,6 @@ def send(
         return
     print(queued.command_uuid)
     print(f"{queued.request_type} waits for {channel_id}, which is pushed.", file=sys.stderr)
-
-
-def _request(request_type: str | None, assignments: list[str], plist: Path | None) -> CommandRequest:
-    """Build the request from a file, from KEY=VALUE, or from both; the latter win."""
-    keys: dict[str, PlistValue] = {}
-    if plist is not None:
-        try:
-            content = sys.stdin.buffer.read() if str(plist) == "-" else plist.read_bytes()
-            read = read_command_file(content)
-        except OSError as error:
-            raise CommandFailed(f"{plist} can't be read: {error.strerror}", code=ExitCode.USAGE) from error
-        except MalformedMessage as error:
-            raise CommandFailed(f"{plist} is not a command: {error}", code=ExitCode.USAGE) from error
-        if request_type is not None and request_type != read.request_type:
-            raise typer.BadParameter(f"the file holds a {read.request_type}, not a {request_type}")
-        request_type = read.request_type
-        keys.update(read.keys)
-    if request_type is None:
-        raise typer.BadParameter("name the command, as in `muster commands send ID DeviceInformation`")
-    for assignment in assignments:
-        key, separator, text = assignment.partition("=")
-        if not separator or not key:
-            raise typer.BadParameter(f"{assignment!r} is not KEY=VALUE", param_hint="--set")
-        if key.endswith("[]"):
-            keys[key.removesuffix("[]")] = [_scalar(part) for part in text.split(",") if part]
-        else:
-            keys[key] = _scalar(text)
-    return CommandRequest(request_type, keys)
-
-
-def _scalar(text: str) -> PlistValue:
-    if text in ("true", "false"):
-        return text == "true"
-    if text.startswith("@"):
-        try:
-            return Path(text[1:]).read_bytes()
-        except OSError as error:
-            raise CommandFailed(f"{text[1:]} can't be read: {error.strerror}", code=ExitCode.USAGE) from error
-    digits = text.removeprefix("-")
-    # a PIN such as 012345 stays text
-    if digits.isascii() and digits.isdigit() and (digits == "0" or not digits.startswith("0")) and len(digits) < 19:
-        return int(text)
-    return text
 
 
 @app.command("list")

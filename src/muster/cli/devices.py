@@ -8,6 +8,7 @@ import typer
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.output import ago, print_json, print_table
+from muster.domain.enrollment import EnrollmentState
 from muster.operations.views.devices import PAGE_LIMIT, DeviceDetails, DeviceQuery, DeviceRow, list_devices, show_device
 from muster.protocol.identifiers import ChannelId
 
@@ -17,7 +18,7 @@ app = typer.Typer(help="Devices and their channels.", no_args_is_help=True)
 @app.command("list")
 def list_(
     search: Annotated[str, typer.Option("--search", help="Only those whose id, serial number or name has this.")] = "",
-    state: Annotated[str | None, typer.Option("--state", help="Only those enrolling, enrolled or ended.")] = None,
+    state: Annotated[EnrollmentState | None, typer.Option("--state", help="Only those in this state.")] = None,
     data_dir: DataDir = None,
     database: Database = None,
     key_ring: KeyRingFile = None,
@@ -28,7 +29,7 @@ def list_(
     after: ChannelId | None = None
     with connect(data_dir, database, key_ring) as data:
         while True:
-            query = DeviceQuery(search, state, after, PAGE_LIMIT)
+            query = DeviceQuery(search, None if state is None else state.value, after, PAGE_LIMIT)
             page = data.view(lambda tx, query=query: list_devices(tx, query))  # type: ignore[misc]
             rows += page.rows
             after = page.next_after
@@ -61,7 +62,9 @@ def list_(
 
 @app.command("show")
 def show(
-    device_id: Annotated[str, typer.Argument(metavar="ID", help="The device's UDID or EnrollmentID.")],
+    device_id: Annotated[
+        str, typer.Argument(metavar="ID", help="The device's UDID or EnrollmentID, or the id of a channel of its.")
+    ],
     data_dir: DataDir = None,
     database: Database = None,
     key_ring: KeyRingFile = None,
@@ -70,7 +73,8 @@ def show(
     """Show everything known of one device."""
     with connect(data_dir, database, key_ring) as data:
         now = data.now
-        details = data.view(lambda tx: show_device(tx, ChannelId(device_id), now))
+        # a user channel's id is its device's, a colon, and the user's
+        details = data.view(lambda tx: show_device(tx, ChannelId(device_id.partition(":")[0]), now))
     if details is None:
         raise CommandFailed(
             f"no device {device_id} is known", remedy="See `muster devices list`.", code=ExitCode.ABSENT

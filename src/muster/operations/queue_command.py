@@ -41,15 +41,25 @@ QueueOutcome: TypeAlias = QueuedCommand | Refusal
 def queue_commands(tx: Transaction, orders: Sequence[CommandOrder], ctx: Context) -> list[QueueOutcome]:
     """Queue each of *orders* and wish to push its channels, in one act of the audit log each.
 
-    Refused as a whole when the command's UUID is taken or none of its channels can be sent to.
+    Refused as a whole when the command's UUID is another's, or is on one of the channels already, and when none of the
+    channels can be sent to.
     """
     return [_queue(tx, order, ctx) for order in orders]
 
 
 def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     command_uuid = order.command_uuid or CommandUUID(ctx.new_id().upper())
-    if order.command_uuid is not None and commands.exists(tx, command_uuid):
-        return Refusal(RefusalCode.CONFLICT, f"a command {command_uuid} exists already", "Leave the UUID to Muster.")
+    command = Command(command_uuid, order.request.request_type, order.request.keys)
+    body = encode_command(command)
+    known = None if order.command_uuid is None else commands.body(tx, command_uuid)
+    if known is not None and (
+        known != body or not commands.channels_of(tx, command_uuid).isdisjoint(order.channel_ids)
+    ):
+        return Refusal(
+            RefusalCode.CONFLICT,
+            f"a command {command_uuid} was sent before",
+            "Give this one another CommandUUID, or none: then Muster makes one.",
+        )
     channel_ids = tuple(dict.fromkeys(order.channel_ids))
     tx.lock_rows(sorted(channel_ids))
     stored = enrollments.find(tx, channel_ids)
@@ -71,9 +81,8 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
             targets.append((channel_id, enrollment.epoch))
     if not targets:
         return next(iter(refused.values()))
-    command = Command(command_uuid, order.request.request_type, order.request.keys)
-    new = commands.NewCommand(command_uuid, command.request_type, encode_command(command), ctx.actor.name)
-    commands.add(tx, new, ctx.now)
+    if known is None:
+        commands.add(tx, commands.NewCommand(command_uuid, command.request_type, body, ctx.actor.name), ctx.now)
     commands.enqueue(tx, command_uuid, targets, priority=order.priority, at=ctx.now)
     queued_on = tuple(channel_id for channel_id, _ in targets)
     push.wish(tx, queued_on, reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=ctx.now + ctx.policy.push_coalescing)

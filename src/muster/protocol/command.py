@@ -11,7 +11,7 @@ from typing import Final
 
 from muster.protocol.connect import MAX_COMMAND_UUID_CHARACTERS
 from muster.protocol.errors import MalformedMessage
-from muster.protocol.fields import optional_dictionary, required_text
+from muster.protocol.fields import optional_dictionary, optional_text, required_text
 from muster.protocol.identifiers import CommandUUID
 from muster.protocol.plist import PlistValue, read_plist, write_plist
 
@@ -54,14 +54,22 @@ def decode_command(body: bytes) -> Command:
 
 
 def read_command_file(data: bytes) -> CommandRequest:
-    """The command in a file that a person wrote: the whole body of a reply, whose CommandUUID is then passed over, or
-    only
-    the dictionary in it that holds RequestType.
+    """The command in a file that a person wrote: the whole body of a reply, or only the dictionary in it that holds
+    RequestType. `read_command_uuid` tells whether the file names the command as well.
 
     Raises MalformedMessage when *data* is neither.
     """
     keys = read_plist(data)
     return _request(optional_dictionary(keys, "Command") if "Command" in keys else keys)
+
+
+def read_command_uuid(data: bytes) -> CommandUUID | None:
+    """The CommandUUID in a file that `read_command_file` reads; None when there is none, or it is empty.
+
+    Raises MalformedMessage when *data* is no property list, and when CommandUUID is no text of at most 255 characters.
+    """
+    command_uuid = optional_text(read_plist(data), "CommandUUID", MAX_COMMAND_UUID_CHARACTERS)
+    return CommandUUID(command_uuid) if command_uuid else None
 
 
 def _request(keys: Mapping[str, PlistValue] | None) -> CommandRequest:

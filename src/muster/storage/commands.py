@@ -25,12 +25,19 @@ class NewCommand:
     created_by: str
 
 
-def exists(tx: Transaction, command_uuid: CommandUUID) -> bool:
-    """Tell whether a command of this UUID was ever stored."""
-    return (
-        tx.connection.scalar(sa.select(commands.c.command_uuid).where(commands.c.command_uuid == command_uuid))
-        is not None
+def body(tx: Transaction, command_uuid: CommandUUID) -> bytes | None:
+    """Return the plist of a command as it was stored; None when there never was one of this UUID."""
+    found: bytes | None = tx.connection.scalar(
+        sa.select(commands.c.body).where(commands.c.command_uuid == command_uuid)
     )
+    return found
+
+
+def channels_of(tx: Transaction, command_uuid: CommandUUID) -> set[ChannelId]:
+    """Return the channels that a command waits on, was answered on, or was closed on."""
+    waiting = sa.select(queue.c.channel_id).where(queue.c.command_uuid == command_uuid)
+    answered = sa.select(reports.c.channel_id).where(reports.c.command_uuid == command_uuid)
+    return {ChannelId(channel_id) for channel_id in tx.connection.scalars(waiting.union(answered))}
 
 
 def add(tx: Transaction, command: NewCommand, created_at: datetime) -> None:

@@ -97,9 +97,13 @@ class SqliteEngine(Engine):
             if _is_our_fault(error.orig):
                 raise
             raise Unavailable(f"the database can't be used now: {error.orig}") from error
-        except sqlite3.OperationalError as error:
+        except sa.exc.DatabaseError as error:
+            if not _is_damaged(error.orig):
+                raise
+            raise Unavailable(f"the database's file is damaged, or is none: {error.orig}") from error
+        except sqlite3.DatabaseError as error:
             # the hot methods speak to the driver directly
-            if _is_our_fault(error):
+            if _is_our_fault(error) or not (isinstance(error, sqlite3.OperationalError) or _is_damaged(error)):
                 raise
             raise Unavailable(f"the database can't be used now: {error}") from error
 
@@ -111,6 +115,12 @@ def _is_busy(error: sa.exc.OperationalError) -> bool:
 def _is_our_fault(error: BaseException | None) -> bool:
     """Tell a wrong statement (no such table) from a disk or a lock that is in the way."""
     return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorname == "SQLITE_ERROR"
+
+
+def _is_damaged(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorname.startswith(
+        ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+    )
 
 
 def _engine(path: Path, begin: str, pragmas: Sequence[str], *, connections: int) -> sa.Engine:
