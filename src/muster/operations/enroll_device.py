@@ -19,7 +19,7 @@ def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: C
     message = request.message
     channel = message.channel
     channel_id = ChannelId(channel.device_id)
-    identity = identities.find(tx, request.fingerprint)
+    identity = identities.find(tx, request.fingerprint, for_update=True)
     decision = read_authenticate(channel, identity, enrollments.find(tx, [channel_id]).get(channel_id))
     if isinstance(decision, Refusal):
         return decision

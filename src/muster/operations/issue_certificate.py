@@ -100,7 +100,7 @@ def _issue_for_challenge(tx: Transaction, order: CertificateOrder, ctx: Context)
 
 def _renew(tx: Transaction, order: CertificateOrder, renewing: bytes, ctx: Context) -> IssueOutcome:
     """Issue a successor to the identity that signed the request (RFC 8894, RenewalReq)."""
-    identity = identities.find(tx, renewing)
+    identity = identities.find(tx, renewing, for_update=True)
     if identity is None:
         return Refusal(RefusalCode.IDENTITY_UNKNOWN, "the identity to renew was not issued by this server")
     for certificate_der in identities.successors(tx, renewing, identity.device_id):

@@ -43,9 +43,13 @@ def add_authority(tx: Transaction, authority: StoredAuthority, created_at: datet
     )
 
 
-def find(tx: Transaction, fingerprint: bytes) -> Identity | None:
-    """Read an identity; None when we issued no such certificate."""
-    row = tx.connection.execute(sa.select(identities).where(identities.c.fingerprint == fingerprint)).one_or_none()
+def find(tx: Transaction, fingerprint: bytes, *, for_update: bool = False) -> Identity | None:
+    """Read an identity; None when we issued no such certificate.
+
+    With *for_update* its row is held, so that one device alone comes to use it, and one successor replaces it.
+    """
+    select = sa.select(identities).where(identities.c.fingerprint == fingerprint)
+    row = tx.connection.execute(select.with_for_update() if for_update else select).one_or_none()
     if row is None:
         return None
     return Identity(
