@@ -1,0 +1,91 @@
+"""A sign-in link is good once; a session is what its token says, and ends."""
+
+import sqlalchemy as sa
+from tests.support.site import Site
+
+from muster.domain.errors import Refusal, RefusalCode
+from muster.operations.issue_certificate import hash_secret
+from muster.operations.sign_in import (
+    Session,
+    SignInLink,
+    SignInOutcome,
+    create_sign_in_links,
+    find_session,
+    sign_in,
+    sign_out,
+)
+from muster.storage import schema
+
+
+def link(site: Site, name: str = "ana") -> SignInLink:
+    return site.do(create_sign_in_links, name)[0]
+
+
+def session(outcome: SignInOutcome) -> Session:
+    assert isinstance(outcome, Session)
+    return outcome
+
+
+def whose(site: Site, token: str) -> str | None:
+    administrator = site.engine.read(lambda tx: find_session(tx, token, site.now))
+    return None if administrator is None else administrator.name
+
+
+def test_link_opens_a_session_for_its_administrator(site: Site) -> None:
+    opened = session(site.do(sign_in, link(site).token)[0])
+
+    assert whose(site, opened.token) == "ana"
+
+
+def test_link_is_good_once(site: Site) -> None:
+    token = link(site).token
+    site.do(sign_in, token)
+
+    refused = site.do(sign_in, token)[0]
+
+    assert isinstance(refused, Refusal)
+    assert refused.code is RefusalCode.SIGN_IN_UNKNOWN
+
+
+def test_link_and_session_expire(site: Site) -> None:
+    early, late = link(site), link(site)
+    opened = session(site.do(sign_in, early.token)[0])
+
+    site.wait(hours=12)
+    assert whose(site, opened.token) is None
+    site.wait(hours=12)
+
+    assert isinstance(site.do(sign_in, late.token)[0], Refusal)
+
+
+def test_administrator_is_added_once_however_many_links_there_are(site: Site) -> None:
+    first, second, other = link(site), link(site), link(site, "ben")
+
+    assert first.administrator == second.administrator
+    assert other.administrator != first.administrator
+    assert site.rows(sa.select(sa.func.count()).select_from(schema.administrators)) == [(2,)]
+
+
+def test_session_that_ended_is_nobodys(site: Site) -> None:
+    opened = session(site.do(sign_in, link(site).token)[0])
+
+    site.do(sign_out, opened.token)
+
+    assert whose(site, opened.token) is None
+
+
+def test_no_secret_is_stored_or_audited(site: Site) -> None:
+    token = link(site).token
+    opened = session(site.do(sign_in, token)[0])
+
+    everything = str([site.rows(sa.select(table)) for table in schema.metadata.sorted_tables])
+    assert token not in everything
+    assert opened.token not in everything
+    assert str(hash_secret(opened.token)) in everything
+
+
+def test_coming_in_is_audited(site: Site) -> None:
+    site.do(sign_in, link(site).token)
+
+    acts = site.rows(sa.select(schema.audit.c.act).order_by(schema.audit.c.sequence))
+    assert [act for (act,) in acts] == ["administrator.add", "administrator.sign_in_link", "administrator.sign_in"]
