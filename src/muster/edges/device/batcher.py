@@ -90,11 +90,14 @@ class Batcher(Generic[Item, Outcome]):
         """Take the next batch: each key once, within the bounds, sorted by key; the rest keeps its order."""
         batch: dict[str, _Waiting[Item, Outcome]] = {}
         left: list[_Waiting[Item, Outcome]] = []
+        passed_over: set[str] = set()  # what comes after one of these must not overtake it
         total = 0
         while self._waiting and len(batch) < MAXIMUM_BATCH_ITEMS:
             one = self._waiting.popleft()
-            if one.key in batch or (batch and total + one.size > MAXIMUM_BATCH_BYTES):
+            is_too_much = batch and total + one.size > MAXIMUM_BATCH_BYTES
+            if is_too_much or one.key in batch or one.key in passed_over:
                 left.append(one)
+                passed_over.add(one.key)
                 if len(left) >= MAXIMUM_BATCH_ITEMS:
                     break
                 continue
