@@ -16,7 +16,7 @@ from muster.operations.checkin import (
     CheckinRequest,
     DeclarationUnknown,
     UserNotManaged,
-    record_contact,
+    hear,
     speaking,
 )
 from muster.operations.context import Context
@@ -84,7 +84,7 @@ def _answer(tx: Transaction, request: CheckinRequest[Any], ctx: Context) -> Chec
             spoken = speaking(tx, message.channel, request.fingerprint, ctx)
             if isinstance(spoken, Refusal):
                 return spoken
-            record_contact(tx, spoken.enrollment.channel.id, ctx)
+            hear(tx, spoken, ctx, request.source)
             return _answer_question(message, ctx)
         case _:
             assert_never(message)

@@ -13,11 +13,12 @@ from muster.domain.control.contact import fold_contact
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import Enrollment, EnrollmentState, Speaker, channel_unknown, not_pinned, who_speaks
 from muster.domain.errors import Refusal
+from muster.operations.checkin import come_back
 from muster.operations.context import Context
 from muster.operations.record_refusals import RefusedContact, record_refusals
 from muster.protocol.connect import ReportHead, Status
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import commands, enrollments, evidence
+from muster.storage import commands, evidence
 from muster.storage.engine import Transaction
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
 
@@ -54,7 +55,7 @@ class _Aside:
 
     observations: list[Observation] = field(default_factory=list)
     unqueued: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
-    returned: list[Enrollment] = field(default_factory=list)
+    returned: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
     refused: list[RefusedContact] = field(default_factory=list)
 
 
@@ -92,7 +93,7 @@ def _answer(
     if speaker is None:
         return _refuse(request, not_pinned(head.channel), ctx, aside)
     if enrollment.state is EnrollmentState.ENDED and speaker is Speaker.CURRENT:
-        aside.returned.append(enrollment)
+        aside.returned.append((request, enrollment))
     answered = channel.answered
     effect = QueueEffect.NONE if answered is None else effect_of(head.status)
     if head.status is not Status.IDLE:
@@ -156,11 +157,8 @@ def _observe(request: ConnectRequest, channel: LockedChannel, ctx: Context, asid
 def _write_aside(tx: Transaction, aside: _Aside, ctx: Context) -> None:
     if aside.unqueued:
         aside.observations += _record_unqueued(tx, aside.unqueued, ctx)
-    for enrollment in aside.returned:
-        enrollments.set_enrolled(tx, enrollment.channel.id, epoch=enrollment.epoch, enrolled_at=ctx.now)
-        aside.observations.append(
-            Observation(enrollment.channel.id, Signal.TOKEN_UPDATE, "returned", ctx.now, enrollment.epoch)
-        )
+    for request, enrollment in aside.returned:
+        come_back(tx, enrollment, ctx, request.source)
     if aside.observations:
         evidence.append(tx, aside.observations, ctx.new_id)
     if aside.refused:

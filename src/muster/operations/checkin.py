@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from muster.domain.control.contact import ContactDay, fold_contact
-from muster.domain.enrollment import Enrollment, Speaker, channel_unknown, not_pinned, who_speaks
+from muster.domain.control.evidence import Observation, Signal
+from muster.domain.enrollment import Enrollment, EnrollmentState, Speaker, channel_unknown, not_pinned, who_speaks
 from muster.domain.errors import Refusal
 from muster.operations.context import Context
 from muster.protocol.checkin import CheckinMessage
 from muster.protocol.identifiers import Channel, ChannelId
-from muster.storage import enrollments
+from muster.storage import enrollments, evidence, reviews
 from muster.storage.engine import Transaction
 
 MessageT_co = TypeVar("MessageT_co", bound=CheckinMessage, covariant=True)
@@ -77,6 +78,29 @@ def speaking(tx: Transaction, channel: Channel, fingerprint: bytes, ctx: Context
     if speaker is Speaker.PROVISIONAL and provisional is not None:
         return Speaking(enrollment, provisional, speaker)
     return Speaking(enrollment, stored[device].epoch if device in stored else enrollment.epoch, speaker)
+
+
+def hear(tx: Transaction, spoken: Speaking, ctx: Context, source: str) -> None:
+    """Tick the contact of a message that changes nothing else; after a CheckOut it shows that the device is back."""
+    record_contact(tx, spoken.enrollment.channel.id, ctx)
+    if spoken.enrollment.state is EnrollmentState.ENDED and spoken.speaker is Speaker.CURRENT:
+        come_back(tx, spoken.enrollment, ctx, source)
+
+
+def come_back(tx: Transaction, enrollment: Enrollment, ctx: Context, source: str) -> None:
+    """Mark an ended channel enrolled again, for it speaks by the current pin; evidence says so.
+
+    Nothing happens for a message that came before the end and is processed belatedly, nor for a user's channel of an
+    earlier life of the device: that user comes back by a TokenUpdate.
+    """
+    channel_id, device = enrollment.channel.id, ChannelId(enrollment.channel.device_id)
+    ended_at = enrollments.ended_at(tx, channel_id)
+    if ended_at is None or ended_at > ctx.now or enrollments.find(tx, [device])[device].epoch != enrollment.epoch:
+        return
+    enrollments.set_enrolled(tx, channel_id, epoch=enrollment.epoch, enrolled_at=ctx.now)
+    observation = Observation(channel_id, Signal.TOKEN_UPDATE, "returned", ctx.now, enrollment.epoch, source)
+    evidence.append(tx, [observation], ctx.new_id)
+    reviews.schedule(tx, channel_id, ctx.now)
 
 
 def record_contact(tx: Transaction, channel_id: ChannelId, ctx: Context) -> None:

@@ -1,7 +1,7 @@
 """Set- and GetBootstrapToken: the Mac gives us its bootstrap token to keep, and asks for it when it needs it."""
 
 from muster.domain.errors import Refusal
-from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, record_contact, speaking
+from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, hear, speaking
 from muster.operations.context import Context
 from muster.protocol.checkin import GetBootstrapToken, SetBootstrapToken
 from muster.protocol.checkin_replies import bootstrap_token_reply
@@ -17,7 +17,7 @@ def set_bootstrap_token(tx: Transaction, request: CheckinRequest[SetBootstrapTok
     if isinstance(spoken, Refusal):
         return spoken
     device_id = request.message.channel.device_id
-    record_contact(tx, spoken.enrollment.channel.id, ctx)
+    hear(tx, spoken, ctx, request.source)
     if request.message.bootstrap_token:
         keep_secret(tx, device_id, SecretKind.BOOTSTRAP_TOKEN, request.message.bootstrap_token, spoken.epoch, ctx)
         return CheckinAnswer(signal="kept")
@@ -30,7 +30,7 @@ def get_bootstrap_token(tx: Transaction, request: CheckinRequest[GetBootstrapTok
     spoken = speaking(tx, request.message.channel, request.fingerprint, ctx)
     if isinstance(spoken, Refusal):
         return spoken
-    record_contact(tx, spoken.enrollment.channel.id, ctx)
+    hear(tx, spoken, ctx, request.source)
     secret = escrow.current(tx, request.message.channel.device_id, SecretKind.BOOTSTRAP_TOKEN, epoch=spoken.epoch)
     token = None if secret is None else open_secret(secret, ctx)
     return CheckinAnswer(bootstrap_token_reply(token), signal="none" if token is None else "given")

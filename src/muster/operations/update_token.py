@@ -15,7 +15,7 @@ from muster.domain.enrollment import (
 from muster.domain.errors import Refusal
 from muster.domain.events import Event, EventType
 from muster.domain.push_policy import PushReason
-from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, record_contact, speaking
+from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, come_back, record_contact, speaking
 from muster.operations.context import Context
 from muster.operations.keep_bootstrap_token import keep_secret
 from muster.protocol.checkin import TokenUpdate
@@ -93,14 +93,14 @@ def _update_device(
             _start_epoch(tx, enrollment, decision, ctx)
         case TokenUpdateMeaning.RENEWED:
             enrollments.set_renewed(tx, channel.id, decision.pins)
-            if enrollment.state is EnrollmentState.ENDED:
-                enrollments.set_enrolled(tx, channel.id, epoch=decision.epoch, enrolled_at=ctx.now)
             _tell(tx, EventType.DEVICE_RENEWED_IDENTITY, channel.id, ctx)
         case TokenUpdateMeaning.REFRESH:
-            if enrollment.state is EnrollmentState.ENDED:
-                enrollments.set_enrolled(tx, channel.id, epoch=decision.epoch, enrolled_at=ctx.now)
+            pass
         case _:
             assert_never(decision.meaning)
+    is_ended = enrollment.state is EnrollmentState.ENDED and decision.meaning is not TokenUpdateMeaning.ENROLLED
+    if is_ended and request.fingerprint == decision.pins.current:
+        come_back(tx, enrollment, ctx, request.source)
     return decision.meaning, decision.epoch
 
 

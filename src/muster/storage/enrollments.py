@@ -150,6 +150,12 @@ def set_ended(tx: Transaction, channel_ids: Sequence[ChannelId], *, at: datetime
     )
 
 
+def ended_at(tx: Transaction, channel_id: ChannelId) -> datetime | None:
+    """Tell when a channel ended; None when it is not ended."""
+    value: datetime | None = tx.connection.scalar(sa.select(channels.c.ended_at).where(channels.c.id == channel_id))
+    return value
+
+
 def touch(tx: Transaction, channel_id: ChannelId, *, at: datetime, day: int, strip: bytes) -> None:
     """Record a check-in as the contact it is; one that is told belatedly doesn't move the last contact back."""
     last = sa.case((channels.c.last_contact_at > at, channels.c.last_contact_at), else_=sa.literal(at, Instant))
