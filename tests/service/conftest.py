@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from tests.service.running import RunningServer
-from tests.service.stage import CommandLine, Stage, push_files
+from tests.service.stage import Stage
+from tests.support.command_line import CommandLine, push_files
 from tests.support.postgresql import PostgresqlServer
 
 _LOG_LINES = 60

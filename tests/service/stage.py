@@ -1,23 +1,18 @@
 """Where simulated devices and the simulated APNs play, in a thread and event loop of their own, beside real servers."""
 
 import asyncio
-import io
 import itertools
-import json
 import threading
 from collections.abc import Awaitable, Coroutine
 from concurrent.futures import Future
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
-from tests.simulator.apns_pki import authority_pem, push_certificate, server_identity
+from tests.simulator.apns_pki import authority_pem, server_identity
 
-from muster.cli import main
 from muster.crypto.keys import RSAPrivateKey, generate_rsa_key
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import CommandUUID
@@ -36,14 +31,6 @@ KEYS = 6
 """Keys that devices share out among themselves: the published ones get no certificates, and new ones take long."""
 
 _numbers = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class PushFiles:
-    """A push certificate and its key, as files to upload."""
-
-    certificate: Path
-    key: Path
 
 
 class Stage:
@@ -119,16 +106,6 @@ def keys() -> tuple[RSAPrivateKey, ...]:
     return tuple(generate_rsa_key() for _ in range(KEYS))
 
 
-def push_files(directory: Path, issuer: str | None = None) -> PushFiles:
-    """Write a push certificate of the simulated APNs' authority, or of *issuer*, which it does not trust."""
-    made = push_certificate() if issuer is None else push_certificate(issuer=issuer)
-    directory.mkdir(exist_ok=True)
-    files = PushFiles(directory / "push.pem", directory / "push.key")
-    files.certificate.write_bytes(made.certificate_pem)
-    files.key.write_bytes(made.key_pem)
-    return files
-
-
 async def together(actions: "list[Awaitable[T]]") -> list[T]:
     """Do all of *actions* at once; fails when one does."""
     return list(await asyncio.gather(*actions))
@@ -148,41 +125,3 @@ async def answer(device: SimulatedDevice, count: int, user: User | None = None) 
 def acknowledged(answered: list[Answered]) -> set[CommandUUID | None]:
     """The UUIDs of the commands that were acknowledged."""
     return {one.command_uuid for one in answered if one.status is Status.ACKNOWLEDGED}
-
-
-class CommandLine:
-    """`muster` in this process, beside a running server. *where* names its data."""
-
-    def __init__(self, *where: str) -> None:
-        self._where = where
-
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        """Run one command: its exit code, what it printed, and what it said on standard error."""
-        out, err = io.TextIOWrapper(io.BytesIO()), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err):
-            code = main([*arguments, *self._where])
-        out.seek(0)
-        return code, out.read(), err.getvalue()
-
-    def __call__(self, *arguments: str) -> Any:
-        """Run a command that must succeed with --json; what it printed, decoded."""
-        code, out, err = self.run(*arguments, "--json")
-        assert code == 0, err
-        return json.loads(out)
-
-    def link(self, uses: int = 1) -> str:
-        """Make an enrollment link and return its URL."""
-        url: str = self("enroll", "link", "--uses", str(uses))["url"]
-        return url
-
-    def send(self, channel_id: str, request_type: str, *arguments: str) -> CommandUUID:
-        """Send a command and return its UUID."""
-        return CommandUUID(self("commands", "send", channel_id, request_type, *arguments)["command_uuid"])
-
-    def statuses(self, channel_id: str) -> dict[str, str]:
-        """The status of each command of a channel, by its UUID."""
-        return {row["command_uuid"]: row["status"] for row in self("commands", "list", channel_id)}
-
-    def upload(self, files: PushFiles) -> None:
-        """Put a push certificate into use."""
-        self("push-cert", "upload", "--cert", str(files.certificate), "--key", str(files.key))

@@ -9,7 +9,8 @@ from random import Random
 
 import sqlalchemy as sa
 from tests.service.running import RunningServer
-from tests.service.stage import CommandLine, Stage, push_files, together
+from tests.service.stage import Stage, together
+from tests.support.command_line import CommandLine, push_files
 
 from muster.bootstrap.data_directory import open_engine, read_key_ring
 from muster.protocol.checkin import Authenticate, CheckinMessage, TokenUpdate, decode_checkin

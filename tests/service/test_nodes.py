@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from tests.service.running import RunningServer, free_port
-from tests.service.stage import CommandLine, Stage, acknowledged, answer, push_files, together
+from tests.service.stage import Stage, acknowledged, answer, together
+from tests.support.command_line import CommandLine, push_files
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from tests.service.running import RunningServer
-from tests.service.stage import CommandLine, Stage, acknowledged, answer, push_files
+from tests.service.stage import Stage, acknowledged, answer
+from tests.support.command_line import CommandLine, push_files
 
 from muster.simulator.enrollment import EnrollmentFailed
 

@@ -5,7 +5,8 @@ import socket
 from pathlib import Path
 
 from tests.service.running import RunningServer
-from tests.service.stage import CommandLine, Stage, push_files
+from tests.service.stage import Stage
+from tests.support.command_line import CommandLine, push_files
 
 from muster.bootstrap.data_directory import read_key_ring
 from muster.storage.journal import read_journal

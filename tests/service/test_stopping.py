@@ -5,7 +5,8 @@ import socket
 from pathlib import Path
 
 from tests.service.running import RunningServer
-from tests.service.stage import CommandLine, Stage, push_files, together
+from tests.service.stage import Stage, together
+from tests.support.command_line import CommandLine, push_files
 
 from muster.simulator.device import SimulatedDevice
 from muster.simulator.enrollment import EnrollmentFailed

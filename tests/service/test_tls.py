@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from tests.service.running import RunningServer
-from tests.service.stage import CommandLine, Stage, acknowledged, answer, keys, now, push_files
+from tests.service.stage import Stage, acknowledged, answer, keys, now
 from tests.simulator.apns_pki import authority, authority_pem
+from tests.support.command_line import CommandLine, push_files
 
 from muster.crypto.certificates import pem_from_der
 from muster.crypto.issuance import make_server_certificate

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from muster.crypto.errors import CryptoError
 from muster.crypto.keys import RSAPrivateKey, generate_rsa_key
 from muster.crypto.sealing import KeyRing
 from muster.domain.policy import Policy
@@ -75,7 +76,9 @@ def read_key_ring(path: Path) -> KeyRing:
         return KeyRing.from_json(path.read_text())
     except FileNotFoundError as error:
         raise SettingsError(f"key_ring: {path} does not exist; run `muster init`, or name the ring's file") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise SettingsError(f"key_ring: {path} can't be read: {error.strerror}") from error
+    except (CryptoError, UnicodeDecodeError) as error:
         raise SettingsError(f"key_ring: {path} can't be read: {error}") from error
 
 

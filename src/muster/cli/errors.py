@@ -40,7 +40,11 @@ class CommandRefused(CommandFailed):
         super().__init__(refusal.message, remedy=refusal.remedy, code=code)
 
 
-_CODES = {RefusalCode.NOT_FOUND: ExitCode.ABSENT, RefusalCode.CONFLICT: ExitCode.CONFLICT}
+_CODES = {
+    RefusalCode.NOT_FOUND: ExitCode.ABSENT,
+    RefusalCode.LINK_UNKNOWN: ExitCode.ABSENT,
+    RefusalCode.CONFLICT: ExitCode.CONFLICT,
+}
 
 _EXIT_CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (SettingsError, ExitCode.USAGE),

@@ -1,0 +1,216 @@
+"""`muster commands`."""
+
+import io
+import plistlib
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cli.conftest import FORMER, MAC, USER
+from tests.support.command_line import CommandLine
+from tests.support.runner import NOW
+
+from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.storage import commands
+from muster.storage.sqlite import SqliteEngine
+
+UUID = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}")
+
+
+def sent(muster: CommandLine, *arguments: str) -> Any:
+    """The keys of a command that was sent, as the device will get them."""
+    made = muster("commands", "send", MAC, *arguments)
+    return muster("commands", "show", made["command_uuid"])["command"]["Command"]
+
+
+def test_send_prints_the_commands_uuid_and_nothing_else(muster: CommandLine) -> None:
+    code, out, said = muster.run("commands", "send", MAC, "DeviceInformation")
+
+    assert code == 0
+    assert UUID.fullmatch(out.strip())
+    assert said == f"DeviceInformation waits for {MAC}, which is pushed.\n"
+
+
+def test_send_tells_programs_what_was_sent_to_whom(muster: CommandLine) -> None:
+    made = muster("commands", "send", USER, "ProfileList")
+
+    assert UUID.fullmatch(made.pop("command_uuid"))
+    assert made == {"request_type": "ProfileList", "id": USER}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        ("Flag=true", True),
+        ("Flag=false", False),
+        ("Flag=True", "True"),
+        ("Count=42", 42),
+        ("Count=-7", -7),
+        ("Count=0", 0),
+        ("Code=012345", "012345"),
+        ("Code=1234567890123456789012", "1234567890123456789012"),
+        ("PIN=123456", "123456"),
+        ("UserName=42", "42"),
+        ("Text=a=b", "a=b"),
+        ("Text=", ""),
+        ('Text="7"', "7"),
+        ("Share=0.5", "0.5"),
+        ("Names[]=a,b,7", ["a", "b", 7]),
+        ("Names[]=", []),
+        ('Names[]={"a": 1}', [{"a": 1}]),
+        ('Settings=[{"Item": "DeviceName", "N": 1.5}]', [{"Item": "DeviceName", "N": 1.5}]),
+        ('Options={"A": [true]}', {"A": [True]}),
+    ],
+)  # fmt: skip
+def test_values_of_set_are_taken_for_what_they_look_like(
+    muster: CommandLine, assignment: str, expected: object
+) -> None:
+    key = re.split(r"\[\]=|=", assignment)[0]
+
+    assert sent(muster, "Settings", "--set", assignment)[key] == expected
+
+
+def test_set_takes_a_files_content_as_data(muster: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "wifi.mobileconfig").write_bytes(b"\x00profile")
+
+    keys = sent(muster, "InstallProfile", "--set", f"Payload=@{tmp_path / 'wifi.mobileconfig'}")
+
+    assert keys == {"RequestType": "InstallProfile", "Payload": b"\x00profile".hex()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "name the command"),
+        (["Device Information"], "no RequestType"),
+        (["Settings", "--set", "Key"], "'Key' is not KEY=VALUE"),
+        (["Settings", "--set", "=x"], "is not KEY=VALUE"),
+        (["Settings", "--set", "[]=x"], "is not KEY=VALUE"),
+        (["Settings", "--set", "Key={"], "is not JSON"),
+        (["Settings", "--set", 'Key={"a": [null]}'], "has a null"),
+        (["Settings", "--set", "Key=@nowhere"], "nowhere can't be read: No such file or directory"),
+        (["--plist", "nowhere"], "nowhere can't be read: No such file or directory"),
+    ],
+)
+def test_what_makes_no_command_is_wrong_usage(muster: CommandLine, arguments: list[str], complaint: str) -> None:
+    code, out, said = muster.run("commands", "send", MAC, *arguments)
+
+    assert (code, out) == (2, "")
+    assert complaint in said
+
+
+def plist_file(path: Path, keys: Mapping[str, object]) -> str:
+    path.write_bytes(plistlib.dumps(dict(keys)))
+    return str(path)
+
+
+LOCK = {"RequestType": "DeviceLock", "PIN": "012345"}
+
+
+@pytest.mark.parametrize("keys", [LOCK, {"Command": LOCK}])
+def test_a_property_list_may_hold_the_whole_command_or_its_inner_part(
+    muster: CommandLine, tmp_path: Path, keys: Mapping[str, object]
+) -> None:
+    assert sent(muster, "--plist", plist_file(tmp_path / "lock.plist", keys)) == LOCK
+
+
+def test_a_property_list_may_come_from_standard_input(muster: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(plistlib.dumps(LOCK))))
+
+    assert sent(muster, "--plist", "-") == LOCK
+
+
+def test_set_adds_to_a_property_list_and_wins(muster: CommandLine, tmp_path: Path) -> None:
+    file = plist_file(tmp_path / "lock.plist", LOCK)
+
+    keys = sent(muster, "DeviceLock", "--plist", file, "--set", "PIN=999999", "--set", "Message=Found?")
+
+    assert keys == {**LOCK, "PIN": "999999", "Message": "Found?"}
+
+
+def test_a_property_list_of_another_command_is_wrong_usage(muster: CommandLine, tmp_path: Path) -> None:
+    file = plist_file(tmp_path / "lock.plist", LOCK)
+
+    code, _, said = muster.run("commands", "send", MAC, "EraseDevice", "--plist", file)
+
+    assert code == 2
+    assert "the file holds a DeviceLock, not a EraseDevice" in said
+
+
+def test_a_file_that_is_no_command_is_wrong_usage(muster: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("DeviceLock")
+
+    code, _, said = muster.run("commands", "send", MAC, "--plist", str(tmp_path / "other"))
+
+    assert code == 2
+    assert "other is not a command" in said
+
+
+def test_the_uuid_of_a_file_is_kept_for_each_channel_once(muster: CommandLine, tmp_path: Path) -> None:
+    file = plist_file(tmp_path / "lock.plist", {"Command": LOCK, "CommandUUID": "my-own"})
+
+    first = muster("commands", "send", MAC, "--plist", file)
+    other = muster("commands", "send", USER, "--plist", file)
+    again, _, said = muster.run("commands", "send", MAC, "--plist", file)
+    changed, _, _ = muster.run("commands", "send", FORMER, "--plist", file, "--set", "PIN=1")
+
+    assert (first["command_uuid"], other["command_uuid"]) == ("my-own", "my-own")
+    assert (again, changed) == (5, 5)
+    assert "a command my-own was sent before" in said
+    assert {row["channel_id"] for row in muster("commands", "show", "my-own")["channels"]} == {MAC, USER}
+
+
+def test_an_id_that_is_not_known_is_absent_and_one_that_is_not_enrolled_refused(muster: CommandLine) -> None:
+    absent, _, said_absent = muster.run("commands", "send", "nobody", "DeviceLock")
+    refused, _, said_refused = muster.run("commands", "send", FORMER, "DeviceLock")
+
+    assert (absent, refused) == (3, 4)
+    assert said_absent == "muster: no enrollment nobody is known\n  See `muster devices list`.\n"
+    assert said_refused.startswith(f"muster: {FORMER} is not enrolled now (ended)\n  ")
+
+
+def test_list_shows_what_waits_in_its_order(muster: CommandLine) -> None:
+    late = muster.send(MAC, "ProfileList")
+    soon = muster.send(MAC, "SecurityInfo", "--priority", "5")
+
+    rows = muster("commands", "list", MAC)
+    _, table, _ = muster.run("commands", "list", MAC)
+
+    assert [(row["command_uuid"], row["status"]) for row in rows] == [(soon, "waiting"), (late, "waiting")]
+    assert rows[0].keys() >= {"request_type", "queued_at", "handed_out_count", "not_now_count", "reported_at"}
+    assert [line.split()[0] for line in table.splitlines()] == ["UUID", soon, late]
+    assert muster.run("commands", "list", USER)[1] == "No commands.\n"
+
+
+def test_show_gives_the_answer_decoded(muster: CommandLine, data_dir: Path) -> None:
+    command_uuid = muster.send(MAC, "DeviceInformation")
+    answer(data_dir, command_uuid, plistlib.dumps({"QueryResponses": {"OSVersion": "15.5"}}))
+
+    shown = muster("commands", "show", command_uuid)
+    _, text, _ = muster.run("commands", "show", command_uuid)
+
+    assert shown["request_type"] == "DeviceInformation"
+    assert shown["answers"] == {MAC: {"QueryResponses": {"OSVersion": "15.5"}}}
+    assert "Acknowledged" in {row["status"] for row in shown["channels"]}
+    assert "<string>15.5</string>" in text
+
+
+def answer(data_dir: Path, command_uuid: str, body: bytes) -> None:
+    engine = SqliteEngine(data_dir / "muster.db")
+    engine.write(
+        lambda tx: commands.record_unqueued(
+            tx, ChannelId(MAC), CommandUUID(command_uuid), status="Acknowledged", body=body, epoch=1, at=NOW
+        )
+    )
+    engine.close()
+
+
+@pytest.mark.parametrize("arguments", [["list", "nobody"], ["show", "nothing"]])
+def test_what_is_not_known_is_absent(muster: CommandLine, arguments: list[str]) -> None:
+    code, out, said = muster.run("commands", *arguments)
+
+    assert (code, out) == (3, "")
+    assert "is known" in said

@@ -1,0 +1,84 @@
+"""`muster devices`."""
+
+import pytest
+from tests.cli.conftest import FORMER, MAC, USER
+from tests.support.command_line import CommandLine
+
+SHAPE = {
+    "id": MAC,
+    "kind": "Device",
+    "state": "enrolled",
+    "serial_number": "C02XK1",
+    "name": "Ada's Mac",
+    "os_version": "15.5",
+    "commands_waiting": 0,
+    "user_channels": 1,
+    "last_contact_at": "2026-11-22T14:31:07Z",
+}
+
+
+def test_list_gives_programs_every_device_with_its_state_and_last_contact(muster: CommandLine) -> None:
+    rows = {row["id"]: row for row in muster("devices", "list")}
+
+    assert rows.keys() == {MAC, FORMER}
+    assert SHAPE.items() <= rows[MAC].items()
+    assert rows[FORMER]["state"] == "ended"
+
+
+def test_list_gives_people_a_table(muster: CommandLine) -> None:
+    code, out, said = muster.run("devices", "list")
+
+    head, *rows = out.splitlines()
+    assert (code, said) == (0, "")
+    assert head.split()[:4] == ["ID", "SERIAL", "NAME", "MODEL"]
+    assert any(row.startswith(f"{MAC}  C02XK1") and "Ada's Mac" in row for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--state", "enrolled"], [MAC]),
+        (["--state", "ended"], [FORMER]),
+        (["--search", "c02xk"], [MAC]),
+        (["--search", "nobody"], []),
+    ],
+)
+def test_list_narrows(muster: CommandLine, arguments: list[str], expected: list[str]) -> None:
+    assert [row["id"] for row in muster("devices", "list", *arguments)] == expected
+
+
+def test_list_refuses_a_state_that_there_is_not(muster: CommandLine) -> None:
+    code, _, said = muster.run("devices", "list", "--state", "lost")
+
+    assert code == 2
+    assert "'enrolling', 'enrolled', 'ended'" in said
+
+
+def test_list_of_nothing_says_how_devices_come(muster: CommandLine) -> None:
+    _, out, _ = muster.run("devices", "list", "--search", "nobody")
+
+    assert "muster enroll link" in out
+
+
+@pytest.mark.parametrize("name", [MAC, USER])
+def test_show_takes_the_id_of_the_device_and_of_each_of_its_channels(muster: CommandLine, name: str) -> None:
+    shown = muster("devices", "show", name)
+
+    assert SHAPE.items() <= shown["device"].items()
+    assert [channel["id"] for channel in shown["channels"]] == [MAC, USER]
+
+
+def test_show_tells_people_where_the_device_stands_in_its_first_line(muster: CommandLine) -> None:
+    _, out, _ = muster.run("devices", "show", MAC)
+    _, former, _ = muster.run("devices", "show", FORMER)
+
+    assert out.splitlines()[0].startswith("Ada's Mac: enrolled ")
+    assert out.splitlines()[0].endswith("nothing waits.")
+    assert former.splitlines()[0].startswith(f"{FORMER}: ended ")
+
+
+def test_show_of_nobody_is_absent(muster: CommandLine) -> None:
+    code, out, said = muster.run("devices", "show", "nobody")
+
+    assert (code, out) == (3, "")
+    assert said == "muster: no device nobody is known\n  See `muster devices list`.\n"

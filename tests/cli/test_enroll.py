@@ -1,0 +1,136 @@
+"""`muster enroll`, `muster push-cert` and `muster push`."""
+
+import plistlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import FORMER, MAC
+from tests.simulator.apns_pki import TOPIC
+from tests.support.command_line import CommandLine, PushFiles, push_files
+
+from muster.cli.enroll import read_duration
+from muster.protocol.profile import decode_enrollment_profile
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> PushFiles:
+    """A good push certificate."""
+    return push_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("30m", timedelta(minutes=30)),
+        ("12h", timedelta(hours=12)),
+        ("7d", timedelta(days=7)),
+        (" 2w ", timedelta(days=14)),
+    ],
+)
+def test_durations_have_a_number_and_a_unit(text: str, expected: timedelta) -> None:
+    assert read_duration(text) == expected
+
+
+def test_link_prints_the_url_and_tells_what_it_is_good_for(muster: CommandLine) -> None:
+    code, out, said = muster.run("enroll", "link", "--uses", "3", "--expires", "2h")
+
+    assert code == 0
+    assert out.startswith("http://127.0.0.1:8443/enroll/")
+    assert len(out.splitlines()) == 1
+    assert said.startswith("Good for 3 devices until ")
+
+
+def test_link_tells_programs_what_it_made(muster: CommandLine) -> None:
+    made = muster("enroll", "link", "--uses", "3", "--expires", "7d")
+
+    left = datetime.fromisoformat(made["expires_at"]) - datetime.now(UTC)
+    assert made["url"].endswith(f"/enroll/{made['token']}")
+    assert made["uses"] == 3
+    assert timedelta(days=6, hours=23) < left <= timedelta(days=7)
+
+
+def test_links_carry_the_public_url(muster: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSTER_PUBLIC_URL", "https://mdm.example.com/")
+
+    assert muster.link().startswith("https://mdm.example.com/enroll/")
+
+
+@pytest.mark.parametrize("by", ["url", "token"])
+def test_profile_of_a_link_is_for_one_device_by_url_or_token(muster: CommandLine, files: PushFiles, by: str) -> None:
+    muster.upload(files)
+    link = muster("enroll", "link", "--access-rights", "3")[by]
+
+    code, out, _ = muster.run("enroll", "profile", link, "--unsigned")
+
+    opened = decode_enrollment_profile(out.encode())
+    assert code == 0
+    assert (opened.topic, opened.access_rights) == (TOPIC, 3)
+    assert opened.server_url == "http://127.0.0.1:8443/mdm"
+
+
+def test_each_profile_of_a_link_has_a_challenge_of_its_own(muster: CommandLine, files: PushFiles) -> None:
+    muster.upload(files)
+    link = muster.link()
+
+    profiles = [muster.run("enroll", "profile", link, "--unsigned")[1].encode() for _ in range(2)]
+
+    assert len({decode_enrollment_profile(profile).scep.challenge for profile in profiles}) == 2
+
+
+def test_profile_without_a_push_certificate_is_refused_with_a_remedy(muster: CommandLine) -> None:
+    code, out, said = muster.run("enroll", "profile", muster.link(), "--unsigned")
+
+    assert (code, out) == (4, "")
+    assert "muster push-cert upload" in said
+
+
+def test_profile_of_an_unknown_link_is_absent(muster: CommandLine, files: PushFiles) -> None:
+    muster.upload(files)
+
+    code, _, said = muster.run("enroll", "profile", "https://mdm.example.com/enroll/unknown", "--unsigned")
+
+    assert code == 3
+    assert "not known" in said
+
+
+def test_uploaded_push_certificate_is_named_by_topic_and_end(muster: CommandLine, files: PushFiles) -> None:
+    arguments = ("push-cert", "upload", "--cert", str(files.certificate), "--key", str(files.key))
+
+    code, out, _ = muster.run(*arguments)
+    accepted = muster(*arguments)
+
+    assert (code, out.startswith(f"In use for {TOPIC} until 21")) == (0, True)
+    assert accepted["topic"] == TOPIC
+
+
+def test_push_certificates_that_do_not_fit_are_refused(muster: CommandLine, files: PushFiles, tmp_path: Path) -> None:
+    other = push_files(tmp_path / "other", issuer="Another CA")
+
+    wrong_key = muster.run("push-cert", "upload", "--cert", str(files.certificate), "--key", str(other.key))
+    swapped = muster.run("push-cert", "upload", "--cert", str(files.key), "--key", str(files.certificate))
+    missing = muster.run("push-cert", "upload", "--cert", str(files.certificate), "--key", "nowhere")
+
+    assert (wrong_key[0], swapped[0], missing[0]) == (4, 4, 2)
+    assert "the key does not belong to the certificate" in wrong_key[2]
+    assert "the files can't be read" in swapped[2]
+    assert "nowhere can't be read: No such file or directory" in missing[2]
+
+
+def test_push_is_wished_for_and_refused_where_it_can_not_be(muster: CommandLine) -> None:
+    wished = muster("push", "send", MAC)
+    absent, _, _ = muster.run("push", "send", "nobody")
+    refused, _, said = muster.run("push", "send", FORMER)
+
+    assert wished == {"id": MAC, "wanted": True}
+    assert (absent, refused) == (3, 4)
+    assert "is not enrolled now" in said
+
+
+def test_unsigned_profile_is_a_plain_property_list(muster: CommandLine, files: PushFiles) -> None:
+    muster.upload(files)
+
+    _, out, _ = muster.run("enroll", "profile", muster.link(), "--unsigned")
+
+    types = {payload["PayloadType"] for payload in plistlib.loads(out.encode())["PayloadContent"]}
+    assert types >= {"com.apple.mdm", "com.apple.security.scep"}
