@@ -96,13 +96,14 @@ def test_undefined_status_keeps_the_command_and_is_evidence(site: Site) -> None:
     assert ("S5", "undefined_status", 1) in site.evidence()
 
 
-def test_command_format_error_without_a_command_is_heard(site: Site) -> None:
+def test_command_format_error_without_a_command_is_heard_and_handed_nothing(site: Site) -> None:
     identity = site.enroll()
     site.queue("one")
 
     outcome = site.connect(identity, status="CommandFormatError")
 
-    assert handed(outcome) == "one"
+    assert handed(outcome) is None
+    assert site.queued() == ["one"]
     assert ("S5", "CommandFormatError", 1) in site.evidence()
 
 

@@ -50,6 +50,14 @@ def head_query(channel_id: ChannelId, status: Status | None, command_uuid: Comma
     return HeadQuery(channel_id, answered, skip_not_now=status is Status.NOT_NOW)
 
 
+def ends_dialogue(status: Status | None, command_uuid: CommandUUID | None) -> bool:
+    """Tell whether nothing is handed out after a report: it is about a command, and doesn't say about which.
+
+    The command it fails to name would come first again, and the device would say the same for ever.
+    """
+    return status is not Status.IDLE and command_uuid is None
+
+
 class QueueEffect(StrEnum):
     """What a report does to the entry it answers."""
 

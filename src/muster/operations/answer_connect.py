@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from muster.domain.command_queue import QueueEffect, QueueEntry, effect_of, head_query, is_once_only
+from muster.domain.command_queue import QueueEffect, QueueEntry, effect_of, ends_dialogue, head_query, is_once_only
 from muster.domain.control.contact import fold_contact
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import Enrollment, EnrollmentState, Speaker, channel_unknown, not_pinned, who_speaks
@@ -99,7 +99,8 @@ def _answer(
     if head.status is not Status.IDLE:
         _observe(request, channel, ctx, aside)
     # A device whose TokenUpdate is still to come holds a provisional identity: it is heard, and handed nothing.
-    next_entry = channel.head if request.wants_command and speaker is not Speaker.PROVISIONAL else None
+    is_handed = speaker is not Speaker.PROVISIONAL and not ends_dialogue(head.status, head.command_uuid)
+    next_entry = channel.head if request.wants_command and is_handed else None
     applied.append(
         AppliedConnect(
             enrollment.channel.id,

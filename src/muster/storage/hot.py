@@ -44,6 +44,7 @@ class AppliedConnect:
     is_proof: bool
     closed: ClosedEntry | None = None
     not_now: CommandUUID | None = None
+    """The entry that the device declines for now: counted, and no longer withheld, for it did not act on it."""
     handed_out: QueueEntry | None = None
     withhold_after: bool = False
     """The entry handed out is once-only: it stays queued for its answer, and is never handed out again."""

@@ -54,7 +54,7 @@ JOIN commands k ON k.command_uuid = q.command_uuid
 _TOUCH = """
 UPDATE channels c
 SET last_contact_at = GREATEST(c.last_contact_at, %s), contact_day = v.day, contact_strip = v.strip,
-    last_proof_at = CASE WHEN v.is_proof THEN %s ELSE c.last_proof_at END
+    last_proof_at = CASE WHEN v.is_proof THEN GREATEST(c.last_proof_at, %s) ELSE c.last_proof_at END
 FROM unnest(%s::text[], %s::int[], %s::bytea[], %s::bool[]) AS v(id, day, strip, is_proof)
 WHERE c.id = v.id
 """
@@ -74,7 +74,7 @@ SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::byt
                          %s::timestamptz[], %s::int[], %s::int[])
 """
 _NOT_NOW = """
-UPDATE queue q SET not_now_count = q.not_now_count + 1
+UPDATE queue q SET not_now_count = q.not_now_count + 1, is_withheld = false
 FROM unnest(%s::text[], %s::text[]) AS v(channel_id, command_uuid)
 WHERE q.channel_id = v.channel_id AND q.command_uuid = v.command_uuid
 """

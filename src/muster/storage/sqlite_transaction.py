@@ -39,7 +39,7 @@ WHERE id = ?
 """
 _TOUCH_WITH_PROOF = """
 UPDATE channels SET last_contact_at = max(?, coalesce(last_contact_at, 0)), contact_day = ?, contact_strip = ?,
-                    last_proof_at = ?
+                    last_proof_at = max(?, coalesce(last_proof_at, 0))
 WHERE id = ?
 """
 _CLOSE = "DELETE FROM queue WHERE channel_id = ? AND command_uuid = ?"
@@ -48,7 +48,9 @@ INSERT INTO reports (channel_id, command_uuid, request_type, status, body, epoch
                      handed_out_count, not_now_count, reported_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_NOT_NOW = "UPDATE queue SET not_now_count = not_now_count + 1 WHERE channel_id = ? AND command_uuid = ?"
+_NOT_NOW = """
+UPDATE queue SET not_now_count = not_now_count + 1, is_withheld = 0 WHERE channel_id = ? AND command_uuid = ?
+"""
 _HAND_OUT = """
 UPDATE queue SET handed_out_count = handed_out_count + 1, handed_out_at = ?, is_withheld = ?
 WHERE channel_id = ? AND command_uuid = ?
