@@ -1,0 +1,204 @@
+"""The doors for devices over a site, and a client that sends them anything, byte by byte if need be."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from tests.support.site import MAC, Site, authority, head
+
+from muster.crypto.cms.signing import SignerIdentity
+from muster.edges.device.application import DeviceApplication
+from muster.edges.device.enroll import EnrollDoor
+from muster.edges.device.http import BodyReader, Receive, Scope, Send
+from muster.edges.device.messages import MessageDoor, MessagePolicy
+from muster.edges.device.refusals import RefusalRecorder
+from muster.edges.device.scep import ScepDoor
+from muster.operations.enrollment_links import EnrollmentTerms
+from muster.protocol.checkin import CheckinMessage, encode_checkin
+from muster.protocol.connect import Report, encode_report
+from muster.protocol.identifiers import Identifiers
+from muster.protocol.mdm_signature import make_mdm_signature
+from muster.protocol.plist import PlistValue
+from muster.protocol.profile_signature import ProfileSigner
+from muster.storage.journal import JournalRecord
+
+T = TypeVar("T")
+
+CLIENT = ("203.0.113.9", 40000)
+CHECKIN_TYPE = "application/x-apple-aspen-mdm-checkin"
+CONNECT_TYPE = "application/x-apple-aspen-mdm; charset=UTF-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the client got. *bytes_taken* is how much of the body the application asked for."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    bytes_taken: int
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request on its way; *parts* of the body are handed over as they are asked for, then the client hangs up."""
+
+    parts: AsyncIterator[tuple[bytes, bool]]
+    bytes_taken: int = 0
+    sent: list[MutableMapping[str, Any]] = field(default_factory=list)
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        async for part, is_more in self.parts:
+            self.bytes_taken += len(part)
+            return {"type": "http.request", "body": part, "more_body": is_more}
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        self.sent.append(message)
+
+    def reply(self) -> Reply:
+        start, *rest = self.sent
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
+        body = b"".join(message["body"] for message in rest)
+        assert headers["content-length"] == str(len(body))
+        return Reply(start["status"], headers, body, self.bytes_taken)
+
+
+async def _whole(body: bytes) -> AsyncIterator[tuple[bytes, bool]]:
+    yield body, False
+
+
+async def _pieces(pieces: Iterable[bytes]) -> AsyncIterator[tuple[bytes, bool]]:
+    for piece in pieces:
+        yield piece, True
+    yield b"", False
+
+
+class Doors:
+    """The doors over *site*, on an event loop of their own. Every request is answered and its refusal recorded."""
+
+    def __init__(self, site: Site, *, allow_legacy: bool = False) -> None:
+        self.site = site
+        self.journal: list[JournalRecord] = []
+        self.journal_error: Exception | None = None
+        self.policy = MessagePolicy(allow_legacy, (authority().certificate_der,))
+        self.recorder = RefusalRecorder(site.runner)
+        self.bodies = BodyReader()
+        ours = authority()
+        self.app = DeviceApplication(
+            messages=MessageDoor(
+                connects=site.runner,
+                checkins=site.runner,
+                journal=self._write_journal,
+                recorder=self.recorder,
+                policy=lambda: self.policy,
+                bodies=self.bodies,
+            ),
+            scep=ScepDoor(
+                runner=site.runner,
+                authority=authority,
+                organization="Example",
+                policy=lambda: self.policy,
+                recorder=self.recorder,
+                bodies=self.bodies,
+                random_bytes=site.runner.random_bytes,
+            ),
+            enroll=EnrollDoor(
+                runner=site.runner,
+                terms=EnrollmentTerms("https://mdm.example.org", None, "Example"),
+                signer=ProfileSigner(SignerIdentity(ours.certificate_der, ours.key)),
+                recorder=self.recorder,
+            ),
+            recorder=self.recorder,
+            others=_nothing_here,
+        )
+        self._loop = asyncio.Runner()
+
+    def close(self) -> None:
+        """End the loop."""
+        self._loop.close()
+
+    async def _write_journal(self, records: Sequence[JournalRecord]) -> None:
+        if self.journal_error is not None:
+            raise self.journal_error
+        self.journal += records
+
+    # --- requests
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | Sequence[tuple[bytes, bytes]] = (),
+        *,
+        query: bytes = b"",
+        pieces: Iterable[bytes] | None = None,
+        declared: int | None = None,
+    ) -> Reply:
+        """Make one request. With *pieces* the body comes in chunks, without a length unless it is *declared*."""
+        pairs = list(headers) if not isinstance(headers, Mapping) else _encoded(headers)
+        length = declared if declared is not None else (len(body) if pieces is None and body else None)
+        if length is not None:
+            pairs.append((b"content-length", str(length).encode()))
+        elif pieces is not None:
+            pairs.append((b"transfer-encoding", b"chunked"))
+        scope: Scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query,
+            "headers": pairs,
+            "client": CLIENT,
+        }
+        exchange = _Exchange(_whole(body) if pieces is None else _pieces(pieces))
+
+        async def answer() -> Reply:
+            async with asyncio.timeout(60):
+                await self.app(scope, exchange.receive, exchange.send)
+                await self.app.drain()
+            return exchange.reply()
+
+        return self._loop.run(answer())
+
+    def put(
+        self,
+        body: bytes,
+        identity: SignerIdentity,
+        *,
+        content_type: str | None = None,
+        path: str = "/mdm",
+        signature: str | None = None,
+    ) -> Reply:
+        """PUT a body as a device does, signed by *identity* unless a *signature* is given."""
+        headers = {"mdm-signature": signature if signature is not None else make_mdm_signature(body, identity)}
+        if content_type is not None:
+            headers["content-type"] = content_type
+        return self.ask("PUT", path, body, headers)
+
+    def check_in(self, message: CheckinMessage, identity: SignerIdentity) -> Reply:
+        """Have a device check in."""
+        return self.put(encode_checkin(message), identity, content_type=CHECKIN_TYPE)
+
+    def connect(
+        self,
+        identity: SignerIdentity,
+        identifiers: Identifiers = MAC,
+        status: str = "Idle",
+        command_uuid: str | None = None,
+        answer: Mapping[str, PlistValue] | None = None,
+    ) -> Reply:
+        """Have a device connect, with a report."""
+        body = encode_report(Report(head(identifiers, status, command_uuid), answer=answer or {}))
+        return self.put(body, identity, content_type=CONNECT_TYPE)
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stands for everything else that a server answers."""
+    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
