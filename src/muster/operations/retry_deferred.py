@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import channel_unknown, not_pinned, who_speaks
 from muster.domain.errors import Refusal
-from muster.operations.answer_checkin import answer_checkins
+from muster.operations.answer_checkin import AnyCheckin, answer_checkins
 from muster.operations.answer_connect import ConnectRequest, answer_connects
-from muster.operations.checkin import CheckinRequest
+from muster.operations.checkin import CheckinRequest, speaking
 from muster.operations.context import Context
+from muster.operations.keep_bootstrap_token import keep_secret
 from muster.protocol.checkin import CheckinMessage, CheckOut, SetBootstrapToken, TokenUpdate, decode_checkin
 from muster.protocol.connect import read_report_head
 from muster.protocol.identifiers import Channel, ChannelId
@@ -58,7 +59,9 @@ def _defer(tx: Transaction, one: Deferral, ctx: Context) -> Refusal | None:
         return channel_unknown(one.channel)
     if who_speaks(stored[device].pins, one.fingerprint, ctx.now) is None:
         return not_pinned(one.channel)
-    message = DeferredMessage(ctx.new_id(), channel_id, one.message, one.body, one.fingerprint, one.source, ctx.now, 0)
+    message_id = ctx.new_id()
+    body = ctx.seal(one.body, table="deferred_messages", column="body", row=message_id)  # it may hold an unlock token
+    message = DeferredMessage(message_id, channel_id, one.message, body, one.fingerprint, one.source, ctx.now, 0)
     error = one.error[:MAXIMUM_ERROR_CHARACTERS]
     deferred.add(tx, message, error=error, next_attempt_at=ctx.now + RETRY_DELAYS[0])
     epoch = stored.get(channel_id, stored[device]).epoch
@@ -96,18 +99,30 @@ def process_deferred(tx: Transaction, messages: Sequence[DeferredMessage], ctx: 
     """
     for message in messages:
         then = replace(ctx, now=message.received_at)
+        body = ctx.open(message.body, table="deferred_messages", column="body", row=message.id)
         if message.message == CONNECT:
-            head = read_report_head(message.body)
-            report = ConnectRequest(head, message.fingerprint, message.body, message.source, wants_command=False)
+            head = read_report_head(body)
+            report = ConnectRequest(head, message.fingerprint, body, message.source, wants_command=False)
             answer_connects(tx, [report], then)
         else:
-            decoded = decode_checkin(message.body)
-            request = CheckinRequest(decoded, message.fingerprint, message.body, message.source)
-            tx.lock_rows([ChannelId(decoded.channel.device_id)])
-            if not _is_overtaken(tx, decoded, message.received_at):
-                answer_checkins(tx, [request], then)
+            request = CheckinRequest(decode_checkin(body), message.fingerprint, body, message.source)
+            _process_checkin(tx, request, then)
         deferred.remove(tx, message.id)
     return [None] * len(messages)
+
+
+def _process_checkin(tx: Transaction, request: AnyCheckin, then: Context) -> None:
+    message = request.message
+    tx.lock_rows([ChannelId(message.channel.device_id)])
+    if not _is_overtaken(tx, message, then.now):
+        answer_checkins(tx, [request], then)
+    elif isinstance(message, TokenUpdate) and message.unlock_token:
+        # only the first TokenUpdate may bring it: the newer one has none, and so didn't replace it
+        device_id = message.channel.device_id
+        newer = escrow.changed_at(tx, device_id, SecretKind.UNLOCK_TOKEN)
+        spoken = speaking(tx, message.channel, request.fingerprint, then)
+        if not isinstance(spoken, Refusal) and (newer is None or newer < then.now):
+            keep_secret(tx, device_id, SecretKind.UNLOCK_TOKEN, message.unlock_token, spoken.epoch, then)
 
 
 def _is_overtaken(tx: Transaction, message: CheckinMessage, received_at: datetime) -> bool:

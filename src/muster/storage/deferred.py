@@ -12,7 +12,10 @@ from muster.storage.schema import deferred_messages
 
 @dataclass(frozen=True, slots=True)
 class DeferredMessage:
-    """A device's message, as it came. *message* is `connect` or the check-in's MessageType."""
+    """A device's message. *message* is `connect` or the check-in's MessageType.
+
+    *body* is what came, sealed with associated data (deferred_messages, body, *id*).
+    """
 
     id: str
     channel_id: ChannelId

@@ -1,0 +1,142 @@
+"""No secret stands in the database as it is: every column of every table is searched, and SQLite's files."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from tests.support.site import MAC, SOURCE, Site, authenticate, print_of, token_update
+
+from muster.crypto.certificates import pem_from_der
+from muster.crypto.issuance import make_push_certificate
+from muster.crypto.keys import private_key_der, private_key_pem
+from muster.domain.access import DEVICE
+from muster.operations.enrollment_links import EnrollmentTerms, LinkOpened, LinkOrder, create_links, open_links
+from muster.operations.retry_deferred import Deferral, claim_deferred, defer_messages, process_deferred
+from muster.operations.sign_in import Session, create_sign_in_links, sign_in
+from muster.operations.upload_push_certificate import UploadedPushCertificate, upload_push_certificates
+from muster.protocol.checkin import SetBootstrapToken, encode_checkin
+from muster.protocol.identifiers import resolve_channel
+from muster.protocol.profile import EnrollmentProfile
+from muster.simulator.keys.published import published_keys
+from muster.storage import escrow, schema
+from muster.storage.escrow import SecretKind
+from muster.storage.sqlite import SqliteEngine
+
+CHANNEL = resolve_channel(MAC)
+SECRET = b"correct horse battery staple"
+IN_A_BODY = b"<key>BootstrapToken</key>"
+"""What stands before a secret in a device's message, where it is base64."""
+
+
+def stored(site: Site) -> bytes:
+    """Everything in the database, with binary columns as they are."""
+    values = [value for table in schema.metadata.sorted_tables for row in site.rows(sa.select(table)) for value in row]
+    return b"\0".join(value if isinstance(value, bytes) else str(value).encode() for value in values)
+
+
+def unlock_token(site: Site) -> bytes | None:
+    """The unlock token in force, opened."""
+    device_id = CHANNEL.device_id
+    secret = site.engine.read(lambda tx: escrow.current(tx, device_id, SecretKind.UNLOCK_TOKEN, epoch=1))
+    if secret is None:
+        return None
+    return site.runner.context().open(secret.sealed, table="escrow", column="sealed", row=secret.id)
+
+
+def defer(site: Site, message: SetBootstrapToken, fingerprint: bytes) -> None:
+    body = encode_checkin(message)
+    assert IN_A_BODY in body
+    deferral = Deferral(CHANNEL, "SetBootstrapToken", body, fingerprint, SOURCE, "KeyError")
+    assert site.do(defer_messages, deferral, actor=DEVICE) == [None]
+
+
+def test_search_finds_what_is_stored_as_it_is(site: Site) -> None:
+    site.enroll()
+
+    found = stored(site)
+
+    assert b"C02XK1LYJGH5" in found
+    assert b"\x01" * 32 in found
+
+
+def test_tokens_of_devices_are_sealed(site: Site) -> None:
+    identity = site.identity()
+    site.check_in(authenticate(), identity)
+
+    site.check_in(token_update(unlock_token=b"unlock " + SECRET), identity)
+    site.check_in(SetBootstrapToken(MAC, CHANNEL, b"bootstrap " + SECRET), identity)
+
+    assert SECRET not in stored(site)
+    assert unlock_token(site) == b"unlock " + SECRET
+
+
+def test_message_that_waits_for_another_attempt_is_sealed(site: Site) -> None:
+    identity = site.enroll()
+
+    defer(site, SetBootstrapToken(MAC, CHANNEL, SECRET), print_of(identity))
+
+    found = stored(site)
+    assert b"SetBootstrapToken" in found
+    assert IN_A_BODY not in found
+
+
+def test_key_of_the_push_certificate_is_sealed(site: Site) -> None:
+    key = published_keys()[3]
+    topic = "com.apple.mgmt.External.sealed"
+    certificate = make_push_certificate(topic, key, now=site.now, lifetime=timedelta(days=365), serial_number=5)
+
+    site.do(upload_push_certificates, UploadedPushCertificate(pem_from_der([certificate]), private_key_pem(key)))
+
+    found = stored(site)
+    assert topic.encode() in found
+    assert private_key_pem(key)[200:264] not in found
+    assert private_key_der(key)[200:264] not in found
+
+
+def test_links_challenges_and_sessions_are_hashes(site: Site) -> None:
+    test_key_of_the_push_certificate_is_sealed(site)  # a link opens only where there is one
+    link = site.do(create_links, LinkOrder(1, timedelta(days=1)))[0]
+    (profile,) = site.do(open_links, LinkOpened(link.token, EnrollmentTerms("https://mdm.example", None, "Example")))
+    way_in = site.do(create_sign_in_links, "ana")[0]
+    (session,) = site.do(sign_in, way_in.token)
+
+    assert isinstance(profile, EnrollmentProfile)
+    assert isinstance(session, Session)
+    found = stored(site)
+    for secret in (link.token, profile.scep.challenge, way_in.token, session.token):
+        assert secret is not None
+        assert secret.encode() not in found
+
+
+def test_files_of_sqlite_hold_no_secret(sqlite_engine: SqliteEngine, tmp_path: Path) -> None:
+    site = Site(sqlite_engine)
+    identity = site.enroll()
+    site.check_in(SetBootstrapToken(MAC, CHANNEL, b"first " + SECRET), identity)
+    defer(site, SetBootstrapToken(MAC, CHANNEL, b"second " + SECRET), print_of(identity))
+    site.wait(minutes=1)
+    site.do(process_deferred, *site.do(claim_deferred, None)[0].messages)
+
+    files = b"".join(path.read_bytes() for path in tmp_path.glob("muster.db*"))
+
+    assert b"C02XK1LYJGH5" in files
+    assert SECRET not in files
+    assert IN_A_BODY not in files
+
+
+@pytest.mark.parametrize("newest", [None, b"newest"])
+def test_unlock_token_of_an_overtaken_token_update_is_kept_unless_it_was_replaced(
+    site: Site, newest: bytes | None
+) -> None:
+    identity = site.enroll()
+    site.wait(seconds=1)
+    body = encode_checkin(token_update(token=b"\x02" * 32, unlock_token=b"deferred"))
+    site.do(defer_messages, Deferral(CHANNEL, "TokenUpdate", body, print_of(identity), SOURCE, "KeyError"))
+    site.wait(seconds=1)
+    site.check_in(token_update(token=b"\x03" * 32, unlock_token=newest), identity)
+    site.wait(minutes=1)
+
+    site.do(process_deferred, *site.do(claim_deferred, None)[0].messages)
+
+    assert unlock_token(site) == (newest or b"deferred")
+    assert site.rows(sa.select(schema.push_targets.c.token)) == [(b"\x03" * 32,)]
