@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from tests.support import databases
 from tests.support.site import MAC, SOURCE, Site, authenticate, print_of, token_update
 
 from muster.crypto.certificates import pem_from_der
@@ -21,7 +22,6 @@ from muster.protocol.profile import EnrollmentProfile
 from muster.simulator.keys.published import published_keys
 from muster.storage import escrow, schema
 from muster.storage.escrow import SecretKind
-from muster.storage.sqlite import SqliteEngine
 
 CHANNEL = resolve_channel(MAC)
 SECRET = b"correct horse battery staple"
@@ -109,8 +109,9 @@ def test_links_challenges_and_sessions_are_hashes(site: Site) -> None:
         assert secret.encode() not in found
 
 
-def test_files_of_sqlite_hold_no_secret(sqlite_engine: SqliteEngine, tmp_path: Path) -> None:
-    site = Site(sqlite_engine)
+def test_files_of_sqlite_hold_no_secret(sqlite_template: Path, tmp_path: Path) -> None:
+    engine = databases.copy_sqlite(sqlite_template, tmp_path / "muster.db")
+    site = Site(engine)
     identity = site.enroll()
     site.check_in(SetBootstrapToken(MAC, CHANNEL, b"first " + SECRET), identity)
     defer(site, SetBootstrapToken(MAC, CHANNEL, b"second " + SECRET), print_of(identity))
@@ -118,6 +119,7 @@ def test_files_of_sqlite_hold_no_secret(sqlite_engine: SqliteEngine, tmp_path: P
     site.do(process_deferred, *site.do(claim_deferred, None)[0].messages)
 
     files = b"".join(path.read_bytes() for path in tmp_path.glob("muster.db*"))
+    engine.close()
 
     assert b"C02XK1LYJGH5" in files
     assert SECRET not in files
