@@ -43,13 +43,12 @@ def test_later_identifiers_sort_later_whatever_the_randomness(earlier: bytes, la
     assert context(NOW, earlier).new_id() < context(after, later).new_id()
 
 
-@given(st.integers(0, 73), st.integers(0, 2**80 - 1))
-def test_74_bits_of_an_identifier_are_random(bit: int, random: int) -> None:
-    other = random ^ 1 << bit
+def test_74_bits_of_an_identifier_are_random() -> None:
+    values = [0] + [1 << bit for bit in range(74)]
 
-    identifiers = {context(random=value.to_bytes(10, "big")).new_id() for value in (random, other)}
+    identifiers = {context(random=value.to_bytes(10, "big")).new_id() for value in values}
 
-    assert len(identifiers) == 2
+    assert len(identifiers) == 75
 
 
 def test_what_was_sealed_opens_in_its_place() -> None:
