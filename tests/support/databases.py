@@ -45,3 +45,11 @@ def empty_postgresql(engine: PostgresqlEngine) -> None:
             connection.exec_driver_sql(f"DROP TABLE {partition}")
         # a hundred times faster than TRUNCATE, which makes new files for every table and index
         connection.exec_driver_sql("; ".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)))
+
+
+def empty_sqlite(engine: SqliteEngine) -> None:
+    """Bring a used copy back to how it was made; its engine knows all statements already, a new one none."""
+    with engine.sqlalchemy.begin() as connection:
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        for table in metadata.sorted_tables:
+            connection.exec_driver_sql(f"DELETE FROM {table.name}")
