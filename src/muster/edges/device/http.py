@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -81,17 +80,35 @@ class BodyReader:
     def __init__(self) -> None:
         self._space = _Space(LARGE_BODIES_BYTES)
 
-    @asynccontextmanager
-    async def body(self, request: Request, limit: int) -> AsyncIterator[bytes]:
-        """Hand over the whole body. A large one keeps its place until the block ends, so that memory stays bounded.
+    def body(self, request: Request, limit: int) -> "_BodyInHand":
+        """Hand over the whole body, in a block of `async with`; a large one keeps its place until the block ends, so
+        that memory stays bounded.
 
-        Raises BodyTooLarge as soon as it is clear that it has more than *limit* bytes, ClientGone, and TooManyBodies.
+        Entering raises BodyTooLarge as soon as it is clear that it has more than *limit* bytes, ClientGone, and
+        TooManyBodies.
         """
-        place = _Place(self._space)
+        return _BodyInHand(request, limit, _Place(self._space))
+
+
+class _BodyInHand:
+    """A context manager written out: contextlib's costs more than the reading."""
+
+    __slots__ = ("_limit", "_place", "_request")
+
+    def __init__(self, request: Request, limit: int, place: "_Place") -> None:
+        self._request = request
+        self._limit = limit
+        self._place = place
+
+    async def __aenter__(self) -> bytes:
         try:
-            yield await _read(request, limit, place)
-        finally:
-            place.leave()
+            return await _read(self._request, self._limit, self._place)
+        except BaseException:
+            self._place.leave()
+            raise
+
+    async def __aexit__(self, *_raised: object) -> None:
+        self._place.leave()
 
 
 async def _read(request: Request, limit: int, place: "_Place") -> bytes:
