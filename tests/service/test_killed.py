@@ -111,11 +111,21 @@ def test_nothing_that_was_answered_is_lost_when_the_server_is_killed(
             send_until_killed(devices, muster, record)
             server.exit_code()
             lives.result(60)
+            leave_half_a_record(data_dir)
 
             server.start()
             record.killed.clear()
             compare(settings, record)
+        stage.play(stage.device(transport=RecordingTransport(stage.transport(), record, server)).open_link(url))
+        compare(settings, record)
         assert record.reported, "nothing was answered before the kills: the test proves too little"
+
+
+def leave_half_a_record(data_dir: Path) -> None:
+    """What a power cut may leave at the end of the journal."""
+    for journal in (data_dir / "journal").iterdir():
+        with journal.open("ab") as file:
+            file.write(b"\x00\x00\x10\x00half a record")
 
 
 async def live_until_killed(device: SimulatedDevice, url: str, record: Record, rng: Random) -> None:

@@ -4,12 +4,9 @@ import shutil
 import socket
 from pathlib import Path
 
+from tests.service.conftest import Site
 from tests.service.running import RunningServer
-from tests.service.stage import Stage
-from tests.support.command_line import CommandLine, push_files
-
-from muster.bootstrap.data_directory import read_key_ring
-from muster.storage.journal import read_journal
+from tests.support.command_line import CommandLine
 
 
 def ends_at_once(server: RunningServer) -> tuple[int, str]:
@@ -61,28 +58,8 @@ def test_an_address_in_use_is_named(tmp_path: Path) -> None:
     assert "--listen" in said
 
 
-def test_a_second_server_on_the_same_data_is_refused(tmp_path: Path) -> None:
-    with RunningServer(tmp_path / "data"):
-        code, said = ends_at_once(RunningServer(tmp_path / "data"))
+def test_a_second_server_on_the_same_data_is_refused(sqlite_site: Site) -> None:
+    code, _, said = sqlite_site.muster.run("serve", "--listen", "127.0.0.1:0")
 
     assert code == 5
-    assert "a server runs on" in said
-
-
-def test_the_journal_survives_a_record_that_a_crash_left_half_written(stage: Stage, tmp_path: Path) -> None:
-    data_dir = tmp_path / "data"
-    muster = CommandLine("--data-dir", str(data_dir))
-    with RunningServer(data_dir, environment=stage.settings(tmp_path)) as server:
-        muster.upload(push_files(tmp_path))
-        stage.play(stage.device().open_link(muster.link()))
-        server.kill()
-        (journal,) = (data_dir / "journal").iterdir()
-        with journal.open("ab") as file:
-            file.write(b"\x00\x00\x10\x00half a record")
-
-        server.start()
-        stage.play(stage.device().open_link(muster.link()))
-
-    ring = read_key_ring(data_dir / "keys" / "ring.json")
-    messages = [record.message for path in (data_dir / "journal").iterdir() for record in read_journal(path, ring)]
-    assert sorted(messages) == ["Authenticate", "Authenticate", "TokenUpdate", "TokenUpdate"]
+    assert f"a server runs on {sqlite_site.server.data_dir} already" in said

@@ -142,9 +142,9 @@ def serve(settings: Settings, bound: socket.socket) -> int:
 
     Raises what `open_service` raises, and AlreadyServed.
     """
-    set_up_logs(settings)
     make_data_dir(settings)
     with _alone(settings):
+        set_up_logs(settings)
         return _serve_many(settings, bound) if settings.workers > 1 else _serve_one(settings, bound)
 
 

@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -105,12 +106,17 @@ def _revision(connection: sa.Connection) -> str | None:
 
 def _missing(present: str | None) -> list[str]:
     """Return the revisions that a database at *present* lacks, oldest first."""
-    scripts = ScriptDirectory.from_config(_config())
-    known = [script.revision for script in scripts.walk_revisions()]  # newest first
+    known = _revisions()
     if present is not None and present not in known:
         raise SchemaOutdated(
             f"the database's schema ({present}) is of a newer version of Muster: start that version, "
             "or restore a backup made before its `muster migrate`"
         )
     missing = known if present is None else known[: known.index(present)]
-    return missing[::-1]
+    return list(reversed(missing))
+
+
+@cache
+def _revisions() -> tuple[str, ...]:
+    """Return the revisions of this version, the newest first; loading their scripts takes longer than asking."""
+    return tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
