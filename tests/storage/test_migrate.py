@@ -13,12 +13,14 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from tests.support.instants import NOON
 
 from muster.storage import installations, migrate
 from muster.storage.engine import Engine
 from muster.storage.errors import SchemaOutdated
 from muster.storage.installations import Installation
+from muster.storage.migrations.alembic_run import alembic_config, is_in_metadata
 from muster.storage.postgresql import PostgresqlEngine
 from muster.storage.schema import metadata
 from muster.storage.sqlite import SqliteEngine
@@ -38,12 +40,17 @@ def bare(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
 
 def test_upgraded_schema_equals_the_metadata(engine: Engine) -> None:
     with engine.sqlalchemy.connect() as connection:
-        context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "include_object": migrate.is_in_metadata}
-        )
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_object": is_in_metadata})
         differences = compare_metadata(context, metadata)
 
     assert differences == []
+
+
+def test_head_is_the_one_that_alembic_finds(engine: Engine) -> None:
+    with engine.sqlalchemy.connect() as connection:
+        scripts = ScriptDirectory.from_config(alembic_config(connection))
+
+        assert migrate.head() == scripts.get_current_head()
 
 
 CATALOG = {

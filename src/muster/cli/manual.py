@@ -7,8 +7,8 @@ from muster.settings import PREFIX, Settings
 _HEAD = """\
 # Settings
 
-Precedence: flag, then `MUSTER_*` in the environment, then `muster.toml` in the data directory, then the default. Unknown
-names are refused. `muster check` prints what will be used. This page is made from `src/muster/settings.py`.
+Precedence: flag, then `MUSTER_*` in the environment, then `muster.toml` in the data directory, then the default.
+Unknown names are refused. `muster check` prints what will be used. This page is made from `src/muster/settings.py`.
 
 | setting | environment | default | what it is |
 |---|---|---|---|

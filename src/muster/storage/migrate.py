@@ -1,24 +1,16 @@
 """Bring a database to the schema of this version, and tell whether it is there."""
 
-import re
 import sqlite3
 from contextlib import closing
 from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy.sql.schema import SchemaItem
 
 from muster.storage.engine import Engine, Transaction
 from muster.storage.errors import SchemaOutdated
-from muster.storage.schema import PARTITIONED
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
-_PARTITION = re.compile(rf"({'|'.join(PARTITIONED)})_(default|y\d{{4}}m\d{{2}})")
+_SCRIPTS = Path(__file__).parent / "migrations" / "versions"
 
 
 def upgrade(engine: Engine) -> list[str]:
@@ -28,9 +20,11 @@ def upgrade(engine: Engine) -> list[str]:
     is made: call `backup` before. Raises SchemaOutdated when a newer version's schema is in the database, and
     Unavailable when the database can't be reached.
     """
+    from muster.storage.migrations.alembic_run import upgrade_to_head  # noqa: PLC0415 - slow to load, seldom needed
+
     with engine.migrating() as connection:
         applied = _missing(_revision(connection))
-        command.upgrade(alembic_config(connection), "head")
+        upgrade_to_head(connection)
     return applied
 
 
@@ -55,9 +49,7 @@ def check_schema(engine: Engine) -> None:
 
 def head() -> str:
     """Name the revision of this version's schema."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    assert revision is not None, "there is a first migration"
-    return revision
+    return _revisions()[0]
 
 
 def backup(path: Path, backups: Path, stamp: str) -> Path:
@@ -76,32 +68,15 @@ def backup(path: Path, backups: Path, stamp: str) -> Path:
     return target
 
 
-def alembic_config(connection: sa.Connection) -> Config:
-    """Return what Alembic's commands need to work on *connection*, inside its transaction."""
-    config = _config()
-    config.attributes["connection"] = connection
-    return config
-
-
-def is_in_metadata(
-    _object: SchemaItem, name: str | None, type_: str, _reflected: bool, _compare_to: SchemaItem | None
-) -> bool:
-    """Tell Alembic's comparison what to look at: not the partitions, which come and go with the months."""
-    return not (type_ == "table" and name is not None and _PARTITION.fullmatch(name))
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    return config
-
-
 def _read_revision(tx: Transaction) -> str | None:
     return _revision(tx.connection)
 
 
 def _revision(connection: sa.Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return revision
 
 
 def _missing(present: str | None) -> list[str]:
@@ -118,5 +93,5 @@ def _missing(present: str | None) -> list[str]:
 
 @cache
 def _revisions() -> tuple[str, ...]:
-    """Return the revisions of this version, the newest first; loading their scripts takes longer than asking."""
-    return tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+    """Return the revisions of this version, the newest first: the numbers that begin the names of their scripts."""
+    return tuple(sorted((script.name.partition("_")[0] for script in _SCRIPTS.glob("[0-9]*_*.py")), reverse=True))

@@ -1,13 +1,13 @@
 """Alembic's entry: run what was asked for on the connection that `muster.storage.migrate` hands over.
 
-`alembic revision --autogenerate` works too, through `muster.storage.migrate.alembic_config`. There is no offline mode,
+`alembic revision --autogenerate` works too, through `alembic_run.alembic_config`. There is no offline mode,
 and logging is left alone: it belongs to the program.
 """
 
 import sqlalchemy as sa
 from alembic import context
 
-from muster.storage.migrate import is_in_metadata
+from muster.storage.migrations.alembic_run import is_in_metadata
 from muster.storage.schema import metadata
 
 
