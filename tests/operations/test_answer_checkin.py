@@ -383,6 +383,16 @@ def test_directory_user_is_declined_unless_the_operator_manages_them(site: Site)
 # Leaving and coming back
 
 
+def test_number_of_an_epoch_that_a_renewal_put_aside_is_not_given_again(site: Site) -> None:
+    site.enroll()
+    site.check_in(authenticate(), site.identity())
+    site.check_in(authenticate(), site.identity(renewal_of=MAC))
+
+    site.enroll()
+
+    assert site.enrollment().epoch == 3
+
+
 def test_check_out_ends_the_device_and_its_users_and_keeps_what_is_known(site: Site) -> None:
     identity = site.enroll()
     site.check_in(token_update(ADA), identity)

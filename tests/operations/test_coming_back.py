@@ -68,6 +68,7 @@ def test_another_check_out_is_no_return(site: Site) -> None:
     check_out(site, identity)
 
     assert returns(site) == 0
+    assert site.evidence().count(("S8", "checked_out", 1)) == 1
 
 
 @pytest.mark.parametrize("say", [SAYINGS["connect"], SAYINGS["the same TokenUpdate"], SAYINGS["GetBootstrapToken"]])

@@ -115,12 +115,13 @@ class ExpectRenewal:
 
 
 def read_authenticate(
-    channel: Channel, identity: Identity | None, enrollment: Enrollment | None
+    channel: Channel, identity: Identity | None, enrollment: Enrollment | None, *, last_epoch: int = 0
 ) -> OpenEpoch | ExpectRenewal | Refusal:
     """Decide what an Authenticate on *channel* under *identity* means.
 
-    *identity* is absent when we issued no such certificate; *enrollment* when the device is new to us. The rows
-    are those of "Reading Authenticate and TokenUpdate" in docs/protocol/choices.md.
+    *identity* is absent when we issued no such certificate; *enrollment* when the device is new to us. *last_epoch* is
+    the highest number an epoch of the device ever had: a number is never given twice. The rows are those of "Reading
+    Authenticate and TokenUpdate" in docs/protocol/choices.md.
     """
     if identity is None:
         return Refusal(RefusalCode.IDENTITY_UNKNOWN, "the identity was not issued by this server")
@@ -145,15 +146,15 @@ def read_authenticate(
         case Provenance.RENEWAL if identity.device_id is None and enrollment is not None and enrollment.epoch > 0:
             return ExpectRenewal()
         case Provenance.RENEWAL | Provenance.LINK:
-            return OpenEpoch(_next_epoch(enrollment))
+            return OpenEpoch(_next_epoch(enrollment, last_epoch))
         case _:
             assert_never(identity.provenance)
 
 
-def _next_epoch(enrollment: Enrollment | None) -> int:
+def _next_epoch(enrollment: Enrollment | None, last_epoch: int) -> int:
     if enrollment is None:
-        return 1
-    return max(enrollment.epoch, enrollment.provisional_epoch or 0) + 1
+        return last_epoch + 1
+    return max(enrollment.epoch, enrollment.provisional_epoch or 0, last_epoch) + 1
 
 
 # --- TokenUpdate ----------------------------------------------------------------------------------------------------

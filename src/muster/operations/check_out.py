@@ -1,7 +1,7 @@
 """CheckOut: the device says that its management profile was removed. One attempt, so it may never come."""
 
 from muster.domain.control.evidence import Observation, Signal
-from muster.domain.enrollment import EndReason
+from muster.domain.enrollment import EndReason, EnrollmentState
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.events import Event, EventType
 from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, record_contact, speaking
@@ -19,6 +19,9 @@ def check_out(tx: Transaction, request: CheckinRequest[CheckOut], ctx: Context) 
     if isinstance(spoken, Refusal):
         return CheckinAnswer(signal="unknown") if spoken.code is RefusalCode.CHANNEL_UNKNOWN else spoken
     device = ChannelId(channel.device_id)
+    if spoken.enrollment.state is EnrollmentState.ENDED:
+        record_contact(tx, device, ctx)
+        return CheckinAnswer(signal="repeated")  # the reply was lost; it is no news
     ended = [device, *enrollments.user_channels_of(tx, channel.device_id)]
     record_contact(tx, device, ctx)
     enrollments.set_ended(tx, ended, at=ctx.now, reason=EndReason.CHECKED_OUT)

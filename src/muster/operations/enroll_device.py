@@ -20,7 +20,12 @@ def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: C
     channel = message.channel
     channel_id = ChannelId(channel.device_id)
     identity = identities.find(tx, request.fingerprint, for_update=True)
-    decision = read_authenticate(channel, identity, enrollments.find(tx, [channel_id]).get(channel_id))
+    decision = read_authenticate(
+        channel,
+        identity,
+        enrollments.find(tx, [channel_id]).get(channel_id),
+        last_epoch=enrollments.last_epoch(tx, channel.device_id),
+    )
     if isinstance(decision, Refusal):
         return decision
     assert identity is not None, "read_authenticate refuses an unknown identity"

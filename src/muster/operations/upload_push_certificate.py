@@ -66,6 +66,7 @@ def _upload(tx: Transaction, upload: UploadedPushCertificate, ctx: Context) -> U
         ),
         not_after=facts.not_after,
     )
+    tx.lock_name("push_certificates")
     push.store_certificate(tx, stored, ctx.now)
     detail = {"fingerprint": facts.fingerprint.hex(), "not_after": f"{facts.not_after:%Y-%m-%dT%H:%M:%SZ}"}
     people.record_act(tx, ctx.actor, "push_certificate.upload", topic, detail, ctx.now)

@@ -198,6 +198,12 @@ def open_epoch(
     )
 
 
+def last_epoch(tx: Transaction, device_id: DeviceId) -> int:
+    """Return the highest number that an epoch of the device ever had; 0 when there was none."""
+    number = tx.connection.scalar(sa.select(sa.func.max(epochs.c.number)).where(epochs.c.device_id == device_id))
+    return number or 0
+
+
 def close_epochs(tx: Transaction, device_id: DeviceId, *, before: int, at: datetime) -> None:
     """Close the epochs below *before*: as replaced where they were current, else as never completed."""
     is_open = sa.and_(epochs.c.device_id == device_id, epochs.c.number < before, epochs.c.closed_at.is_(None))
