@@ -4,12 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from tests.edges.device.doors import Doors
 from tests.support import databases
 from tests.support.site import Site
 
 from muster.storage.engine import Engine
 from muster.storage.sqlite import SqliteEngine
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[list[structlog.typing.EventDict]]:
+    """What is logged; not rendered, for structlog's own way to show an exception takes seconds."""
+    with structlog.testing.capture_logs() as logs:
+        yield logs
 
 
 @pytest.fixture(scope="module")
