@@ -16,6 +16,7 @@ from types import FrameType
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from muster.bootstrap.bounded_http import BoundedHttp
 from muster.bootstrap.data_directory import make_data_dir
 from muster.bootstrap.logs import set_up_logs
 from muster.bootstrap.service import Service, open_service
@@ -118,7 +119,7 @@ def server_config(settings: Settings, application: AsgiApplication) -> uvicorn.C
     """Configure the HTTP server."""
     return uvicorn.Config(
         application,
-        http="httptools",
+        http=BoundedHttp,
         loop="uvloop",
         ws="none",
         lifespan="on",
