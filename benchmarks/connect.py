@@ -82,7 +82,8 @@ def measure(plan: Plan, *, only: str | None = None) -> list[Measurement]:
         _say(f"{DEVICES} devices, {os.cpu_count()} processors, fdatasync {_fdatasync_us(directory):.0f} us")
         devices = fleet.make_fleet(DEVICES, now)
         uuids = fleet.command_uuids(_rounds(plan))
-        script = write_script(directory, "load", list(_requests(devices, uuids)), looped=DEVICES)
+        idle = [fleet.idle_request(device) for device in devices]
+        script = write_script(directory, "load", list(_dialogues(devices, uuids, idle)), idle)
         targets = _start(stack, directory, devices, uuids, now, only)
         return list(_measure_in_turns(plan, targets, script, devices, uuids))
 
@@ -91,14 +92,12 @@ def _rounds(plan: Plan) -> int:
     return -(-plan.seconds * ANSWERS_PER_SECOND // DEVICES) if plan.with_commands else 0
 
 
-def _requests(devices: Sequence[Device], uuids: Sequence[CommandUUID]) -> Iterator[bytes]:
-    """Every device asks; then, for each command, every device answers it and asks again."""
-    idle = [fleet.idle_request(device) for device in devices]
-    yield from idle
+def _dialogues(devices: Sequence[Device], uuids: Sequence[CommandUUID], idle: Sequence[bytes]) -> Iterator[bytes]:
+    """For each command: one device asks and another, far from it, answers, in turns."""
     for uuid in uuids:
-        for device in devices:
-            yield fleet.answer_request(device, uuid)
-        yield from idle
+        for number, request in enumerate(idle):
+            yield request
+            yield fleet.answer_request(devices[number - len(devices) // 2], uuid)
 
 
 def _start(

@@ -10,7 +10,7 @@ from pathlib import Path
 # wrk asks `request` for the next one and sends it as it is. Requests are read from a file, each after a line with its
 # length, since Lua has no literal that takes any bytes.
 _SCRIPT = """\
-local requests, number, last = {{}}, 0, 0
+local requests, number = {{}}, 0
 
 local function read_requests()
   local file = assert(io.open({path}, "rb"))
@@ -25,13 +25,12 @@ end
 
 function init(args)
   read_requests()
-  last = #requests
 end
 
 function request()
   number = number + 1
-  if number > last then
-    number, last = 1, {looped}
+  if number > #requests then
+    number = {once} + 1
   end
   return requests[number]
 end
@@ -71,15 +70,15 @@ class LoadResult:
         return self.requests / self.seconds
 
 
-def write_script(directory: Path, name: str, requests: Sequence[bytes], *, looped: int | None = None) -> Script:
-    """Write the script that plays *requests* in order, and from then on the first *looped* of them (None: all)."""
+def write_script(directory: Path, name: str, once: Sequence[bytes], looped: Sequence[bytes]) -> Script:
+    """Write the script that plays the requests *once* in order, and then *looped* over and over."""
     played = directory / f"{name}.requests"
     with played.open("wb") as file:
-        for request in requests:
+        for request in (*once, *looped):
             file.write(b"%d\n%b" % (len(request), request))
     script = directory / f"{name}.lua"
     path = json.dumps(str(played))  # a JSON string is a Lua string, as long as it is plain
-    script.write_text(_SCRIPT.format(path=path, looped=len(requests) if looped is None else looped))
+    script.write_text(_SCRIPT.format(path=path, once=len(once)))
     return Script(script)
 
 
