@@ -292,7 +292,9 @@ def test_signature_with_one_letter_changed_is_refused(scene: Scene) -> None:
 
     reply = scene.doors.put(IDLE, scene.mac, signature=altered(make_mdm_signature(IDLE, scene.mac)))
 
-    assert (reply.status, scene.state()) == (400, before)
+    # 403 when the letter is one of the certificate's: the signature holds, but under a certificate nobody pinned
+    assert reply.status in {400, 403}
+    assert scene.state() == before
 
 
 @pytest.mark.parametrize(("body", "claimed"), [(IDLE, id_of(MAC)), (b"", ""), (b"x" * 1000, ""), (nested(99_999), "")])
