@@ -456,6 +456,17 @@ def test_bootstrap_token_comes_back_to_its_device_only(site: Site) -> None:
     assert code(site.check_in(GetBootstrapToken(MAC, resolve_channel(MAC)), ipad)) is RefusalCode.IDENTITY_NOT_PINNED
 
 
+def test_bootstrap_token_is_kept_and_given_after_a_late_copy_of_the_authenticate(site: Site) -> None:
+    identity = site.enroll()
+    keep_token(site, identity, b"bootstrap")
+    site.check_in(authenticate(), identity)
+
+    assert bootstrap_token(site, identity) == b"bootstrap"
+    keep_token(site, identity, b"rotated")
+    site.connect(identity)
+    assert bootstrap_token(site, identity) == b"rotated"
+
+
 @pytest.mark.parametrize("nothing", [None, b""])
 def test_absent_or_empty_bootstrap_token_puts_the_stored_one_out_of_force(site: Site, nothing: bytes | None) -> None:
     identity = site.enroll()

@@ -212,6 +212,51 @@ def test_device_whose_token_update_is_still_to_come_is_heard_and_handed_nothing(
     assert site.queued() == ["one"]
 
 
+def test_late_copy_of_the_authenticate_keeps_no_command_from_the_device(site: Site) -> None:
+    identity = site.enroll()
+    site.queue("one")
+    site.wait(minutes=1)
+    site.check_in(authenticate(), identity)
+
+    outcome = site.connect(identity)
+
+    assert handed(outcome) == "one"
+    assert site.evidence()[-1] == ("S7", "repeated", 1)
+
+
+def test_token_rotated_after_a_late_authenticate_closes_no_command(site: Site) -> None:
+    identity = site.enroll()
+    site.queue("one")
+    site.check_in(authenticate(), identity)
+    site.connect(identity)
+
+    site.check_in(token_update(token=b"\x02" * 32), identity)
+
+    assert site.queued() == ["one"]
+    assert site.enrollment().epoch == 1
+
+
+def test_user_is_handed_commands_after_a_late_authenticate_of_the_device(site: Site) -> None:
+    identity = site.enroll()
+    site.check_in(token_update(ADA), identity)
+    site.queue("hers", ADA)
+    site.check_in(authenticate(), identity)
+
+    outcome = site.connect(identity, ADA)
+
+    assert handed(outcome) == "hers"
+
+
+def test_report_processed_belatedly_leaves_the_authenticate_in_force(site: Site) -> None:
+    identity = site.enroll()
+    site.check_in(authenticate(), identity)
+    report = ConnectRequest(head(status="Acknowledged", command_uuid="one"), print_of(identity), b"", SOURCE, False)
+
+    site.do(answer_connects, report, actor=DEVICE)
+
+    assert site.enrollment().provisional_epoch == 2
+
+
 def test_user_channel_speaks_by_its_devices_identity(site: Site) -> None:
     identity = site.enroll()
     site.check_in(token_update(ADA), identity)

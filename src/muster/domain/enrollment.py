@@ -99,6 +99,15 @@ def who_speaks(pins: Pins, fingerprint: bytes, now: datetime) -> Speaker | None:
     return None
 
 
+def goes_on(enrollment: Enrollment, fingerprint: bytes) -> bool:
+    """Tell whether *fingerprint* speaks for the enrollment in force although an Authenticate under it was heard since.
+
+    Such an Authenticate may be a copy of the first one, come late or sent again by a proxy. Until a TokenUpdate says
+    that the profile was installed again, the device lacks nothing that it had.
+    """
+    return enrollment.state is EnrollmentState.ENROLLED and fingerprint == enrollment.pins.current
+
+
 # --- Authenticate ---------------------------------------------------------------------------------------------------
 
 

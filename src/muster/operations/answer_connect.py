@@ -11,14 +11,22 @@ from typing import TypeAlias
 from muster.domain.command_queue import QueueEffect, QueueEntry, effect_of, ends_dialogue, head_query, is_once_only
 from muster.domain.control.contact import fold_contact
 from muster.domain.control.evidence import Observation, Signal
-from muster.domain.enrollment import Enrollment, EnrollmentState, Speaker, channel_unknown, not_pinned, who_speaks
+from muster.domain.enrollment import (
+    Enrollment,
+    EnrollmentState,
+    Speaker,
+    channel_unknown,
+    goes_on,
+    not_pinned,
+    who_speaks,
+)
 from muster.domain.errors import Refusal
 from muster.operations.checkin import come_back
 from muster.operations.context import Context
 from muster.operations.record_refusals import RefusedContact, record_refusals
 from muster.protocol.connect import ReportHead, Status
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import commands, evidence
+from muster.storage import commands, enrollments, evidence
 from muster.storage.engine import Transaction
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
 
@@ -57,6 +65,7 @@ class _Aside:
     unqueued: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
     returned: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
     refused: list[RefusedContact] = field(default_factory=list)
+    going_on: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
 
 
 def answer_connects(tx: Transaction, requests: Sequence[ConnectRequest], ctx: Context) -> list[ConnectOutcome]:
@@ -98,8 +107,12 @@ def _answer(
     effect = QueueEffect.NONE if answered is None else effect_of(head.status)
     if head.status is not Status.IDLE:
         _observe(request, channel, ctx, aside)
+    is_going_on = speaker is Speaker.PROVISIONAL and goes_on(enrollment, request.fingerprint)
+    if is_going_on and request.wants_command and head.channel.is_device:
+        aside.going_on.append((request, enrollment))
     # A device whose TokenUpdate is still to come holds a provisional identity: it is heard, and handed nothing.
-    is_handed = speaker is not Speaker.PROVISIONAL and not ends_dialogue(head.status, head.command_uuid)
+    may_be_handed = speaker is not Speaker.PROVISIONAL or is_going_on
+    is_handed = may_be_handed and not ends_dialogue(head.status, head.command_uuid)
     next_entry = channel.head if request.wants_command and is_handed else None
     applied.append(
         AppliedConnect(
@@ -160,10 +173,21 @@ def _write_aside(tx: Transaction, aside: _Aside, ctx: Context) -> None:
         aside.observations += _record_unqueued(tx, aside.unqueued, ctx)
     for request, enrollment in aside.returned:
         come_back(tx, enrollment, ctx, request.source)
+    for request, enrollment in aside.going_on:
+        aside.observations.append(_go_on(tx, request, enrollment, ctx))
     if aside.observations:
         evidence.append(tx, aside.observations, ctx.new_id)
     if aside.refused:
         record_refusals(tx, aside.refused, ctx)
+
+
+def _go_on(tx: Transaction, request: ConnectRequest, enrollment: Enrollment, ctx: Context) -> Observation:
+    """Forget an Authenticate that announced nothing: a device that installs its profile again connects only after its
+    TokenUpdate. Else its next TokenUpdate, a rotated token, would close its queue and archive its escrow."""
+    enrollments.forget_provisional(tx, enrollment.channel.device_id)
+    return Observation(
+        enrollment.channel.id, Signal.AUTHENTICATE, "repeated", ctx.now, enrollment.epoch, request.source
+    )
 
 
 def _record_unqueued(

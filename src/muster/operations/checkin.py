@@ -5,7 +5,15 @@ from typing import Generic, TypeAlias, TypeVar
 
 from muster.domain.control.contact import ContactDay, fold_contact
 from muster.domain.control.evidence import Observation, Signal
-from muster.domain.enrollment import Enrollment, EnrollmentState, Speaker, channel_unknown, not_pinned, who_speaks
+from muster.domain.enrollment import (
+    Enrollment,
+    EnrollmentState,
+    Speaker,
+    channel_unknown,
+    goes_on,
+    not_pinned,
+    who_speaks,
+)
 from muster.domain.errors import Refusal
 from muster.operations.context import Context
 from muster.protocol.checkin import CheckinMessage
@@ -75,7 +83,7 @@ def speaking(tx: Transaction, channel: Channel, fingerprint: bytes, ctx: Context
     if speaker is None:
         return not_pinned(channel)
     provisional = enrollment.provisional_epoch
-    if speaker is Speaker.PROVISIONAL and provisional is not None:
+    if speaker is Speaker.PROVISIONAL and provisional is not None and not goes_on(enrollment, fingerprint):
         return Speaking(enrollment, provisional, speaker)
     return Speaking(enrollment, stored[device].epoch if device in stored else enrollment.epoch, speaker)
 

@@ -97,6 +97,11 @@ def set_provisional(tx: Transaction, device_id: DeviceId, *, pin: bytes, epoch: 
     _update(tx, ChannelId(device_id), provisional_pin=pin, provisional_epoch=epoch)
 
 
+def forget_provisional(tx: Transaction, device_id: DeviceId) -> None:
+    """Let no identity speak provisionally any more; the pins in force stay."""
+    _update(tx, ChannelId(device_id), provisional_pin=None, provisional_epoch=None)
+
+
 def set_current(tx: Transaction, channel_id: ChannelId, *, epoch: int, pins: Pins, enrolled_at: datetime) -> None:
     """Make *epoch* the current one of a device channel, with *pins*."""
     _update(

@@ -134,6 +134,7 @@ _SENTENCES: dict[tuple[str, str], str] = {
     (Signal.TOKEN_UPDATE, "returned"): "It connected again after its enrollment had ended",
     (Signal.AUTHENTICATE, "enrollment"): "An Authenticate began an enrollment",
     (Signal.AUTHENTICATE, "renewal"): "An Authenticate announced the renewed identity",
+    (Signal.AUTHENTICATE, "repeated"): "That Authenticate was a late copy: the enrollment goes on",
     (Signal.AUTHENTICATE, "token_update_missing"): "No TokenUpdate followed the Authenticate",
     (Signal.CHECK_OUT, "checked_out"): "It checked out: its enrollment profile was removed",
     (Signal.IDENTITY_ISSUED, "renewal"): "A new identity was issued to it",
