@@ -28,6 +28,7 @@ def test_init_makes_what_a_server_needs_for_its_owner_only(tmp_path: Path) -> No
     assert "within 24 hours" in said
     assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
     assert stat.S_IMODE((data_dir / "keys" / "ring.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((data_dir / "muster.db").stat().st_mode) == 0o600
 
 
 def test_init_again_changes_nothing(muster: CommandLine, data_dir: Path) -> None:

@@ -92,6 +92,9 @@ def initialise(settings: Settings, surroundings: Surroundings) -> None:
 
 def bring_schema_up(settings: Settings, surroundings: Surroundings) -> list[str]:
     """Upgrade the schema, after a backup where the database is a file; returns the revisions applied."""
+    if settings.database is None:
+        # commands and reports hold secrets, and the data directory may be another's; SQLite's other files take after it
+        settings.database_path.touch(mode=0o600)
     engine = open_engine(settings, connections=1)
     try:
         if settings.database is None and migrate.pending(engine) and not migrate.is_empty(engine):
