@@ -100,7 +100,7 @@ def test_identifier_is_a_string(key: str, _limit: int, value: PlistValue) -> Non
         read_identifiers({key: value})
 
 
-@pytest.mark.parametrize("character", ["\x00", "\n", "\t", "\x1b", "\x7f", "\x85"])
+@pytest.mark.parametrize("character", ["\x00", "\n", "\t", "\x1b", "\x7f", "\x85", "\ufffd"])
 def test_identifier_holds_no_control_character(character: str) -> None:
     with pytest.raises(MalformedMessage, match="UDID holds a control character"):
         read_identifiers({"UDID": f"D{character}"})

@@ -35,7 +35,7 @@ MAX_IDENTIFIER_CHARACTERS: Final = 128
 MAX_USER_NAME_CHARACTERS: Final = 254
 """UserShortName is a Managed Apple Account on a Shared iPad, thus an e-mail address (RFC 5321: 254 characters)."""
 
-_CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd]")  # U+FFFD: see plist_values.xml_characters
 
 
 class ChannelKind(StrEnum):

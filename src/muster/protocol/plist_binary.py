@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from muster.protocol.errors import MalformedMessage
-from muster.protocol.plist_values import MAX_DEPTH, PlistValue, bounded_integer, require_xml_characters
+from muster.protocol.plist_values import EARLIEST_DATE, MAX_DEPTH, PlistValue, bounded_integer, xml_characters
 
 BINARY_MAGIC: Final = b"bplist00"
 
 _TRAILER: Final = struct.Struct(">6xBBQQQ")
 _EPOCH: Final = datetime(2001, 1, 1, tzinfo=UTC)
+_DISTANT_PAST: Final = -63_114_076_800.0
+"""Seconds, of Core Foundation's distantPast: 0000-12-30, by the calendar that Python's dates are counted in."""
 
 
 def read_binary_plist(data: bytes) -> PlistValue:
@@ -26,8 +28,8 @@ def read_binary_plist(data: bytes) -> PlistValue:
     caller bounds.
 
     Raises MalformedMessage when a number points outside *data*, when containers are shared or nested deeper than
-    MAX_DEPTH, and when *data* holds anything that an XML property list cannot (null, sets, UIDs, NaN, control
-    characters).
+    MAX_DEPTH, and when *data* holds anything that an XML property list cannot (null, sets, UIDs, NaN). Control
+    characters come out as U+FFFD.
     """
     if len(data) < len(BINARY_MAGIC) + _TRAILER.size or not data.startswith(BINARY_MAGIC):
         raise MalformedMessage("the document does not begin and end as a binary property list")
@@ -144,6 +146,8 @@ def _finite(number: float) -> float:
 
 
 def _date(seconds: float) -> datetime:
+    if _DISTANT_PAST <= seconds < (EARLIEST_DATE - _EPOCH).total_seconds():
+        return EARLIEST_DATE
     try:
         return _EPOCH + timedelta(seconds=seconds)
     except OverflowError:
@@ -152,6 +156,6 @@ def _date(seconds: float) -> datetime:
 
 def _text(encoded: bytes, encoding: str) -> str:
     try:
-        return require_xml_characters(encoded.decode(encoding))
+        return xml_characters(encoded.decode(encoding))
     except UnicodeDecodeError:
         raise MalformedMessage("a string of the binary property list is not of its encoding") from None

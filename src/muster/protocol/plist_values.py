@@ -4,7 +4,7 @@ Source: Apple, "Property List Programming Guide", and the DTD PropertyList-1.0.
 """
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
 from muster.protocol.errors import MalformedMessage
@@ -22,7 +22,11 @@ stack."""
 _SMALLEST_INTEGER: Final = -(2**63)
 _LARGEST_INTEGER: Final = 2**64 - 1
 
+EARLIEST_DATE: Final = datetime(1, 1, 1, tzinfo=UTC)
+"""What dates before year 1 are read as. Core Foundation's distant past is 0000-12-30, and means "never"."""
+
 _NOT_XML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_REPLACEMENT: Final = "\ufffd"
 
 
 def bounded_integer(number: int) -> int:
@@ -33,11 +37,10 @@ def bounded_integer(number: int) -> int:
     return number
 
 
-def require_xml_characters(text: str) -> str:
-    """*text*, if an XML property list could hold it (XML 1.0, section 2.2). Else MalformedMessage.
+def xml_characters(text: str) -> str:
+    """*text*, with U+FFFD for every control character that XML 1.0, section 2.2 does not have.
 
-    NUL is among the characters refused, so that PostgreSQL can store every text that was read.
+    Core Foundation writes them as they are, in XML too: the name of one careless app would otherwise keep a report from
+    being read, and its device would send it for ever. NUL is among them, so PostgreSQL can store whatever was read.
     """
-    if _NOT_XML.search(text):
-        raise MalformedMessage("the property list holds a control character")
-    return text
+    return _NOT_XML.sub(_REPLACEMENT, text)

@@ -7,8 +7,9 @@ processing instructions) is not switched off here: it does not exist. libxml2 wo
 and every run of white space it ever met for the life of the thread: strangers' bodies could fill the memory of the
 server. plistlib takes seconds for one long token and raises a dozen kinds of error.
 
-Accepted: UTF-8 with or without BOM, the XML declaration, a DOCTYPE without internal subset, comments between elements.
-Refused though XML allows them: CDATA, comments inside text, any other encoding.
+Accepted: UTF-8 with or without BOM, the XML declaration, a DOCTYPE without internal subset, comments between elements;
+and what Core Foundation writes though XML forbids it: control characters in text, read as U+FFFD. Refused though XML
+allows them: CDATA, comments inside text, any other encoding.
 
 Sources: Apple's DTD PropertyList-1.0; XML 1.0, sections 2.2 (characters), 2.11 (line ends), 4.1 (references).
 """
@@ -21,7 +22,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from muster.protocol.errors import MalformedMessage
-from muster.protocol.plist_values import MAX_DEPTH, PlistValue, bounded_integer
+from muster.protocol.plist_values import EARLIEST_DATE, MAX_DEPTH, PlistValue, bounded_integer, xml_characters
 
 _MAX_COMMENTS_IN_A_ROW: Final = 1000
 """They are the dearest way to say nothing: a microsecond for seven bytes."""
@@ -138,12 +139,12 @@ def read_xml_top_level(data: bytes, keys: frozenset[str]) -> dict[str, PlistValu
 
 
 def _decode(data: bytes) -> str:
-    if len(data.translate(None, _FORBIDDEN_BYTES)) != len(data):
-        raise MalformedMessage("the property list holds a control character")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise MalformedMessage("the property list is not UTF-8") from None
+    if len(data.translate(None, _FORBIDDEN_BYTES)) != len(data):
+        text = xml_characters(text)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text
@@ -298,9 +299,9 @@ def _character(reference: re.Match[str]) -> str:
     if decimal is None and hexadecimal is None:
         raise MalformedMessage("the property list refers to an entity that is not one of XML's five")
     code = int(decimal) if decimal is not None else int(hexadecimal, 16)
-    if (code < 0x20 and code not in {0x9, 0xA, 0xD}) or 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
+    if 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
         raise MalformedMessage("the property list refers to a character that XML does not have")
-    return chr(code)
+    return xml_characters(chr(code))
 
 
 def _integer(content: str) -> int:
@@ -324,9 +325,10 @@ def _date(content: str) -> datetime:
         raise MalformedMessage("a date of the property list is not of the form YYYY-MM-DDThh:mm:ssZ")
     year, month, day, hour, minute, second = map(int, date.groups())
     try:
-        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+        moment = datetime(year or 4, month, day, hour, minute, second, tzinfo=UTC)  # 4: a leap year, as 0 would be
     except ValueError:
         raise MalformedMessage("a date of the property list is in no calendar") from None
+    return moment if year else EARLIEST_DATE
 
 
 def _data(content: str) -> bytes:
