@@ -25,7 +25,6 @@ class RefusalCode(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     BODY_MALFORMED = "body_malformed"
     MESSAGE_UNKNOWN = "message_unknown"
-    TOPIC_UNKNOWN = "topic_unknown"
     SERVICE_UNKNOWN = "service_unknown"
     # how it came in
     LINK_UNKNOWN = "link_unknown"

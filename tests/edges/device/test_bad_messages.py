@@ -444,14 +444,14 @@ def test_unknown_token_service_is_a_bad_request(scene: Scene) -> None:
     assert reply.status == 400
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"])
 @pytest.mark.parametrize("path", ["/mdm", "/checkin"])
-def test_other_methods_are_told_which_one_to_use(scene: Scene, method: str, path: str) -> None:
+def test_other_methods_are_told_which_to_use(scene: Scene, method: str, path: str) -> None:
     before = scene.state()
 
     reply = scene.doors.ask(method, path, IDLE, {"mdm-signature": make_mdm_signature(IDLE, scene.mac)})
 
-    assert (reply.status, reply.headers["allow"], scene.state()) == (405, "PUT", before)
+    assert (reply.status, reply.headers["allow"], scene.state()) == (405, "PUT, POST", before)
 
 
 @pytest.mark.parametrize("path", ["/mdm/", "/MDM", "//mdm", "/mdm/../mdm", "/checkin/x", "", "*"])

@@ -126,3 +126,13 @@ def test_signature_folded_over_lines_is_read(doors: Doors, site: Site) -> None:
     folded = "  ".join(signature[start : start + 60] for start in range(0, len(signature), 60))
 
     assert doors.put(body, identity, signature=folded).status == 200
+
+
+def test_connect_by_post_is_answered_like_one_by_put(doors: Doors, site: Site) -> None:
+    mac = site.enroll()
+    site.queue("one")
+    idle = encode_report(Report(head()))
+
+    reply = doors.ask("POST", "/mdm", idle, {"mdm-signature": make_mdm_signature(idle, mac)})
+
+    assert (reply.status, decode_command(reply.body).command_uuid) == (200, "one")

@@ -104,7 +104,6 @@ _REFUSALS: dict[str, str] = {
     RefusalCode.BODY_TOO_LARGE: "its message is too large",
     RefusalCode.BODY_MALFORMED: "its message can't be read",
     RefusalCode.MESSAGE_UNKNOWN: "its message is of a kind not known here",
-    RefusalCode.TOPIC_UNKNOWN: "it names a push topic that is not ours",
     RefusalCode.SERVICE_UNKNOWN: "it asks for a service not offered here",
 }
 

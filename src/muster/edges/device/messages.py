@@ -69,6 +69,9 @@ from muster.storage.journal import JournalRecord
 MAXIMUM_BODY_BYTES = 16 * 1024 * 1024
 """Lists of applications and certificates reach several megabytes; a report of 16 MB is accepted."""
 
+METHODS = ("PUT", "POST")
+"""Devices PUT; some other clients POST, and nothing is lost by hearing them."""
+
 JOURNALED = (Authenticate, TokenUpdate, CheckOut, SetBootstrapToken)
 """Messages that change what we know, and that the device won't say again: written down before anything else."""
 
@@ -146,8 +149,8 @@ class MessageDoor:
     # --- one request -------------------------------------------------------------------------------------------------
 
     async def _answer(self, request: Request) -> Reply:
-        if request.method != "PUT":
-            return method_reply("PUT")
+        if request.method not in METHODS:
+            return method_reply(*METHODS)
         is_signed = request.header(b"mdm-signature") is not None
         # without a signature the body only says who lost it
         limit = MAXIMUM_BODY_BYTES if is_signed else LARGE_BODY_BYTES
