@@ -45,66 +45,69 @@ def code(decision: object) -> RefusalCode:
 
 
 def test_device_that_is_new_to_us_opens_its_first_epoch() -> None:
-    assert read_authenticate(MAC, OF_LINK, None) == OpenEpoch(1)
+    assert read_authenticate(MAC, OF_LINK, None, now=NOON) == OpenEpoch(1)
 
 
 def test_identity_of_a_link_re_enrolls_a_known_device_into_the_next_epoch() -> None:
-    assert read_authenticate(MAC, OF_LINK, ENROLLED) == OpenEpoch(4)
+    assert read_authenticate(MAC, OF_LINK, ENROLLED, now=NOON) == OpenEpoch(4)
 
 
 def test_identity_known_before_installs_again_into_the_next_epoch() -> None:
-    assert read_authenticate(MAC, KNOWN, ENROLLED) == OpenEpoch(4)
+    assert read_authenticate(MAC, KNOWN, ENROLLED, now=NOON) == OpenEpoch(4)
 
 
 def test_renewal_opens_no_epoch() -> None:
-    assert read_authenticate(MAC, OF_RENEWAL, ENROLLED) == ExpectRenewal()
+    assert read_authenticate(MAC, OF_RENEWAL, ENROLLED, now=NOON) == ExpectRenewal()
 
 
 def test_renewed_identity_that_was_used_before_installs_again_into_the_next_epoch() -> None:
     used = replace(OF_RENEWAL, device_id=DeviceId("A"))
 
-    assert read_authenticate(MAC, used, replace(ENROLLED, pins=Pins(current=NEW))) == OpenEpoch(4)
+    assert read_authenticate(MAC, used, replace(ENROLLED, pins=Pins(current=NEW)), now=NOON) == OpenEpoch(4)
 
 
 @pytest.mark.parametrize("enrollment", [None, replace(ENROLLED, state=EnrollmentState.ENROLLING, epoch=0, pins=Pins())])
 def test_renewal_of_what_was_never_enrolled_is_an_enrollment(enrollment: Enrollment | None) -> None:
-    assert read_authenticate(MAC, OF_RENEWAL, enrollment) == OpenEpoch(1)
+    assert read_authenticate(MAC, OF_RENEWAL, enrollment, now=NOON) == OpenEpoch(1)
 
 
 @pytest.mark.parametrize("identity", [OF_LINK, replace(OF_LINK, device_id=DeviceId("A"))])
 def test_authenticate_said_again_before_its_token_update_opens_the_same_epoch(identity: Identity) -> None:
     waiting = replace(ENROLLED, provisional_epoch=4, pins=Pins(current=PIN, provisional=NEW))
 
-    assert read_authenticate(MAC, identity, waiting) == OpenEpoch(4)
+    assert read_authenticate(MAC, identity, waiting, now=NOON) == OpenEpoch(4)
 
 
 def test_renewal_said_again_before_its_token_update_stays_a_renewal() -> None:
     waiting = replace(ENROLLED, pins=Pins(current=PIN, provisional=NEW))
     bound = replace(OF_RENEWAL, device_id=DeviceId("A"))
 
-    assert read_authenticate(MAC, bound, waiting) == ExpectRenewal()
+    assert read_authenticate(MAC, bound, waiting, now=NOON) == ExpectRenewal()
 
 
 def test_epoch_that_was_opened_and_never_completed_is_not_used_again() -> None:
     waiting = replace(ENROLLED, provisional_epoch=7, pins=Pins(current=PIN, provisional=OTHER))
 
-    assert read_authenticate(MAC, OF_LINK, waiting) == OpenEpoch(8)
+    assert read_authenticate(MAC, OF_LINK, waiting, now=NOON) == OpenEpoch(8)
 
 
 def test_clone_under_another_devices_identity_is_refused() -> None:
-    assert code(read_authenticate(CLONE, KNOWN, None)) is RefusalCode.IDENTITY_OF_ANOTHER_DEVICE
+    assert code(read_authenticate(CLONE, KNOWN, None, now=NOON)) is RefusalCode.IDENTITY_OF_ANOTHER_DEVICE
 
 
 def test_renewal_of_another_device_is_refused() -> None:
-    assert code(read_authenticate(CLONE, OF_RENEWAL, None)) is RefusalCode.IDENTITY_OF_ANOTHER_DEVICE
+    assert code(read_authenticate(CLONE, OF_RENEWAL, None, now=NOON)) is RefusalCode.IDENTITY_OF_ANOTHER_DEVICE
 
 
 def test_identity_that_is_not_ours_is_refused() -> None:
-    assert code(read_authenticate(MAC, None, ENROLLED)) is RefusalCode.IDENTITY_UNKNOWN
+    assert code(read_authenticate(MAC, None, ENROLLED, now=NOON)) is RefusalCode.IDENTITY_UNKNOWN
 
 
 def test_identity_renewed_before_it_was_used_is_refused() -> None:
-    assert code(read_authenticate(MAC, replace(OF_LINK, is_replaced=True), None)) is RefusalCode.IDENTITY_SUPERSEDED
+    assert (
+        code(read_authenticate(MAC, replace(OF_LINK, is_replaced=True), None, now=NOON))
+        is RefusalCode.IDENTITY_SUPERSEDED
+    )
 
 
 # TokenUpdate
@@ -198,7 +201,7 @@ def test_nobody_speaks_but_by_a_pin(pins: Pins, fingerprint: bytes) -> None:
 
 @given(_IDENTITY, st.none() | _ENROLLMENT)
 def test_no_identity_of_another_device_ever_enrolls(identity: Identity, enrollment: Enrollment | None) -> None:
-    decision = read_authenticate(MAC, identity, enrollment)
+    decision = read_authenticate(MAC, identity, enrollment, now=NOON)
 
     if identity.device_id == "B" or identity.is_replaced:
         assert isinstance(decision, Refusal)
@@ -206,7 +209,7 @@ def test_no_identity_of_another_device_ever_enrolls(identity: Identity, enrollme
 
 @given(_IDENTITY, _ENROLLMENT)
 def test_epoch_that_opens_is_never_one_that_was_current(identity: Identity, enrollment: Enrollment) -> None:
-    decision = read_authenticate(MAC, identity, enrollment)
+    decision = read_authenticate(MAC, identity, enrollment, now=NOON)
 
     if isinstance(decision, OpenEpoch) and identity.fingerprint != enrollment.pins.provisional:
         assert decision.number > max(enrollment.epoch, enrollment.provisional_epoch or 0)

@@ -87,7 +87,24 @@ AUTHENTICATES: list[tuple[str, Identity | None, Enrollment | None, Meaning]] = [
     ("identity", "enrollment", "meaning"), [pytest.param(*case, id=name) for name, *case in AUTHENTICATES]
 )
 def test_authenticate_means(identity: Identity | None, enrollment: Enrollment | None, meaning: Meaning) -> None:
-    decision = read_authenticate(CHANNEL, identity, enrollment)
+    decision = read_authenticate(CHANNEL, identity, enrollment, now=NOON - MICROSECOND)
+
+    assert (decision.code if isinstance(decision, Refusal) else decision) == meaning
+
+
+@pytest.mark.parametrize(
+    ("identity", "enrollment", "meaning"),
+    [
+        pytest.param(of_link(), None, RefusalCode.IDENTITY_EXPIRED, id="never used"),
+        pytest.param(of_link(THIRD, device=MAC), ENROLLED, RefusalCode.IDENTITY_EXPIRED, id="of a life long past"),
+        pytest.param(of_renewal(FIRST, device=MAC), ENROLLED, RefusalCode.IDENTITY_EXPIRED, id="the current pin"),
+        pytest.param(of_link(device=MAC), RE_ENROLLING, OpenEpoch(5), id="said again"),
+    ],
+)
+def test_authenticate_with_an_expired_identity_opens_no_epoch(
+    identity: Identity, enrollment: Enrollment | None, meaning: Meaning
+) -> None:
+    decision = read_authenticate(CHANNEL, identity, enrollment, now=NOON)
 
     assert (decision.code if isinstance(decision, Refusal) else decision) == meaning
 

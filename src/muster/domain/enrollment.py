@@ -124,7 +124,7 @@ class ExpectRenewal:
 
 
 def read_authenticate(
-    channel: Channel, identity: Identity | None, enrollment: Enrollment | None, *, last_epoch: int = 0
+    channel: Channel, identity: Identity | None, enrollment: Enrollment | None, *, now: datetime, last_epoch: int = 0
 ) -> OpenEpoch | ExpectRenewal | Refusal:
     """Decide what an Authenticate on *channel* under *identity* means.
 
@@ -154,6 +154,13 @@ def read_authenticate(
             )
         case Provenance.RENEWAL if identity.device_id is None and enrollment is not None and enrollment.epoch > 0:
             return ExpectRenewal()
+        case Provenance.RENEWAL | Provenance.LINK if now >= identity.not_after:
+            # what a device left behind years ago, or a copy of what it once said, doesn't take its enrollment over
+            return Refusal(
+                RefusalCode.IDENTITY_EXPIRED,
+                f"the identity expired on {identity.not_after:%Y-%m-%d}; nothing is enrolled with it",
+                "Open an enrollment link for a fresh profile.",
+            )
         case Provenance.RENEWAL | Provenance.LINK:
             return OpenEpoch(_next_epoch(enrollment, last_epoch))
         case _:

@@ -14,7 +14,7 @@ from muster.storage.engine import Transaction
 def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: Context) -> CheckinOutcome:
     """Open an epoch provisionally, or expect the renewal; the pins, token, queue and escrow in force stay.
 
-    Refused for an identity that we did not issue or that belongs to another device.
+    Refused for an identity that we did not issue, that has expired, or that belongs to another device.
     """
     message = request.message
     channel = message.channel
@@ -24,6 +24,7 @@ def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: C
         channel,
         identity,
         enrollments.find(tx, [channel_id]).get(channel_id),
+        now=ctx.now,
         last_epoch=enrollments.last_epoch(tx, channel.device_id),
     )
     if isinstance(decision, Refusal):
