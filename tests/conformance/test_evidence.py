@@ -63,6 +63,21 @@ def test_observation_is_kept_with_all_it_says(engine: Engine) -> None:
     }
 
 
+def test_refusals_that_alternate_are_a_row_for_each_class_and_five_minutes(engine: Engine) -> None:
+    new_id = ids()
+    for number in range(600):  # ten minutes, one a second
+        what = ("identity_unknown", "body_malformed")[number % 2]
+        observation = seen(number / 60, what=what)
+        engine.write(lambda tx, observation=observation: evidence.append(tx, [observation], new_id))  # type: ignore[misc]
+
+    assert [(what, count) for what, _, _, count in kept(engine)] == [
+        ("identity_unknown", 150),
+        ("body_malformed", 150),
+        ("identity_unknown", 150),
+        ("body_malformed", 150),
+    ]
+
+
 @pytest.mark.parametrize("signal", sorted(COUNTED))
 def test_repeats_of_a_counted_signal_are_one_row_that_says_the_last(engine: Engine, signal: Signal) -> None:
     new_id = ids()
@@ -85,7 +100,14 @@ def test_repeats_within_one_batch_are_counted(engine: Engine) -> None:
 
 
 def test_change_of_class_or_epoch_is_a_row_of_its_own(engine: Engine) -> None:
-    story = [seen(), seen(1, what="other"), seen(2), seen(3, epoch=2), seen(4, epoch=2)]
+    answer = Signal.COMMAND_ANSWER
+    story = [
+        seen(signal=answer),
+        seen(1, signal=answer, what="other"),
+        seen(2, signal=answer),
+        seen(3, signal=answer, epoch=2),
+        seen(4, signal=answer, epoch=2),
+    ]
 
     engine.write(lambda tx: evidence.append(tx, story, ids()))
 

@@ -1,15 +1,20 @@
 """Evidence and rumours: appended, counted, never changed."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import sqlalchemy as sa
 
-from muster.domain.control.evidence import COUNTED, Observation, Rumour
+from muster.domain.control.evidence import COUNTED, Observation, Rumour, Signal
 from muster.storage.engine import Transaction
 from muster.storage.schema import evidence, rumours
 
 MAXIMUM_RUMOURS = 10_000
 """Rows kept of claims that nobody vouches for: anyone can make them up, so the oldest go first."""
+
+REFUSALS_TOGETHER = timedelta(minutes=5)
+"""Refused contacts of one class that began within this are one row, whatever came between: who alternates two ways to
+be refused would fill the database, a row for each request."""
 
 
 _INSERT = sa.insert(evidence)
@@ -18,6 +23,11 @@ _LATEST = (
     .where(evidence.c.channel_id == sa.bindparam("of_channel"), evidence.c.signal == sa.bindparam("of_signal"))
     .order_by(evidence.c.first_at.desc(), evidence.c.id.desc())
     .limit(1)
+)
+_LATEST_OF_CLASS = _LATEST.where(
+    evidence.c.observed_class == sa.bindparam("of_class"),
+    evidence.c.epoch == sa.bindparam("of_epoch"),
+    evidence.c.first_at > sa.bindparam("since"),
 )
 _COUNT = (
     sa.update(evidence)
@@ -34,7 +44,10 @@ _COUNT = (
 
 
 def append(tx: Transaction, observations: Sequence[Observation], new_id: Callable[[], str]) -> None:
-    """Record *observations*: a repeat of a counted signal's latest class is counted, all else is a new row."""
+    """Record *observations*: a repeat of a counted signal's latest class is counted, all else is a new row.
+
+    Refused contacts are counted where their class began within REFUSALS_TOGETHER, too.
+    """
     for observation in observations:
         if observation.signal in COUNTED and _count_repeat(tx, observation):
             continue
@@ -58,8 +71,19 @@ def append(tx: Transaction, observations: Sequence[Observation], new_id: Callabl
 def _count_repeat(tx: Transaction, observation: Observation) -> bool:
     of_kind = {"of_channel": observation.channel_id, "of_signal": observation.signal.value}
     latest = tx.connection.execute(_LATEST, of_kind).one_or_none()
-    if latest is None or (latest.observed_class, latest.epoch) != (observation.observed_class, observation.epoch):
+    if latest is None:
         return False
+    if (latest.observed_class, latest.epoch) != (observation.observed_class, observation.epoch):
+        if observation.signal is not Signal.REFUSED_CONTACT:
+            return False
+        same = {
+            "of_class": observation.observed_class,
+            "of_epoch": observation.epoch,
+            "since": observation.at - REFUSALS_TOGETHER,
+        }
+        latest = tx.connection.execute(_LATEST_OF_CLASS, {**of_kind, **same}).one_or_none()
+        if latest is None:
+            return False
     tx.connection.execute(
         _COUNT,
         {

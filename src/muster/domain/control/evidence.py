@@ -1,6 +1,7 @@
 """Evidence: what was observed of a channel, append-only, and never more than that.
 
 Repeats of one class are one row with a count, a first and a last time; a change of class is a row of its own.
+Refused contacts, which anyone with an identity can alternate at will, have a row for each class and five minutes.
 Contacts (S1) are not here: see muster.domain.control.contact.
 """
 
