@@ -12,8 +12,8 @@ SOURCES  := src tests benchmarks
 demo: install                    ## run the whole service with a simulated fleet
 	@$(BIN)/muster demo
 
-test: dev                        ## the whole test suite, both storage engines included
-	@$(BIN)/python -m pytest -q
+test: dev                        ## the whole test suite, both storage engines included, on every processor
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 install: $(VENV)/installed-runtime ## make .venv with the muster command in it
 
