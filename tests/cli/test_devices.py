@@ -1,5 +1,7 @@
 """`muster devices`."""
 
+from pathlib import Path
+
 import pytest
 from tests.cli.conftest import FORMER, MAC, USER
 from tests.support.command_line import CommandLine
@@ -54,10 +56,16 @@ def test_list_refuses_a_state_that_there_is_not(muster: CommandLine) -> None:
     assert "'enrolling', 'enrolled', 'ended'" in said
 
 
-def test_list_of_nothing_says_how_devices_come(muster: CommandLine) -> None:
-    _, out, _ = muster.run("devices", "list", "--search", "nobody")
+def test_list_of_nothing_says_how_devices_come(tmp_path: Path) -> None:
+    empty = CommandLine("--data-dir", str(tmp_path / "empty"))
+    empty.run("init")
 
-    assert "muster enroll link" in out
+    assert "muster enroll link" in empty.run("devices", "list")[1]
+
+
+@pytest.mark.parametrize("arguments", [["--search", "nobody"], ["--state", "enrolling"]])
+def test_list_narrowed_to_nothing_says_so(muster: CommandLine, arguments: list[str]) -> None:
+    assert muster.run("devices", "list", *arguments) == (0, "No such devices.\n", "")
 
 
 @pytest.mark.parametrize("name", [MAC, USER])

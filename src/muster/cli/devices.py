@@ -40,7 +40,10 @@ def list_(
         print_json(rows)
         return
     if not rows:
-        print("No devices. `muster enroll link` makes a link that enrolls one.")
+        if search or state is not None:
+            print("No such devices.")
+        else:
+            print("No devices. `muster enroll link` makes a link that enrolls one.")
         return
     print_table(
         ("ID", "SERIAL", "NAME", "MODEL", "OS", "STATE", "LAST CONTACT", "WAITING"),

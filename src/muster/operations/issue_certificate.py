@@ -39,10 +39,13 @@ class CertificateOrder:
 
 @dataclass(frozen=True, slots=True)
 class IssuedCertificate:
-    """The certificate, DER. *is_repeated*: it had been issued before, for the same challenge and key."""
+    """The certificate, DER. *is_repeated*: it had been issued before, for the same challenge and key. *renewal_of*:
+    the device whose identity it renews, None where a link let it in or it had been issued before.
+    """
 
     certificate_der: bytes
     is_repeated: bool = False
+    renewal_of: DeviceId | None = None
 
 
 IssueOutcome: TypeAlias = IssuedCertificate | Refusal
@@ -156,7 +159,7 @@ def _sign_and_store(tx: Transaction, order: CertificateOrder, grant: _Grant, ctx
             [Observation(device, Signal.IDENTITY_ISSUED, "renewal", ctx.now, epoch, order.source, detail)],
             ctx.new_id,
         )
-    return IssuedCertificate(certificate_der)
+    return IssuedCertificate(certificate_der, renewal_of=grant.renewal_of)
 
 
 def _common_name(request: CertificateRequest, ctx: Context) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from structlog.typing import EventDict
 from tests.edges.device.doors import CHECKIN_TYPE, CONNECT_TYPE, Doors, Reply
 from tests.support.instants import NOON
 from tests.support.site import (
@@ -381,6 +382,13 @@ def test_former_identity_is_refused_after_a_re_enrollment(scene: Scene) -> None:
 
     assert scene.doors.connect(scene.mac).status == 403
     assert ("S2", "identity_not_pinned", 1) in scene.site.evidence()
+
+
+def test_refused_report_is_logged_with_its_channel_and_command(scene: Scene, logs: list[EventDict]) -> None:
+    scene.doors.connect(scene.ipad, status="Acknowledged", command_uuid="one")
+
+    (line,) = [line for line in logs if line["event"] == "refused"]
+    assert (line["code"], line["enrollment_id"], line["command_uuid"]) == ("identity_not_pinned", MAC.udid, "one")
 
 
 # Messages at the wrong time or place

@@ -8,10 +8,11 @@ from urllib.parse import quote
 
 import pytest
 import sqlalchemy as sa
+from structlog.typing import EventDict
 from tests.crypto.material import CountingBytes, ec_key, other_rsa_key, rsa_key, small_rsa_key
 from tests.edges.device.doors import Doors, Reply
 from tests.support.runner import NOW
-from tests.support.site import Site, authenticate, authority, token_update
+from tests.support.site import MAC, Site, authenticate, authority, token_update
 
 from muster.crypto.algorithms import Cipher, Digest
 from muster.crypto.certificates import key_matches
@@ -265,6 +266,14 @@ def test_renewal_by_somebody_who_is_not_ours_is_refused(doors: Doors, site: Site
 
     assert refused(reply) is FailInfo.BAD_CERT_ID
     assert site.rumours() == [("", "identity_unknown", 1)]
+
+
+def test_renewal_is_logged_with_its_device(doors: Doors, site: Site, logs: list[EventDict]) -> None:
+    present = site.enroll(identity=site.identity(key=other_rsa_key()))
+
+    post(doors, pkcs_req(None, signer=present, message_type=MessageType.RENEWAL_REQ))
+
+    assert [line["enrollment_id"] for line in logs if line["event"] == "certificate_issued"] == [MAC.udid]
 
 
 def test_pinned_identity_renews_itself_and_again(doors: Doors, site: Site) -> None:

@@ -60,7 +60,14 @@ from muster.protocol.checkin import (
 )
 from muster.protocol.connect import ReportHead, Status, looks_like_checkin, read_report_head
 from muster.protocol.errors import BadSignature, MalformedMessage, RefusedAlgorithm, UnknownMessageType
-from muster.protocol.identifiers import IDENTIFIER_KEYS, Channel, ChannelId, read_identifiers, resolve_channel
+from muster.protocol.identifiers import (
+    IDENTIFIER_KEYS,
+    Channel,
+    ChannelId,
+    CommandUUID,
+    read_identifiers,
+    resolve_channel,
+)
 from muster.protocol.mdm_signature import verify_mdm_signature
 from muster.protocol.plist import read_top_level
 from muster.storage.errors import Unavailable
@@ -200,14 +207,15 @@ class MessageDoor:
         item = ConnectRequest(head, request.fingerprint, request.body, request.source)
         try:
             outcome = await self._connects.submit(item)
-        except (Unavailable, Overloaded):
-            raise
+        except (Unavailable, Overloaded) as error:
+            log.error("unavailable", enrollment_id=head.channel.id, command_uuid=head.command_uuid, error=str(error))
+            return unavailable_reply()
         except Exception as error:
             log.exception("connect_failed", enrollment_id=head.channel.id, command_uuid=head.command_uuid)
-            return await self._accept_unprocessed(request, head.channel, CONNECT, error)
+            return await self._accept_unprocessed(request, head.channel, CONNECT, error, head.command_uuid)
         metrics.CONNECTS_OF[head.status].inc()
         if isinstance(outcome, Refusal):
-            self._log_refusal(outcome, head.channel.id, request.source)
+            self._log_refusal(outcome, head.channel.id, request.source, head.command_uuid)
             return refusal_reply(outcome)
         _log_connect(head, outcome)
         if not outcome.body:
@@ -229,8 +237,9 @@ class MessageDoor:
         item = CheckinRequest(message, request.fingerprint, request.body, request.source)
         try:
             outcome = await self._checkins.submit((item, request.certificate_der))
-        except (Unavailable, Overloaded):
-            raise
+        except (Unavailable, Overloaded) as error:
+            log.error("unavailable", enrollment_id=channel_id, message=name, error=str(error))
+            return unavailable_reply()
         except Exception as error:
             log.exception("checkin_failed", enrollment_id=channel_id, message=name)
             if isinstance(message, ACCEPTED_UNPROCESSED):
@@ -245,6 +254,7 @@ class MessageDoor:
                 log.info("user_not_managed", enrollment_id=channel_id)
                 return user_not_managed_reply()
             case DeclarationUnknown():
+                log.info("declaration_unknown", enrollment_id=channel_id)
                 return declaration_unknown_reply()
             case Refusal():
                 self._log_refusal(outcome, channel_id, request.source)
@@ -276,7 +286,12 @@ class MessageDoor:
     # --- what goes wrong ---------------------------------------------------------------------------------------------
 
     async def _accept_unprocessed(
-        self, request: SignedRequest, channel: Channel, message: str, error: Exception
+        self,
+        request: SignedRequest,
+        channel: Channel,
+        message: str,
+        error: Exception,
+        command_uuid: CommandUUID | None = None,
     ) -> Reply:
         """Keep a message that trips over a fault of ours, and accept it: the device would resend it for ever."""
         deferral = Deferral(
@@ -285,18 +300,29 @@ class MessageDoor:
         try:
             refusal = (await self._checkin_runner.write(defer_messages, [deferral], DEVICE))[0]
         except Exception:
-            log.exception("message_not_deferred", enrollment_id=channel.id, message=message)
+            log.exception("message_not_deferred", enrollment_id=channel.id, command_uuid=command_uuid, message=message)
             return unavailable_reply()
         if refusal is not None:
-            self._log_refusal(refusal, channel.id, request.source)
+            self._log_refusal(refusal, channel.id, request.source, command_uuid)
             return refusal_reply(refusal)
         metrics.DEFERRED.labels(message).inc()
         return _NOTHING
 
-    def _log_refusal(self, refusal: Refusal, channel_id: ChannelId | None, address: str) -> None:
+    def _log_refusal(
+        self,
+        refusal: Refusal,
+        channel_id: ChannelId | None,
+        address: str,
+        command_uuid: CommandUUID | None = None,
+    ) -> None:
         metrics.REFUSALS.labels(refusal.code.value).inc()
         log.warning(
-            "refused", code=refusal.code.value, enrollment_id=channel_id, source=address, reason=refusal.message
+            "refused",
+            code=refusal.code.value,
+            enrollment_id=channel_id,
+            command_uuid=command_uuid,
+            source=address,
+            reason=refusal.message,
         )
 
     def _note_refusal(

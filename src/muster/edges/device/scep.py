@@ -158,6 +158,7 @@ class ScepDoor:
         metrics.CERTIFICATES.labels(message.message_type.name).inc()
         log.info(
             "certificate_issued",
+            enrollment_id=outcome.renewal_of,
             identity=fingerprint(outcome.certificate_der).hex(),
             message=message.message_type.name,
             transaction_id=message.transaction_id,

@@ -16,6 +16,7 @@ from muster.operations.push_devices import (
     load_push_credentials,
     record_push_outcomes,
 )
+from muster.protocol.apns import OutcomeClass
 
 OUTCOMES = Counter("muster_pushes_total", "Pushes, by what APNs answered", ["outcome"])
 LATENCY = Histogram("muster_push_seconds", "Time from sending a push to APNs' answer")
@@ -57,7 +58,8 @@ class PushWorker:
         for claimed, receipt in zip(batch, receipts, strict=True):
             OUTCOMES.labels(receipt.outcome.outcome_class.value).inc()
             LATENCY.observe(receipt.latency_seconds)
-            log.info(
+            is_accepted = receipt.outcome.outcome_class is OutcomeClass.ACCEPTED
+            (log.info if is_accepted else log.warning)(
                 "push",
                 enrollment_id=claimed.channel_id,
                 outcome=receipt.outcome.outcome_class.value,
