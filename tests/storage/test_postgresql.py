@@ -21,7 +21,7 @@ from muster.storage import deferred, enrollments, installations, postgresql, pus
 from muster.storage.engine import Transaction
 from muster.storage.errors import ServerTooOld, Unavailable
 from muster.storage.hot import AppliedConnect
-from muster.storage.postgresql import PostgresqlEngine
+from muster.storage.postgresql import LOCK_TIMEOUT_MILLISECONDS, PostgresqlEngine
 from muster.storage.schema import evidence, reports
 
 A, B = ChannelId("A"), ChannelId("B")
@@ -368,3 +368,22 @@ def test_partitions_are_made_by_many_nodes_together(impatient: PostgresqlEngine)
 
     assert partitions_of_reports(impatient) == []
     assert rows(impatient, sa.select(evidence)) == []
+
+
+def test_row_that_somebody_holds_for_good_is_an_outage_and_no_endless_wait(postgresql_engine: PostgresqlEngine) -> None:
+    hurried = "SET LOCAL lock_timeout = 50"
+
+    def hold_and_wait(tx: Transaction) -> None:
+        tx.connection.execute(sa.text("LOCK TABLE channels"))
+
+        def wait(other: Transaction) -> None:
+            other.connection.exec_driver_sql(hurried)
+            other.lock_rows([ChannelId("any")])
+
+        with pytest.raises(Unavailable):
+            postgresql_engine.write(wait)
+
+    postgresql_engine.write(hold_and_wait)
+    timeout = postgresql_engine.read(lambda tx: tx.connection.scalar(sa.text("SHOW lock_timeout")))
+
+    assert timeout == f"{LOCK_TIMEOUT_MILLISECONDS // 1000}s"

@@ -22,9 +22,18 @@ RETRIED_SQLSTATES = frozenset({"40001", "40P01"})
 POOL_TIMEOUT_SECONDS = 10
 """How long a transaction waits for one of this process's connections."""
 
+LOCK_TIMEOUT_MILLISECONDS = 10_000
+"""How long a statement waits for a row that somebody else holds: devices give up after a minute."""
+
 # Plans are made for each execution: a plan cached while the queue was empty scans it when it is full (measured:
 # seconds instead of milliseconds).
-_OPTIONS = "-c plan_cache_mode=force_custom_plan -c timezone=UTC -c application_name=muster"
+_OPTIONS = (
+    f"-c plan_cache_mode=force_custom_plan -c timezone=UTC -c application_name=muster "
+    f"-c lock_timeout={LOCK_TIMEOUT_MILLISECONDS}"
+)
+
+_KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+"""A server that vanished without a word (seconds; the last in milliseconds) is noticed within a minute."""
 
 
 class PostgresqlEngine(Engine):
@@ -36,6 +45,7 @@ class PostgresqlEngine(Engine):
         self.writers = connections
         self.sqlalchemy = sa.create_engine(
             _with_options(url),
+            connect_args=_KEEPALIVE,
             pool_size=connections,
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT_SECONDS,
@@ -67,6 +77,7 @@ class PostgresqlEngine(Engine):
     def migrating(self) -> Iterator[sa.Connection]:
         """Hold the advisory lock of migrations for the whole transaction: DDL is transactional here."""
         with self._translating(), self.sqlalchemy.connect() as connection, connection.begin():
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # another migration may take its time
             PostgresqlTransaction(connection).lock_name("migrations")
             yield connection
 
