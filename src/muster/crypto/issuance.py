@@ -115,16 +115,8 @@ def make_server_certificate(
     if not names:
         raise ValueError("a server certificate needs a name")
     subject = _name(names[0])
-    issuer_name, signing_key = _issuer(subject, key, authority)
-    builder = _builder(
-        subject,
-        issuer_name,
-        key.public_key(),
-        not_before=now - _CLOCK_TOLERANCE,
-        not_after=now + lifetime,
-        serial_number=serial_number,
-    )
-    builder = _end_entity(builder, key.public_key(), authority, [ExtendedKeyUsageOID.SERVER_AUTH])
+    validity = (now - _CLOCK_TOLERANCE, now + lifetime)
+    builder, signing_key = _peer(subject, key, authority, validity, serial_number, ExtendedKeyUsageOID.SERVER_AUTH)
     general_names = x509.SubjectAlternativeName([_general_name(name) for name in names])
     return _sign(builder.add_extension(general_names, critical=False), signing_key)
 
@@ -148,17 +140,26 @@ def make_push_certificate(
             x509.NameAttribute(NameOID.COMMON_NAME, f"APSP:{topic.rpartition('.')[2]}"[:64]),
         ]
     )
-    issuer_name, signing_key = _issuer(subject, key, authority)
-    builder = _builder(
-        subject,
-        issuer_name,
-        key.public_key(),
-        not_before=now - _CLOCK_TOLERANCE,
-        not_after=now + lifetime,
-        serial_number=serial_number,
-    )
-    builder = _end_entity(builder, key.public_key(), authority, [ExtendedKeyUsageOID.CLIENT_AUTH])
+    validity = (now - _CLOCK_TOLERANCE, now + lifetime)
+    builder, signing_key = _peer(subject, key, authority, validity, serial_number, ExtendedKeyUsageOID.CLIENT_AUTH)
     return _sign(builder, signing_key)
+
+
+def _peer(
+    subject: x509.Name,
+    key: PrivateKey,
+    authority: Authority | None,
+    validity: tuple[datetime, datetime],
+    serial_number: int,
+    usage: x509.ObjectIdentifier,
+) -> tuple[x509.CertificateBuilder, PrivateKey]:
+    """Begin the certificate of an end of TLS with one *usage*; returns it with the key that is to sign it."""
+    issuer_name, signing_key = _issuer(subject, key, authority)
+    not_before, not_after = validity
+    builder = _builder(
+        subject, issuer_name, key.public_key(), not_before=not_before, not_after=not_after, serial_number=serial_number
+    )
+    return _end_entity(builder, key.public_key(), authority, [usage]), signing_key
 
 
 def _name(common_name: str, organization: str | None = None) -> x509.Name:
