@@ -56,6 +56,17 @@ def test_locked_channel_of_a_fresh_device_has_nothing_but_its_enrollment(engine:
     assert (seen.contact, seen.last_contact_at, seen.answered, seen.head) == (None, None, None, None)
 
 
+@pytest.mark.parametrize("is_proof", [False, True], ids=["contact", "proof"])
+def test_contact_that_is_processed_late_moves_no_time_back(engine: Engine, is_proof: bool) -> None:
+    enroll(engine, "A")
+    apply(engine, AppliedConnect(A, TOUCH, is_proof=True), at=after(hours=1))
+
+    apply(engine, AppliedConnect(A, TOUCH, is_proof=is_proof), at=NOON)
+
+    times = rows(engine, sa.select(channels.c.last_contact_at, channels.c.last_proof_at))
+    assert [tuple(row) for row in times] == [(after(hours=1), after(hours=1))]
+
+
 def test_locked_user_channel_carries_its_devices_pins(engine: Engine) -> None:
     enroll(engine, "A", "A:ada")
     pins = Pins(b"\x02" * 32, PIN, after(days=7, microseconds=1), b"\x03" * 32)
