@@ -8,6 +8,7 @@ import pytest
 from tests.cli.conftest import FORMER, MAC
 from tests.simulator.apns_pki import TOPIC
 from tests.support.command_line import CommandLine, PushFiles, push_files
+from tests.support.profiles import scep_of
 
 from muster.cli.enroll import read_duration
 from muster.protocol.profile import decode_enrollment_profile
@@ -75,7 +76,7 @@ def test_each_profile_of_a_link_has_a_challenge_of_its_own(muster: CommandLine, 
 
     profiles = [muster.run("enroll", "profile", link, "--unsigned")[1].encode() for _ in range(2)]
 
-    assert len({decode_enrollment_profile(profile).scep.challenge for profile in profiles}) == 2
+    assert len({scep_of(decode_enrollment_profile(profile)).challenge for profile in profiles}) == 2
 
 
 def test_profile_without_a_push_certificate_is_refused_with_a_remedy(muster: CommandLine) -> None:

@@ -26,6 +26,10 @@ class OpenSSL:
     def accepts(self, *arguments: str) -> bool:
         return self._run(arguments).returncode == 0
 
+    def said(self, *arguments: str) -> bytes:
+        """What a command says beside its output."""
+        return self._run(arguments).stderr
+
     def write(self, name: str, contents: bytes) -> str:
         (self.directory / name).write_bytes(contents)
         return name

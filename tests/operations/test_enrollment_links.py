@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from tests.simulator.apns_pki import TOPIC, push_certificate
+from tests.support.profiles import scep_of
 from tests.support.site import ADMINISTRATOR, Site
 
 from muster.domain import access
@@ -60,7 +61,7 @@ def test_link_is_kept_by_its_hash_and_written_into_the_audit_log(site: Site) -> 
 def test_profile_says_where_to_enroll_and_with_which_rights(site: Site) -> None:
     profile = opened(site, make(site, access_rights=6161).token)
 
-    assert (profile.server_url, profile.scep.url) == ("https://mdm.example.org/mdm", "https://mdm.example.org/scep")
+    assert (profile.server_url, scep_of(profile).url) == ("https://mdm.example.org/mdm", "https://mdm.example.org/scep")
     assert (profile.topic, profile.access_rights, profile.sign_message) == (TOPIC, 6161, True)
     assert profile.payload_identifier == "org.example.enrollment"
     assert [anchor.certificate_der for anchor in profile.trust_anchors] == [b"0\x00"]
@@ -72,7 +73,7 @@ def test_every_opening_has_a_challenge_and_payloads_of_its_own_and_uses_nothing_
 
     profiles = [opened(site, token) for _ in range(3)]
 
-    assert len({profile.scep.challenge for profile in profiles}) == 3
+    assert len({scep_of(profile).challenge for profile in profiles}) == 3
     assert len({profile.payload_uuid for profile in profiles}) == 3
     assert site.rows(sa.select(schema.enrollment_links.c.uses)) == [(0,)]
 

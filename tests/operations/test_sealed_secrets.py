@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from tests.support import databases
+from tests.support.profiles import scep_of
 from tests.support.site import MAC, SOURCE, Site, authenticate, print_of, token_update
 
 from muster.crypto.certificates import pem_from_der
@@ -104,7 +105,7 @@ def test_links_challenges_and_sessions_are_hashes(site: Site) -> None:
     assert isinstance(profile, EnrollmentProfile)
     assert isinstance(session, Session)
     found = stored(site)
-    for secret in (link.token, profile.scep.challenge, way_in.token, session.token):
+    for secret in (link.token, scep_of(profile).challenge, way_in.token, session.token):
         assert secret is not None
         assert secret.encode() not in found
 

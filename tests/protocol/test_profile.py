@@ -7,7 +7,9 @@ import pytest
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.plist import PlistValue, read_plist, write_plist
 from muster.protocol.profile import (
+    EnrollmentMode,
     EnrollmentProfile,
+    Pkcs12Payload,
     ScepPayload,
     TrustAnchor,
     decode_enrollment_profile,
@@ -21,7 +23,7 @@ LEAST = EnrollmentProfile(
     display_name="Example",
     topic="com.apple.mgmt.External.example",
     server_url="https://mdm.example/mdm",
-    scep=ScepPayload("00000000-0000-4000-8000-000000000003", "https://mdm.example/scep", (("CN", "device"),)),
+    identity=ScepPayload("00000000-0000-4000-8000-000000000003", "https://mdm.example/scep", (("CN", "device"),)),
 )
 FULL = replace(
     LEAST,
@@ -36,7 +38,7 @@ FULL = replace(
         TrustAnchor("00000000-0000-4000-8000-000000000004", "Root", b"der"),
         TrustAnchor("00000000-0000-4000-8000-000000000005", "Other root", b"der2"),
     ),
-    scep=ScepPayload(
+    identity=ScepPayload(
         "00000000-0000-4000-8000-000000000003",
         "https://mdm.example/scep",
         (("O", "Example"), ("1.2.5.3", "bar")),
@@ -49,6 +51,19 @@ FULL = replace(
     ),
 )
 
+ACCOUNT_DRIVEN = replace(
+    LEAST,
+    enrollment_mode=EnrollmentMode.ADDE,
+    assigned_managed_apple_id="ana@example.org",
+    consent_text="I agree.",
+)
+USER_ENROLLMENT = replace(ACCOUNT_DRIVEN, enrollment_mode=EnrollmentMode.BYOD, access_rights=None)
+WITH_KEY = replace(
+    LEAST,
+    identity=Pkcs12Payload("00000000-0000-4000-8000-000000000006", b"pkcs12", "correct horse", "ana.p12"),
+    is_removal_disallowed=True,
+)
+
 
 def payload(profile: EnrollmentProfile, payload_type: str) -> dict[str, PlistValue]:
     """The one payload of this type."""
@@ -58,7 +73,11 @@ def payload(profile: EnrollmentProfile, payload_type: str) -> dict[str, PlistVal
     return found
 
 
-@pytest.mark.parametrize("profile", [LEAST, FULL], ids=["least", "full"])
+@pytest.mark.parametrize(
+    "profile",
+    [LEAST, FULL, ACCOUNT_DRIVEN, USER_ENROLLMENT, WITH_KEY],
+    ids=["least", "full", "account-driven", "user enrollment", "with key"],
+)
 def test_profile_is_read_as_it_was_written(profile: EnrollmentProfile) -> None:
     assert decode_enrollment_profile(encode_enrollment_profile(profile)) == profile
 
@@ -78,7 +97,7 @@ def test_mdm_payload_has_apples_keys() -> None:
         "PayloadVersion": 1,
         "PayloadIdentifier": "com.example.muster.enrollment.mdm",
         "PayloadUUID": LEAST.mdm_payload_uuid,
-        "IdentityCertificateUUID": LEAST.scep.payload_uuid,
+        "IdentityCertificateUUID": LEAST.identity.payload_uuid,
         "Topic": LEAST.topic,
         "ServerURL": LEAST.server_url,
         "AccessRights": 8191,
@@ -97,7 +116,7 @@ def test_scep_payload_has_apples_keys() -> None:
         "PayloadType": "com.apple.security.scep",
         "PayloadVersion": 1,
         "PayloadIdentifier": "com.example.muster.enrollment.scep",
-        "PayloadUUID": FULL.scep.payload_uuid,
+        "PayloadUUID": FULL.identity.payload_uuid,
         "PayloadContent": {
             "URL": "https://mdm.example/scep",
             "Name": "example",
@@ -110,6 +129,64 @@ def test_scep_payload_has_apples_keys() -> None:
             "KeyIsExtractable": True,
         },
     }
+
+
+def test_pkcs12_payload_has_apples_keys() -> None:
+    assert payload(WITH_KEY, "com.apple.security.pkcs12") == {
+        "PayloadType": "com.apple.security.pkcs12",
+        "PayloadVersion": 1,
+        "PayloadIdentifier": "com.example.muster.enrollment.pkcs12",
+        "PayloadUUID": WITH_KEY.identity.payload_uuid,
+        "PayloadCertificateFileName": "ana.p12",
+        "PayloadContent": b"pkcs12",
+        "Password": "correct horse",
+        "KeyIsExtractable": False,
+    }
+    assert payload(WITH_KEY, "com.apple.mdm")["IdentityCertificateUUID"] == WITH_KEY.identity.payload_uuid
+
+
+def test_secrets_of_an_identity_are_not_in_its_repr() -> None:
+    assert "correct horse" not in repr(WITH_KEY)
+    assert "b'pkcs12'" not in repr(WITH_KEY)
+
+
+def test_account_driven_profile_names_mode_and_account() -> None:
+    mdm = payload(ACCOUNT_DRIVEN, "com.apple.mdm")
+
+    assert (mdm["EnrollmentMode"], mdm["AssignedManagedAppleID"]) == ("ADDE", "ana@example.org")
+    assert mdm["AccessRights"] == 8191
+
+
+def test_what_a_user_enrollment_forbids_is_left_out() -> None:
+    profile = replace(USER_ENROLLMENT, access_rights=8191, is_removal_disallowed=True)
+
+    assert "AccessRights" not in payload(profile, "com.apple.mdm")
+    assert "PayloadRemovalDisallowed" not in read_plist(encode_enrollment_profile(profile))
+
+
+def test_top_level_keys_are_written_only_where_chosen() -> None:
+    assert read_plist(encode_enrollment_profile(WITH_KEY))["PayloadRemovalDisallowed"] is True
+    assert read_plist(encode_enrollment_profile(ACCOUNT_DRIVEN))["ConsentText"] == {"default": "I agree."}
+    assert not {"PayloadRemovalDisallowed", "ConsentText"} & set(read_plist(encode_enrollment_profile(LEAST)))
+
+
+def test_payload_identifiers_outlive_the_uuids() -> None:
+    renewed = replace(
+        FULL,
+        payload_uuid="R",
+        mdm_payload_uuid="R1",
+        identity=replace(FULL.identity, payload_uuid="R2"),
+        trust_anchors=tuple(replace(anchor, payload_uuid=f"R{n}") for n, anchor in enumerate(FULL.trust_anchors, 3)),
+    )
+
+    def identifiers(profile: EnrollmentProfile) -> list[PlistValue]:
+        content = read_plist(encode_enrollment_profile(profile))["PayloadContent"]
+        assert isinstance(content, list)
+        return [item["PayloadIdentifier"] for item in content if isinstance(item, dict)]
+
+    assert identifiers(renewed) == identifiers(FULL)
+    # echo -n der | sha256sum
+    assert identifiers(FULL)[0] == "com.example.muster.enrollment.root.5050d80d22ecd471"
 
 
 def test_payload_identifiers_are_unique() -> None:
@@ -160,6 +237,10 @@ def changed(payload_type: str, **changes: PlistValue | None) -> bytes:
         ("com.apple.security.scep", {"PayloadContent": {"URL": "https://mdm.example", "Subject": [["CN", "x"]]}}),
         ("com.apple.security.scep", {"PayloadContent": {"URL": "https://mdm.example", "Subject": "CN=x"}}),
         ("com.apple.security.scep", {"PayloadType": "com.apple.mdm"}),
+        ("com.apple.mdm", {"EnrollmentMode": "COPE"}),
+        ("com.apple.mdm", {"AssignedManagedAppleID": 7}),
+        ("com.apple.security.scep", {"PayloadType": "com.apple.security.pkcs12"}),
+        ("com.apple.security.scep", {"PayloadType": "com.apple.security.pkcs12", "PayloadContent": bytes(65537)}),
     ],
     ids=str,
 )
@@ -186,8 +267,8 @@ def test_what_is_no_profile_is_refused(profile_xml: bytes) -> None:
 
 def test_absent_keys_have_apples_defaults() -> None:
     content: dict[str, PlistValue] = {"URL": "https://mdm.example/scep"}
-    scep = decode_enrollment_profile(changed("com.apple.security.scep", PayloadContent=content)).scep
+    scep = decode_enrollment_profile(changed("com.apple.security.scep", PayloadContent=content)).identity
 
     assert scep == ScepPayload(
-        LEAST.scep.payload_uuid, "https://mdm.example/scep", (), key_size=1024, key_usage=0, key_is_extractable=True
+        LEAST.identity.payload_uuid, "https://mdm.example/scep", (), key_size=1024, key_usage=0, key_is_extractable=True
     )

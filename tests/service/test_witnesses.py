@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.service.conftest import Site
+from tests.support.profiles import scep_of
 
 from muster.crypto.certificates import fingerprint, inspect_certificate, pem_from_der
 from muster.protocol.profile import EnrollmentProfile, decode_enrollment_profile
@@ -49,7 +50,7 @@ def profile(site: Site) -> EnrollmentProfile:
 
 
 def challenge(site: Site) -> str:
-    secret = profile(site).scep.challenge
+    secret = scep_of(profile(site)).challenge
     assert secret is not None
     return secret
 

@@ -112,7 +112,7 @@ class FakeServer:
             topic=TOPIC,
             server_url=f"{ORIGIN}/mdm",
             check_in_url=f"{ORIGIN}/checkin",
-            scep=scep,
+            identity=scep,
             trust_anchors=(TrustAnchor("A", "Test CA", authority().certificate_der),),
         )
         return replace(profile, **changes)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.simulator.fake_server import ORIGIN, TOPIC, authority
 from tests.simulator.play import Play, play
+from tests.support.profiles import scep_of
 
 from muster.crypto.algorithms import Digest
 from muster.crypto.certificates import is_issued_by
@@ -211,9 +212,9 @@ def test_a_wrong_challenge_is_refused_by_scep() -> None:
 @pytest.mark.parametrize("length", [16, 20, 32, 64])
 def test_an_authority_of_another_fingerprint_is_refused(length: int) -> None:
     async def scene(p: Play) -> None:
-        scep = replace(p.server.profile().scep, ca_fingerprint=bytes(length))
+        scep = replace(scep_of(p.server.profile()), ca_fingerprint=bytes(length))
         with pytest.raises(EnrollmentFailed, match="CAFingerprint"):
-            await p.device.enroll(p.server.mobileconfig(scep=scep))
+            await p.device.enroll(p.server.mobileconfig(identity=scep))
 
     play(scene)
 

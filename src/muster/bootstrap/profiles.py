@@ -16,7 +16,8 @@ def enrollment_terms(settings: Settings, running: Installation | None = None) ->
     """
     anchors: tuple[bytes, ...] = ()
     if settings.profile_trust_anchors is not None:
-        anchors = read_certificates(settings.profile_trust_anchors, "profile_trust_anchors")
+        # Each once: a profile whose payloads share an identifier is refused.
+        anchors = tuple(dict.fromkeys(read_certificates(settings.profile_trust_anchors, "profile_trust_anchors")))
     public_url, check_in_url = settings.effective_public_url, settings.check_in_url
     if settings.public_url is None and running is not None and running.public_url is not None:
         public_url, check_in_url = running.public_url, check_in_url or running.check_in_url

@@ -151,7 +151,7 @@ def _profile(
         server_url=f"{terms.public_url}/mdm",
         check_in_url=terms.check_in_url,
         access_rights=link.access_rights,
-        scep=ScepPayload(
+        identity=ScepPayload(
             payload_uuid=_payload_uuid(ctx),
             url=f"{terms.public_url}/scep",
             subject=(*((("O", organization),) if organization else ()), ("CN", f"device {ctx.random_bytes(8).hex()}")),

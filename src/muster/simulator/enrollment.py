@@ -10,7 +10,7 @@ from muster.crypto.cms.signing import SignerIdentity
 from muster.protocol.apns import Push
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import Channel, Identifiers
-from muster.protocol.profile import EnrollmentProfile
+from muster.protocol.profile import PER_USER_CONNECTIONS, EnrollmentProfile
 from muster.simulator.facts import User
 
 
@@ -96,7 +96,7 @@ class Backup:
     push_magic: str
 
 
-UNCHANGEABLE = ("topic", "server_url", "check_in_url")
+UNCHANGEABLE = ("topic", "server_url", "check_in_url", "enrollment_mode", "assigned_managed_apple_id")
 
 
 def forbidden_change(old: EnrollmentProfile, new: EnrollmentProfile) -> str | None:
@@ -105,6 +105,8 @@ def forbidden_change(old: EnrollmentProfile, new: EnrollmentProfile) -> str | No
     for name in UNCHANGEABLE:
         if getattr(old, name) != getattr(new, name):
             return f"{name} must not change"
+    if (PER_USER_CONNECTIONS in old.server_capabilities) != (PER_USER_CONNECTIONS in new.server_capabilities):
+        return f"{PER_USER_CONNECTIONS} must neither come nor go"
     if old.payload_identifier != new.payload_identifier:
         return "a device has one MDM payload only"
     if (new.access_rights or 0) & ~(old.access_rights or 0):

@@ -9,9 +9,12 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from random import Random
+from typing import assert_never
 
 from muster.crypto.cms.signing import SignerIdentity
+from muster.crypto.errors import CryptoError
 from muster.crypto.keys import RSAPrivateKey
+from muster.crypto.pkcs12 import read_pkcs12
 from muster.protocol.apns import Push
 from muster.protocol.checkin import (
     CheckinMessage,
@@ -28,6 +31,8 @@ from muster.protocol.profile import (
     PER_USER_CONNECTIONS,
     PROFILE_MEDIA_TYPE,
     EnrollmentProfile,
+    Pkcs12Payload,
+    ScepPayload,
     decode_enrollment_profile,
 )
 from muster.simulator.behaviour import Behaviour, SignatureStyle
@@ -328,8 +333,17 @@ class Machine:
             self._require_a_voice()
         except ConnectionLost as error:
             raise EnrollmentFailed("SCEP", str(error)) from error
+        match profile.identity:
+            case Pkcs12Payload(content=content, password=password):
+                return _unpack_identity(content, password)
+            case ScepPayload() as scep:
+                return await self._obtain_by_scep(scep)
+            case _:
+                assert_never(profile.identity)
+
+    async def _obtain_by_scep(self, scep: ScepPayload) -> SignerIdentity:
         return await obtain_identity(
-            profile.scep,
+            scep,
             self._key_source(),
             self._requests.transport,
             default_common_name=self.facts.enrollment_id or self.facts.udid,
@@ -402,3 +416,10 @@ def _read_enrollment_profile(mobileconfig: bytes) -> tuple[bytes, EnrollmentProf
         return profile_xml, decode_enrollment_profile(profile_xml)
     except MalformedMessage as error:
         raise EnrollmentFailed("profile", str(error)) from error
+
+
+def _unpack_identity(content: bytes, password: str) -> SignerIdentity:
+    try:
+        return read_pkcs12(content, password)
+    except CryptoError as error:
+        raise EnrollmentFailed("PKCS #12", str(error) or "the password does not open it") from error
