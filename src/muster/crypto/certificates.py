@@ -72,7 +72,9 @@ class KnownCertificate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class CertificateParts:
+    """A certificate taken apart, each part as encoded. `extensions`: the value of each by its OID."""
+
     to_be_signed: bytes
     serial_number: bytes
     issuer: bytes
@@ -91,7 +93,7 @@ def fingerprint(certificate_der: bytes) -> bytes:
 
 def inspect_certificate(certificate_der: bytes) -> CertificateFacts:
     """Read what a certificate says. Raises MalformedMessage when it is none. No signature or date is checked."""
-    parts = _parse(certificate_der)
+    parts = parse_certificate(certificate_der)
     validity = der.Reader.of_single(parts.validity, der.SEQUENCE)
     not_before, not_after = validity.time(), validity.time()
     validity.finish()
@@ -113,7 +115,7 @@ def inspect_certificate(certificate_der: bytes) -> CertificateFacts:
 @lru_cache(maxsize=_KNOWN_CERTIFICATES)
 def known_certificate(certificate_der: bytes) -> KnownCertificate:
     """Return the parsed parts of a certificate, remembered for the most recent 8192. Raises MalformedMessage."""
-    parts = _parse(certificate_der)
+    parts = parse_certificate(certificate_der)
     identifier = parts.extensions.get(_SUBJECT_KEY_IDENTIFIER)
     public_key: PublicKey | None
     try:
@@ -140,7 +142,7 @@ def is_issued_by(certificate_der: bytes, authority_certificate_der: bytes, *, al
     *allow_legacy*; other signature algorithms than RSASSA-PKCS1-v1_5 and ECDSA never do. Raises MalformedMessage when
     either is no certificate.
     """
-    parts = _parse(certificate_der)
+    parts = parse_certificate(certificate_der)
     authority = known_certificate(authority_certificate_der)
     if authority.public_key is None:
         return False
@@ -154,12 +156,12 @@ def is_issued_by(certificate_der: bytes, authority_certificate_der: bytes, *, al
 
 def subject_name(certificate_der: bytes) -> DistinguishedName:
     """Return the subject, part by part. Raises MalformedMessage when *certificate_der* is no certificate."""
-    return _name(_parse(certificate_der).subject)
+    return _name(parse_certificate(certificate_der).subject)
 
 
 def certified_key(certificate_der: bytes) -> bytes:
     """Return the public key as SubjectPublicKeyInfo in DER, as encoded. Raises MalformedMessage as above."""
-    return _parse(certificate_der).public_key
+    return parse_certificate(certificate_der).public_key
 
 
 def push_topic(certificate_der: bytes) -> str | None:
@@ -175,7 +177,7 @@ def key_matches(certificate_der: bytes, key: PrivateKey) -> bool:
     """True when the certificate is for *key*. Raises MalformedMessage when it is no certificate."""
     # Compared as keys, not as bytes: an encoder may leave out the NULL parameters, say.
     return known_certificate(certificate_der).public_key == key.public_key() or (
-        _parse(certificate_der).public_key == public_key_der(key)
+        parse_certificate(certificate_der).public_key == public_key_der(key)
     )
 
 
@@ -208,8 +210,8 @@ def der_from_pem(pem: bytes) -> tuple[bytes, ...]:
     return tuple(certificates)
 
 
-def _parse(certificate_der: bytes) -> _Parts:
-    """Take a certificate apart (RFC 5280 section 4.1)."""
+def parse_certificate(certificate_der: bytes) -> CertificateParts:
+    """Take a certificate apart (RFC 5280 section 4.1). Raises MalformedMessage when it is none."""
     if len(certificate_der) > MAX_CERTIFICATE_OCTETS:
         raise MalformedMessage(f"a certificate has more than {MAX_CERTIFICATE_OCTETS} octets")
     certificate = der.Reader.of_single(certificate_der, der.SEQUENCE)
@@ -234,7 +236,7 @@ def _parse(certificate_der: bytes) -> _Parts:
             body.skip()
     extensions = body.enter_optional(der.CONTEXT_3_CONSTRUCTED)
     body.finish()
-    return _Parts(
+    return CertificateParts(
         to_be_signed=to_be_signed,
         serial_number=serial_number,
         issuer=issuer,

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Final, NewType
 
 from muster.protocol.errors import MalformedMessage
+from muster.protocol.fields import optional_text
 from muster.protocol.plist import PlistValue
 
 ChannelId = NewType("ChannelId", str)
@@ -96,7 +97,7 @@ def read_identifiers(dictionary: Mapping[str, PlistValue]) -> Identifiers:
     Raises MalformedMessage when one of them is not a string, is too long, or holds a control character (they go into
     database keys, URLs and logs). Case is kept: identifiers are opaque.
     """
-    found = {key: _identifier(key, dictionary[key]) for key in _BOUNDS if key in dictionary}
+    found = {key: read_identifier(dictionary, key, maximum) for key, maximum in _BOUNDS.items()}
     return Identifiers(
         udid=found.get("UDID"),
         user_id=found.get("UserID"),
@@ -105,6 +106,25 @@ def read_identifiers(dictionary: Mapping[str, PlistValue]) -> Identifiers:
         enrollment_id=found.get("EnrollmentID"),
         enrollment_user_id=found.get("EnrollmentUserID"),
     )
+
+
+def read_identifier(
+    dictionary: Mapping[str, PlistValue], key: str, maximum: int = MAX_IDENTIFIER_CHARACTERS
+) -> str | None:
+    """The identifier under *key*; None when absent or empty.
+
+    Raises MalformedMessage when it is not a string, has more than *maximum* characters, or holds a control character.
+    """
+    value = optional_text(dictionary, key, maximum)
+    if value is not None and _CONTROL_CHARACTER.search(value):
+        raise MalformedMessage(f"{key} holds a control character")
+    return value or None
+
+
+def read_udid(dictionary: Mapping[str, PlistValue]) -> str | None:
+    """The UDID, if it can be a device's id. As `read_identifier`, and MalformedMessage when it holds a colon."""
+    udid = read_identifier(dictionary, "UDID")
+    return None if udid is None else _device_id("UDID", udid)
 
 
 def identifier_keys(identifiers: Identifiers) -> dict[str, PlistValue]:
@@ -151,16 +171,6 @@ def resolve_channel(identifiers: Identifiers) -> Channel:
             raise MalformedMessage("UserID does not belong beside EnrollmentID")
         return Channel(ChannelId(device_id), device_id, ChannelKind.USER_ENROLLMENT_DEVICE)
     raise MalformedMessage("neither UDID nor EnrollmentID is present")
-
-
-def _identifier(key: str, value: PlistValue) -> str | None:
-    if not isinstance(value, str):
-        raise MalformedMessage(f"{key} is not a string")
-    if len(value) > _BOUNDS[key]:
-        raise MalformedMessage(f"{key} is longer than {_BOUNDS[key]} characters")
-    if _CONTROL_CHARACTER.search(value):
-        raise MalformedMessage(f"{key} holds a control character")
-    return value or None
 
 
 def _device_id(key: str, value: str) -> DeviceId:

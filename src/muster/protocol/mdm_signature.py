@@ -4,7 +4,6 @@ Source: Apple, "MDM" payload, key SignMessage: the header holds the base64 of a 
 """
 
 import base64
-import binascii
 from datetime import datetime
 from typing import Final
 
@@ -12,6 +11,7 @@ from muster.crypto import errors as crypto_errors
 from muster.crypto.algorithms import Digest
 from muster.crypto.cms.signed_data import Verified, verify_detached
 from muster.crypto.cms.signing import SignerIdentity, sign_detached
+from muster.protocol.base64_text import read_base64
 from muster.protocol.errors import BadSignature, MalformedMessage, RefusedAlgorithm
 
 MAX_HEADER_BYTES: Final = 16 * 1024  # those of devices have 2 to 3 KiB; servers in front seldom pass more than 16
@@ -27,12 +27,7 @@ def verify_mdm_signature(header: str | bytes, body: bytes, *, allow_legacy: bool
     BadSignature when digest or signature differ from the body, and RefusedAlgorithm when the message is signed with
     an unknown algorithm, or with SHA-1 or RSA below 2048 bits without *allow_legacy*.
     """
-    if len(header) > MAX_HEADER_BYTES:
-        raise MalformedMessage(f"Mdm-Signature: more than {MAX_HEADER_BYTES} bytes")
-    try:
-        cms = _decode(header)
-    except ValueError:  # binascii.Error is one; text beyond ASCII is another
-        raise MalformedMessage("Mdm-Signature: not base64") from None
+    cms = read_base64(header, "Mdm-Signature", MAX_HEADER_BYTES)
     try:
         return verify_detached(cms, body, allow_legacy=allow_legacy)
     except crypto_errors.MalformedMessage as error:
@@ -54,12 +49,3 @@ def make_mdm_signature(
     """Return the header with which a device signs *body*; without signed attributes, as Macs send it."""
     cms = sign_detached(body, signer, digest=digest, with_attributes=with_attributes, signing_time=signing_time)
     return base64.b64encode(cms).decode("ascii")
-
-
-def _decode(header: str | bytes) -> bytes:
-    """Decode base64 strictly, but for white space, which proxies and old header folding leave."""
-    try:
-        return binascii.a2b_base64(header, strict_mode=True)
-    except ValueError:
-        compact = "".join(header.split()) if isinstance(header, str) else b"".join(header.split())
-        return binascii.a2b_base64(compact, strict_mode=True)

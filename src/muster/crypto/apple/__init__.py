@@ -1,0 +1,1 @@
+"""Certificates of Apple's authorities, as published by Apple, PEM."""
