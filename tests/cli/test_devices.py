@@ -53,7 +53,7 @@ def test_list_refuses_a_state_that_there_is_not(muster: CommandLine) -> None:
     code, _, said = muster.run("devices", "list", "--state", "lost")
 
     assert code == 2
-    assert "'enrolling', 'enrolled', 'ended'" in said
+    assert "'enrolling', 'enrolled', 'dormant', 'ended'" in said
 
 
 def test_list_of_nothing_says_how_devices_come(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_command_has_its_body_once_it_was_stored(engine: Engine) -> None:
     assert engine.read(lambda tx: commands.body(tx, ONE)) == b"\x00body"
     assert engine.read(lambda tx: commands.body(tx, TWO)) is None
     (stored,) = rows(engine, sa.select(commands_table))
-    assert tuple(stored) == ("one", "DeviceLock", b"\x00body", NOON, "ada")
+    assert tuple(stored) == ("one", "DeviceLock", b"\x00body", False, NOON, "ada")
 
 
 def test_one_command_waits_on_every_channel_it_was_queued_on(engine: Engine) -> None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from tests.conformance.fleet import after, rows
 from tests.support.instants import NOON
 
-from muster.domain.access import Challenge, EnrollmentLink
+from muster.domain.access import Challenge, EnrollmentLink, Grant
 from muster.domain.enrollment import Identity, Provenance
 from muster.protocol.identifiers import DeviceId
 from muster.storage import identities
@@ -19,7 +19,7 @@ from muster.storage.schema import enrollment_links
 AUTHORITY = StoredAuthority(b"\xca" * 32, b"certificate", b"sealed key", is_current=True)
 FINGERPRINT = b"\x01" * 32
 LINK = EnrollmentLink("link", NOON, after(days=7), 3, 0, None, 8191, "for the café")
-CHALLENGE = Challenge(b"\x05" * 32, "link", None, after(hours=1), None, None, None)
+CHALLENGE = Challenge(b"\x05" * 32, Grant(Provenance.LINK, "link"), after(hours=1), None, None, None)
 
 
 def issue(engine: Engine, fingerprint: bytes = FINGERPRINT, *, renewal_of: str | None = None) -> None:
@@ -28,14 +28,16 @@ def issue(engine: Engine, fingerprint: bytes = FINGERPRINT, *, renewal_of: str |
             identities.add_authority(tx, AUTHORITY, NOON)
         identities.add(
             tx,
-            fingerprint=fingerprint,
-            certificate_der=b"\x30" + fingerprint,
-            authority=AUTHORITY.fingerprint,
-            provenance=Provenance.LINK if renewal_of is None else Provenance.RENEWAL,
-            link_id=None,
-            renewal_of=None if renewal_of is None else DeviceId(renewal_of),
-            issued_at=NOON,
-            not_after=after(days=365),
+            identities.NewIdentity(
+                fingerprint,
+                b"\x30" + fingerprint,
+                AUTHORITY.fingerprint,
+                Grant(Provenance.LINK)
+                if renewal_of is None
+                else Grant(Provenance.RENEWAL, renewal_of=DeviceId(renewal_of)),
+                issued_at=NOON,
+                not_after=after(days=365),
+            ),
         )
 
     engine.write(work)
@@ -129,7 +131,9 @@ def test_uses_of_a_link_are_counted_one_at_a_time(engine: Engine) -> None:
 
 def test_challenge_comes_back_as_it_was_made_and_used(engine: Engine) -> None:
     open_link(engine)
-    renewal = Challenge(b"\x06" * 32, None, DeviceId("A"), after(days=1), None, None, None)
+    renewal = Challenge(
+        b"\x06" * 32, Grant(Provenance.RENEWAL, renewal_of=DeviceId("A")), after(days=1), None, None, None
+    )
     challenged(engine, CHALLENGE, renewal)
 
     engine.write(
@@ -168,8 +172,8 @@ def test_only_fresh_unused_challenges_of_the_link_are_outstanding(engine: Engine
         replace(CHALLENGE, secret_hash=hashes[0]),
         replace(CHALLENGE, secret_hash=hashes[1]),
         replace(CHALLENGE, secret_hash=hashes[2], expires_at=NOON),
-        replace(CHALLENGE, secret_hash=hashes[3], link_id="other"),
-        replace(CHALLENGE, secret_hash=hashes[4], link_id=None, renewal_of=DeviceId("A")),
+        replace(CHALLENGE, secret_hash=hashes[3], made_for=Grant(Provenance.LINK, "other")),
+        replace(CHALLENGE, secret_hash=hashes[4], made_for=Grant(Provenance.RENEWAL, renewal_of=DeviceId("A"))),
     )
     engine.write(lambda tx: identities.use_challenge(tx, hashes[1], key=b"", identity=b"", at=NOON))
 

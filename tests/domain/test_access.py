@@ -12,17 +12,19 @@ from muster.domain.access import (
     ALL_ACCESS_RIGHTS,
     Challenge,
     EnrollmentLink,
+    Grant,
     IssueAgain,
     may_use_challenge,
     may_use_link,
 )
+from muster.domain.enrollment import Provenance
 from muster.domain.errors import Refusal, RefusalCode
 from muster.protocol.identifiers import DeviceId
 
 DAY = timedelta(days=1)
 KEY, OTHER_KEY, IDENTITY = b"k" * 32, b"o" * 32, b"i" * 32
 LINK = EnrollmentLink("1", NOON, NOON + DAY, 2, 0, None, ALL_ACCESS_RIGHTS, "")
-CHALLENGE = Challenge(b"h" * 32, "1", None, NOON + DAY, None, None, None)
+CHALLENGE = Challenge(b"h" * 32, Grant(Provenance.LINK, "1"), NOON + DAY, None, None, None)
 USED = replace(CHALLENGE, used_at=NOON, used_for_key=KEY, identity_fingerprint=IDENTITY)
 
 
@@ -57,7 +59,12 @@ def test_fresh_challenge_buys_a_certificate() -> None:
 
 
 def test_challenge_of_a_renewal_needs_no_link() -> None:
-    assert may_use_challenge(replace(CHALLENGE, link_id=None, renewal_of=DeviceId("A")), None, KEY, NOON) is None
+    assert (
+        may_use_challenge(
+            replace(CHALLENGE, made_for=Grant(Provenance.RENEWAL, renewal_of=DeviceId("A"))), None, KEY, NOON
+        )
+        is None
+    )
 
 
 @pytest.mark.parametrize(

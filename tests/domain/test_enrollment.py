@@ -19,6 +19,7 @@ from muster.domain.enrollment import (
     Speaker,
     TokenUpdateDecision,
     TokenUpdateMeaning,
+    not_pinned,
     read_authenticate,
     read_token_update,
     who_speaks,
@@ -61,7 +62,7 @@ def test_renewal_opens_no_epoch() -> None:
 
 
 def test_renewed_identity_that_was_used_before_installs_again_into_the_next_epoch() -> None:
-    used = replace(OF_RENEWAL, device_id=DeviceId("A"))
+    used = replace(OF_RENEWAL, device_id=DeviceId("A"), epoch=3)
 
     assert read_authenticate(MAC, used, replace(ENROLLED, pins=Pins(current=NEW)), now=NOON) == OpenEpoch(4)
 
@@ -114,7 +115,10 @@ def test_identity_renewed_before_it_was_used_is_refused() -> None:
 
 
 def read(enrollment: Enrollment, fingerprint: bytes) -> TokenUpdateDecision | Refusal:
-    return read_token_update(enrollment, fingerprint, NOON, WEEK)
+    speaker = who_speaks(enrollment.pins, fingerprint, NOON)
+    if speaker is None:
+        return not_pinned(enrollment.channel)
+    return read_token_update(enrollment, fingerprint, speaker, NOON, WEEK)
 
 
 def test_token_update_under_the_pin_keeps_everything() -> None:

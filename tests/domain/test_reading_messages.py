@@ -20,6 +20,7 @@ from muster.domain.enrollment import (
     Speaker,
     TokenUpdateDecision,
     TokenUpdateMeaning,
+    not_pinned,
     read_authenticate,
     read_token_update,
     who_speaks,
@@ -51,8 +52,17 @@ def of_link(fingerprint: bytes = SECOND, *, device: DeviceId | None = None, is_r
     return Identity(fingerprint, device, Provenance.LINK, None, NOON, "link", is_replaced)
 
 
-def of_renewal(fingerprint: bytes = SECOND, *, of: DeviceId = MAC, device: DeviceId | None = None) -> Identity:
-    return Identity(fingerprint, device, Provenance.RENEWAL, of, NOON)
+def of_renewal(
+    fingerprint: bytes = SECOND, *, of: DeviceId = MAC, device: DeviceId | None = None, epoch: int | None = None
+) -> Identity:
+    return Identity(fingerprint, device, Provenance.RENEWAL, of, NOON, epoch=epoch)
+
+
+def read(enrollment: Enrollment, fingerprint: bytes) -> TokenUpdateDecision | Refusal:
+    speaker = who_speaks(enrollment.pins, fingerprint, NOON)
+    if speaker is None:
+        return not_pinned(CHANNEL)
+    return read_token_update(enrollment, fingerprint, speaker, NOON, WEEK)
 
 
 Meaning: TypeAlias = OpenEpoch | ExpectRenewal | RefusalCode
@@ -64,8 +74,9 @@ AUTHENTICATES: list[tuple[str, Identity | None, Enrollment | None, Meaning]] = [
     ("the profile again, current pin", of_link(FIRST, device=MAC), ENROLLED, OpenEpoch(5)),
     ("the profile again, and once more", of_link(FIRST, device=MAC), INSTALLING_AGAIN, OpenEpoch(5)),
     ("the profile again, forgotten pin", of_link(THIRD, device=MAC), ENROLLED, OpenEpoch(5)),
-    ("the profile again, renewed pin", of_renewal(FIRST, device=MAC), ENROLLED, OpenEpoch(5)),
+    ("the profile again, renewed pin", of_renewal(FIRST, device=MAC, epoch=4), ENROLLED, OpenEpoch(5)),
     ("the renewal", of_renewal(), ENROLLED, ExpectRenewal()),
+    ("the renewal once more, another came between", of_renewal(device=MAC), ENROLLED, ExpectRenewal()),
     ("the renewal after the end", of_renewal(), ENDED, ExpectRenewal()),
     ("the renewal of a device we forgot", of_renewal(), None, OpenEpoch(1)),
     ("the provisional one again, an epoch", of_link(device=MAC), RE_ENROLLING, OpenEpoch(5)),
@@ -97,7 +108,9 @@ def test_authenticate_means(identity: Identity | None, enrollment: Enrollment | 
     [
         pytest.param(of_link(), None, RefusalCode.IDENTITY_EXPIRED, id="never used"),
         pytest.param(of_link(THIRD, device=MAC), ENROLLED, RefusalCode.IDENTITY_EXPIRED, id="of a life long past"),
-        pytest.param(of_renewal(FIRST, device=MAC), ENROLLED, RefusalCode.IDENTITY_EXPIRED, id="the current pin"),
+        pytest.param(
+            of_renewal(FIRST, device=MAC, epoch=4), ENROLLED, RefusalCode.IDENTITY_EXPIRED, id="the current pin"
+        ),
         pytest.param(of_link(device=MAC), RE_ENROLLING, OpenEpoch(5), id="said again"),
     ],
 )
@@ -139,7 +152,7 @@ TOKEN_UPDATES: list[tuple[str, Enrollment, bytes, TokenUpdateDecision | RefusalC
 def test_token_update_means(
     enrollment: Enrollment, fingerprint: bytes, expected: TokenUpdateDecision | RefusalCode
 ) -> None:
-    decision = read_token_update(enrollment, fingerprint, NOON, WEEK)
+    decision = read(enrollment, fingerprint)
 
     assert (decision.code if isinstance(decision, Refusal) else decision) == expected
 
@@ -177,7 +190,7 @@ def test_token_update_replaces_the_current_pin_only_when_it_completes_something(
 ) -> None:
     enrollment = replace(ENROLLED, pins=pins, provisional_epoch=provisional_epoch)
 
-    decision = read_token_update(enrollment, fingerprint, NOON, WEEK)
+    decision = read(enrollment, fingerprint)
 
     if isinstance(decision, Refusal):
         assert who_speaks(pins, fingerprint, NOON) is None

@@ -2,7 +2,19 @@
 
 import pytest
 import sqlalchemy as sa
-from tests.support.site import ADA, IPAD, MAC, SOURCE, Site, authenticate, head, id_of, print_of, token_update
+from tests.support.site import (
+    ADA,
+    IPAD,
+    MAC,
+    NOT_AFTER,
+    SOURCE,
+    Site,
+    authenticate,
+    head,
+    id_of,
+    print_of,
+    token_update,
+)
 
 from muster.domain.access import DEVICE
 from muster.domain.enrollment import EnrollmentState
@@ -250,7 +262,9 @@ def test_user_is_handed_commands_after_a_late_authenticate_of_the_device(site: S
 def test_report_processed_belatedly_leaves_the_authenticate_in_force(site: Site) -> None:
     identity = site.enroll()
     site.check_in(authenticate(), identity)
-    report = ConnectRequest(head(status="Acknowledged", command_uuid="one"), print_of(identity), b"", SOURCE, False)
+    report = ConnectRequest(
+        head(status="Acknowledged", command_uuid="one"), print_of(identity), b"", SOURCE, NOT_AFTER, wants_command=False
+    )
 
     site.do(answer_connects, report, actor=DEVICE)
 
@@ -295,9 +309,9 @@ def test_batch_answers_each_in_order_and_a_refusal_spoils_no_neighbour(site: Sit
     site.queue("one")
     stranger = head(ADA)
     requests = [
-        ConnectRequest(head(IPAD), print_of(ipad), b"", SOURCE),
-        ConnectRequest(head(MAC, "Acknowledged", "one"), print_of(mac), b"said", SOURCE),
-        ConnectRequest(stranger, print_of(mac), b"", SOURCE),
+        ConnectRequest(head(IPAD), print_of(ipad), b"", SOURCE, NOT_AFTER),
+        ConnectRequest(head(MAC, "Acknowledged", "one"), print_of(mac), b"said", SOURCE, NOT_AFTER),
+        ConnectRequest(stranger, print_of(mac), b"", SOURCE, NOT_AFTER),
     ]
     assert requests == sorted(requests, key=lambda request: request.head.channel.id)
 
@@ -310,7 +324,7 @@ def test_batch_answers_each_in_order_and_a_refusal_spoils_no_neighbour(site: Sit
 def test_report_processed_belatedly_hands_out_nothing(site: Site) -> None:
     identity = site.enroll()
     site.queue("one")
-    late = ConnectRequest(head(), print_of(identity), b"", SOURCE, wants_command=False)
+    late = ConnectRequest(head(), print_of(identity), b"", SOURCE, NOT_AFTER, wants_command=False)
 
     (outcome,) = site.do(answer_connects, late, actor=DEVICE)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
-from tests.support.site import MAC, SOURCE, Site, head, id_of, print_of
+from tests.support.site import MAC, NOT_AFTER, SOURCE, Site, head, id_of, print_of
 
 from muster.crypto.cms.signing import SignerIdentity
 from muster.domain.access import DEVICE
@@ -144,7 +144,9 @@ def test_what_the_device_said_is_kept_byte_for_byte(site: Site) -> None:
     body = b"\x00not even\xff a property list"
 
     site.do(
-        answer_connects, ConnectRequest(head(MAC, "Acknowledged", "a"), print_of(identity), body, SOURCE), actor=DEVICE
+        answer_connects,
+        ConnectRequest(head(MAC, "Acknowledged", "a"), print_of(identity), body, SOURCE, NOT_AFTER),
+        actor=DEVICE,
     )
 
     assert site.rows(sa.select(schema.reports.c.body)) == [(body,)]

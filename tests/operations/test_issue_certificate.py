@@ -9,13 +9,24 @@ from typing import TypeVar
 
 import pytest
 import sqlalchemy as sa
-from tests.support.site import IPAD, MAC, SOURCE, Site, authenticate, authority, identity_of, print_of, token_update
+from tests.support.site import (
+    IPAD,
+    MAC,
+    NOT_AFTER,
+    SOURCE,
+    Site,
+    authenticate,
+    authority,
+    identity_of,
+    print_of,
+    token_update,
+)
 
 from muster.crypto.certificates import fingerprint, inspect_certificate, is_issued_by
 from muster.crypto.cms.signing import SignerIdentity
 from muster.crypto.keys import PrivateKey, generate_ec_key
 from muster.crypto.requests import CertificateRequest, make_request, read_request
-from muster.domain.access import Challenge, EnrollmentLink
+from muster.domain.access import Challenge, EnrollmentLink, Grant
 from muster.domain.enrollment import Identity, Provenance
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.policy import Policy
@@ -68,8 +79,11 @@ def add_challenge(
 ) -> None:
     challenge = Challenge(
         secret_hash=hash_secret(secret),
-        link_id=None if link is None else link.id,
-        renewal_of=None if renewal_of is None else device_id(renewal_of),
+        made_for=Grant(
+            Provenance.LINK if renewal_of is None else Provenance.RENEWAL,
+            None if link is None else link.id,
+            None if renewal_of is None else device_id(renewal_of),
+        ),
         expires_at=site.now + timedelta(hours=24),
         used_at=None,
         used_for_key=None,
@@ -371,7 +385,7 @@ def test_two_nodes_let_one_successor_take_an_identitys_place(postgresql_engine: 
 def test_two_nodes_let_one_device_use_an_identity(postgresql_engine: PostgresqlEngine) -> None:
     site = Site(postgresql_engine)
     copied = site.identity()
-    mac, ipad = (CheckinRequest(authenticate(who), print_of(copied), b"", SOURCE) for who in (MAC, IPAD))
+    mac, ipad = (CheckinRequest(authenticate(who), print_of(copied), b"", SOURCE, NOT_AFTER) for who in (MAC, IPAD))
 
     first, second = race(site, answer_checkins, mac, ipad)
 

@@ -89,12 +89,18 @@ def add_command(engine: Engine, channel_id: str, command_uuid: str, request_type
     insert(
         engine,
         sa.insert(schema.commands).values(
-            command_uuid=command_uuid, request_type=request_type, body=b"<plist/>", created_at=NOW, created_by="ana"
+            command_uuid=command_uuid,
+            request_type=request_type,
+            body=b"<plist/>",
+            is_sealed=False,
+            created_at=NOW,
+            created_by="ana",
         ),
         sa.insert(schema.queue).values(
             channel_id=channel_id,
             command_uuid=command_uuid,
             epoch=1,
+            purpose="command",
             rank=0,
             position=1,
             is_withheld=False,

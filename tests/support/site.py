@@ -14,7 +14,7 @@ from muster.crypto.cms.signing import SignerIdentity
 from muster.crypto.issuance import Authority, issue_identity, make_authority
 from muster.crypto.keys import PrivateKey, generate_ec_key
 from muster.crypto.requests import make_request, read_request
-from muster.domain.access import DEVICE, Actor, ActorKind
+from muster.domain.access import DEVICE, Actor, ActorKind, Grant
 from muster.domain.enrollment import Enrollment, Provenance
 from muster.operations.answer_checkin import AnyCheckin, answer_checkins
 from muster.operations.answer_connect import ConnectOutcome, ConnectRequest, answer_connects
@@ -28,7 +28,7 @@ from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId, Identi
 from muster.simulator.keys.published import published_keys
 from muster.storage import enrollments, identities, installations, schema
 from muster.storage.engine import Engine, Transaction
-from muster.storage.identities import StoredAuthority
+from muster.storage.identities import NewIdentity, StoredAuthority
 from muster.storage.installations import Installation
 
 T = TypeVar("T")
@@ -41,6 +41,8 @@ IPAD = Identifiers(udid="00008030-001A2B3C4D5E6F70")
 ADA = replace(MAC, user_id="0A1B2C3D-0000-4000-8000-0A1B2C3D4E5F", user_short_name="ada", user_long_name="Ada")
 ADMINISTRATOR = Actor(ActorKind.ADMINISTRATOR, "ana")
 SOURCE = "198.51.100.7"
+NOT_AFTER = NOW + timedelta(days=365)
+"""Of every identity."""
 
 
 @cache
@@ -61,7 +63,7 @@ def identity_of(number: int, issuer: int = 0, key: PrivateKey | None = None) -> 
         authority(issuer),
         subject_common_name=f"device {number}",
         not_before=NOW - timedelta(days=1),
-        not_after=NOW + timedelta(days=365),
+        not_after=NOT_AFTER,
         serial_number=1000 + number,
     )
     return SignerIdentity(certificate, key)
@@ -157,14 +159,14 @@ class Site:
         def store(tx: Transaction) -> None:
             identities.add(
                 tx,
-                fingerprint=print_of(identity),
-                certificate_der=identity.certificate_der,
-                authority=fingerprint(authority().certificate_der),
-                provenance=Provenance.RENEWAL if renewed else provenance,
-                link_id=None,
-                renewal_of=renewed,
-                issued_at=self.now,
-                not_after=NOW + timedelta(days=365),
+                NewIdentity(
+                    print_of(identity),
+                    identity.certificate_der,
+                    fingerprint(authority().certificate_der),
+                    Grant(Provenance.RENEWAL if renewed else provenance, renewal_of=renewed),
+                    issued_at=self.now,
+                    not_after=NOT_AFTER,
+                ),
             )
 
         self.engine.write(store)
@@ -174,7 +176,7 @@ class Site:
 
     def check_in(self, message: CheckinMessage, identity: SignerIdentity) -> CheckinOutcome:
         """Have a device check in."""
-        request: AnyCheckin = CheckinRequest(message, print_of(identity), encode_checkin(message), SOURCE)
+        request: AnyCheckin = CheckinRequest(message, print_of(identity), encode_checkin(message), SOURCE, NOT_AFTER)
         return self.do(answer_checkins, request, actor=DEVICE)[0]
 
     def connect(
@@ -186,7 +188,7 @@ class Site:
     ) -> ConnectOutcome:
         """Have a device connect, with a report."""
         asked = head(identifiers, status, command_uuid)
-        request = ConnectRequest(asked, print_of(identity), encode_report(Report(asked)), SOURCE)
+        request = ConnectRequest(asked, print_of(identity), encode_report(Report(asked)), SOURCE, NOT_AFTER)
         return self.do(answer_connects, request, actor=DEVICE)[0]
 
     def enroll(self, identifiers: Identifiers = MAC, identity: SignerIdentity | None = None) -> SignerIdentity:

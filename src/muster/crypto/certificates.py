@@ -69,6 +69,7 @@ class KnownCertificate:
     public_key: PublicKey | None
     is_rsa: bool
     is_legacy: bool
+    not_after: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,7 @@ def fingerprint(certificate_der: bytes) -> bytes:
 def inspect_certificate(certificate_der: bytes) -> CertificateFacts:
     """Read what a certificate says. Raises MalformedMessage when it is none. No signature or date is checked."""
     parts = parse_certificate(certificate_der)
-    validity = der.Reader.of_single(parts.validity, der.SEQUENCE)
-    not_before, not_after = validity.time(), validity.time()
-    validity.finish()
+    not_before, not_after = _validity(parts)
     subject = _name(parts.subject)
     serial_number = int.from_bytes(parts.serial_number, "big", signed=True)
     return CertificateFacts(
@@ -131,7 +130,15 @@ def known_certificate(certificate_der: bytes) -> KnownCertificate:
         public_key=public_key,
         is_rsa=isinstance(public_key, RSAPublicKey),
         is_legacy=public_key is not None and is_legacy_key(public_key),
+        not_after=_validity(parts)[1],
     )
+
+
+def _validity(parts: CertificateParts) -> tuple[datetime, datetime]:
+    validity = der.Reader.of_single(parts.validity, der.SEQUENCE)
+    not_before, not_after = validity.time(), validity.time()
+    validity.finish()
+    return not_before, not_after
 
 
 @lru_cache(maxsize=_KNOWN_CERTIFICATES)

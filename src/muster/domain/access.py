@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from muster.domain.enrollment import Provenance
 from muster.domain.errors import Refusal, RefusalCode
 from muster.protocol.identifiers import DeviceId
 
@@ -34,6 +35,40 @@ SERVER = Actor(ActorKind.SERVER, "muster")
 DEVICE = Actor(ActorKind.DEVICE, "device")
 
 
+class LinkKind(StrEnum):
+    """By which way a link lets devices in."""
+
+    PROFILE = "profile"
+    """A person opens it on the device and installs what it gives."""
+    OTA = "ota"
+    """The Profile Service: the device says who it is before it gets its profile."""
+    ADE = "ade"
+    """Automated Device Enrollment, asked by Setup Assistant."""
+    ACCOUNT_USER = "account_user"
+    """Account-driven User Enrollment (BYOD): a person signs in on a device of their own."""
+    ACCOUNT_DEVICE = "account_device"
+    """Account-driven Device Enrollment (ADDE)."""
+
+
+class IdentityKind(StrEnum):
+    """How a device comes by its identity."""
+
+    SCEP = "scep"
+    PKCS12 = "pkcs12"
+    """Made by the server, key included, for where SCEP can't be used."""
+
+
+DEFAULT_CAPABILITIES = (
+    "com.apple.mdm.per-user-connections",
+    "com.apple.mdm.bootstraptoken",
+    "com.apple.mdm.token",
+)
+"""ServerCapabilities of the MDM payload (Apple, "MDM")."""
+
+RENEWAL_RIGHTS = 3
+"""Bits 0 and 1, inspecting and installing profiles: without them no identity could ever be renewed."""
+
+
 @dataclass(frozen=True, slots=True)
 class EnrollmentLink:
     """A way in that an administrator opened. *uses_allowed* absent means any number until *expires_at*."""
@@ -47,6 +82,18 @@ class EnrollmentLink:
     revoked_at: datetime | None
     access_rights: int
     note: str
+    kind: LinkKind = LinkKind.PROFILE
+    capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
+    identity_kind: IdentityKind = IdentityKind.SCEP
+    is_removal_disallowed: bool = False
+    """PayloadRemovalDisallowed; devices heed it in Automated Device Enrollment only."""
+    requires_sign_in: bool = False
+    """Whether a person signs in before the profile is given."""
+    serial_numbers: frozenset[str] | None = None
+    """The devices that may use it; absent: any."""
+    required_os_version: str | None = None
+    """What an ADE device that can update itself must run before it enrolls."""
+    required_build_version: str | None = None
 
 
 def may_use_link(link: EnrollmentLink | None, now: datetime) -> Refusal | None:
@@ -75,12 +122,27 @@ def may_use_link(link: EnrollmentLink | None, now: datetime) -> Refusal | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """For what, and for whom, a challenge or an identity was made: what tells a renewal from the rest."""
+
+    provenance: Provenance
+    link_id: str | None = None
+    renewal_of: DeviceId | None = None
+    profile_id: bytes | None = None
+    """What the profile says, which the device is enrolled with; absent where that is not known."""
+    expected_udid: str | None = None
+    expected_serial: str | None = None
+    """The device, where it is known beforehand."""
+    account: str | None = None
+    """The Managed Apple Account that signed in."""
+
+
+@dataclass(frozen=True, slots=True)
 class Challenge:
     """A one-time SCEP challenge, known by its hash. What it was made for is the provenance of what it buys."""
 
     secret_hash: bytes
-    link_id: str | None
-    renewal_of: DeviceId | None
+    made_for: Grant
     expires_at: datetime
     used_at: datetime | None
     used_for_key: bytes | None
@@ -114,4 +176,4 @@ def may_use_challenge(
             f"the SCEP challenge expired on {challenge.expires_at:%Y-%m-%d %H:%M} UTC",
             "Open the enrollment link again for a fresh profile.",
         )
-    return None if challenge.link_id is None else may_use_link(link, now)
+    return None if challenge.made_for.link_id is None else may_use_link(link, now)

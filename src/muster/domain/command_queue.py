@@ -16,9 +16,23 @@ ONCE_ONLY_REQUEST_TYPES = frozenset({"EraseDevice", "DeviceLock", "RestartDevice
 """Handed out once: their answer may never come, and a second hand-out would act a second time."""
 
 
+class QueuePurpose(StrEnum):
+    """For what a command was queued; it decides how it is handed out and what its answer means."""
+
+    COMMAND = "command"
+    RENEWAL = "renewal"
+    """The enrollment profile once more, with a fresh identity: it goes first, and is handed out in every lane."""
+    UNENROLL = "unenroll"
+    """The removal of our own enrollment profile: once only, and its acknowledgement is the end."""
+
+
+RENEWAL_PRIORITY = 1_000_000
+"""Above what anybody may ask for: a device that renews late is lost."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueEntry:
-    """A command waiting on one channel. *body* is the stored plist, byte for byte what the device gets."""
+    """A command waiting on one channel. *body* is the stored plist: byte for byte what the device gets, or sealed."""
 
     command_uuid: CommandUUID
     request_type: str
@@ -29,6 +43,8 @@ class QueueEntry:
     handed_out_count: int
     handed_out_at: datetime | None
     """When it was handed out last."""
+    purpose: QueuePurpose = QueuePurpose.COMMAND
+    is_sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +95,6 @@ def effect_of(status: Status | None) -> QueueEffect:
             assert_never(status)
 
 
-def is_once_only(request_type: str) -> bool:
-    """Tell whether a command of this type is handed out a single time."""
-    return request_type in ONCE_ONLY_REQUEST_TYPES
+def is_once_only(request_type: str, purpose: QueuePurpose = QueuePurpose.COMMAND) -> bool:
+    """Tell whether a command of this type, queued for *purpose*, is handed out a single time."""
+    return purpose is QueuePurpose.UNENROLL or request_type in ONCE_ONLY_REQUEST_TYPES

@@ -21,6 +21,8 @@ class EnrollmentState(StrEnum):
     ENROLLING = "enrolling"
     """Authenticate came, its TokenUpdate not yet, and there was no enrollment before it."""
     ENROLLED = "enrolled"
+    DORMANT = "dormant"
+    """A Shared iPad's user who is not logged in: token and queue are kept, nothing is pushed, any contact wakes it."""
     ENDED = "ended"
 
 
@@ -30,6 +32,8 @@ class EndReason(StrEnum):
     CHECKED_OUT = "checked_out"
     RE_ENROLLED = "re_enrolled"
     NEVER_COMPLETED = "never_completed"
+    UNENROLLED = "unenrolled_by_us"
+    REJECTED = "rejected_by_us"
 
 
 class Provenance(StrEnum):
@@ -37,6 +41,8 @@ class Provenance(StrEnum):
 
     LINK = "link"
     RENEWAL = "renewal"
+    OTA = "ota"
+    """The Profile Service's second phase: it signs the third, and enrolls nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,17 @@ class Identity:
     link_id: str | None = None
     is_replaced: bool = False
     """It was renewed before any device used it; its successor enrolls in its place."""
+    profile_id: bytes | None = None
+    """What the device was enrolled with; absent where that is not known."""
+    expected_udid: str | None = None
+    expected_serial: str | None = None
+    """The device it was made for, where that was known; it enrolls no other."""
+    account: str | None = None
+    """The Managed Apple Account that signed in for it."""
+    epoch: int | None = None
+    """The epoch in which it is or was the pin; absent when it never was."""
+    retired_at: datetime | None = None
+    """When another took its place, as the pin or as the renewal to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +94,24 @@ class Enrollment:
 
 
 class Speaker(StrEnum):
-    """By which pin a message is signed."""
+    """As what the identity behind a message speaks for the device."""
 
     CURRENT = "current"
     FORMER = "former"
+    """The pin before a renewal, in the days for which it stays good."""
     PROVISIONAL = "provisional"
+    """Introduced by an Authenticate; its TokenUpdate is still to come."""
+    RENEWAL = "renewal"
+    """Issued to renew this device's identity and not introduced: devices may leave the Authenticate out."""
+    SUPERSEDED = "superseded"
+    """A pin of this epoch until a renewal replaced it: the device was restored from an older backup."""
 
 
 def who_speaks(pins: Pins, fingerprint: bytes, now: datetime) -> Speaker | None:
     """Tell which of the device's pins *fingerprint* is; None when it may not speak for the device.
 
-    Expiry of the certificate isn't looked at: a pinned certificate stays good for what it may still fetch.
+    Expiry of the certificate isn't looked at: see `lane_of`. Of an identity that is no pin, `who_speaks_unpinned` says
+    more.
     """
     # first, for it is the current one too where the profile was installed again with the identity it had
     if fingerprint == pins.provisional:
@@ -97,6 +121,56 @@ def who_speaks(pins: Pins, fingerprint: bytes, now: datetime) -> Speaker | None:
     if fingerprint == pins.former and pins.former_until is not None and now < pins.former_until:
         return Speaker.FORMER
     return None
+
+
+def who_speaks_unpinned(enrollment: Enrollment, identity: Identity | None) -> Speaker | None:
+    """Tell as what *identity*, which is none of the device's pins, speaks for *enrollment*; None: it may not.
+
+    *identity* is absent when we issued no such certificate. An identity of an earlier epoch may not speak: that life of
+    the device is over.
+    """
+    if identity is None or identity.is_replaced:
+        return None
+    device_id = enrollment.channel.device_id
+    if identity.device_id is None:
+        is_to_come = identity.renewal_of == device_id and identity.retired_at is None and enrollment.epoch > 0
+        return Speaker.RENEWAL if is_to_come else None
+    is_of_this_epoch = identity.device_id == device_id and identity.epoch is not None
+    return Speaker.SUPERSEDED if is_of_this_epoch and identity.epoch == enrollment.epoch else None
+
+
+class Lane(StrEnum):
+    """How much of the service an identity gets."""
+
+    FULL = "full"
+    RENEWAL = "renewal"
+    """The restricted lane: its renewal to fetch, reports, TokenUpdate and CheckOut; no other command, no secret."""
+
+
+def lane_of(speaker: Speaker, not_after: datetime, now: datetime, restricted_lane: timedelta) -> Lane | Refusal:
+    """Tell how much an identity gets that speaks as *speaker* and is valid until *not_after*.
+
+    For *restricted_lane* after its expiry a device is let in to renew; refused for good, it would be lost.
+    """
+    if now >= not_after + restricted_lane:
+        return Refusal(
+            RefusalCode.IDENTITY_EXPIRED,
+            f"the identity expired on {not_after:%Y-%m-%d}, too long ago to be renewed",
+            "Enroll the device again.",
+        )
+    return Lane.RENEWAL if now >= not_after or speaker is Speaker.SUPERSEDED else Lane.FULL
+
+
+def restricted(speaker: Speaker) -> Refusal:
+    """Say no to what the restricted lane doesn't hold."""
+    if speaker is Speaker.SUPERSEDED:
+        return Refusal(
+            RefusalCode.IDENTITY_SUPERSEDED,
+            "the identity was renewed since; until the device has its renewal again, it gets nothing else",
+        )
+    return Refusal(
+        RefusalCode.IDENTITY_EXPIRED, "the identity has expired; until it is renewed, the device gets nothing else"
+    )
 
 
 def goes_on(enrollment: Enrollment, fingerprint: bytes) -> bool:
@@ -124,18 +198,28 @@ class ExpectRenewal:
 
 
 def read_authenticate(
-    channel: Channel, identity: Identity | None, enrollment: Enrollment | None, *, now: datetime, last_epoch: int = 0
+    channel: Channel,
+    identity: Identity | None,
+    enrollment: Enrollment | None,
+    *,
+    now: datetime,
+    last_epoch: int = 0,
+    serial_number: str | None = None,
+    allowed_serials: frozenset[str] | None = None,
 ) -> OpenEpoch | ExpectRenewal | Refusal:
     """Decide what an Authenticate on *channel* under *identity* means.
 
     *identity* is absent when we issued no such certificate; *enrollment* when the device is new to us. *last_epoch* is
-    the highest number an epoch of the device ever had: a number is never given twice. The rows are those of "Reading
-    Authenticate and TokenUpdate" in docs/protocol/choices.md.
+    the highest number an epoch of the device ever had: a number is never given twice. *serial_number* is what the
+    device says of itself, *allowed_serials* whom the link behind the identity lets in; absent: everybody. The rows are
+    those of "Reading Authenticate and TokenUpdate" in docs/protocol/choices.md.
     """
     if identity is None:
         return Refusal(RefusalCode.IDENTITY_UNKNOWN, "the identity was not issued by this server")
     if identity.is_replaced:
         return Refusal(RefusalCode.IDENTITY_SUPERSEDED, "the identity was renewed before it was ever used")
+    if identity.provenance is Provenance.OTA:
+        return Refusal(RefusalCode.IDENTITY_NOT_FOR_ENROLLMENT, "the identity is good for fetching a profile only")
     if identity.device_id is not None and identity.device_id != channel.device_id:
         return Refusal(
             RefusalCode.IDENTITY_OF_ANOTHER_DEVICE,
@@ -146,13 +230,19 @@ def read_authenticate(
         # said again, as devices do when the reply was lost
         repeated = enrollment.provisional_epoch
         return ExpectRenewal() if repeated is None else OpenEpoch(repeated)
+    if identity.device_id is None and not _is_for(identity, channel, serial_number, allowed_serials):
+        return Refusal(
+            RefusalCode.IDENTITY_OF_ANOTHER_DEVICE,
+            f"the identity was made for another device than {channel.device_id}, serial number {serial_number}",
+            "Each device takes its own profile or link.",
+        )
     match identity.provenance:
         case Provenance.RENEWAL if identity.renewal_of != channel.device_id:
             return Refusal(
                 RefusalCode.IDENTITY_OF_ANOTHER_DEVICE,
                 f"the identity was issued to renew {identity.renewal_of}, not {channel.device_id}",
             )
-        case Provenance.RENEWAL if identity.device_id is None and enrollment is not None and enrollment.epoch > 0:
+        case Provenance.RENEWAL if identity.epoch is None and enrollment is not None and enrollment.epoch > 0:
             return ExpectRenewal()
         case Provenance.RENEWAL | Provenance.LINK if now >= identity.not_after:
             # what a device left behind years ago, or a copy of what it once said, doesn't take its enrollment over
@@ -165,6 +255,17 @@ def read_authenticate(
             return OpenEpoch(_next_epoch(enrollment, last_epoch))
         case _:
             assert_never(identity.provenance)
+
+
+def _is_for(
+    identity: Identity, channel: Channel, serial_number: str | None, allowed_serials: frozenset[str] | None
+) -> bool:
+    """Tell whether the device is one that the identity was made for; who keeps its serial number to itself is not."""
+    if identity.expected_udid is not None and identity.expected_udid != channel.device_id:
+        return False
+    if identity.expected_udid is None and identity.expected_serial not in (None, serial_number):
+        return False
+    return allowed_serials is None or serial_number in allowed_serials
 
 
 def _next_epoch(enrollment: Enrollment | None, last_epoch: int) -> int:
@@ -185,6 +286,8 @@ class TokenUpdateMeaning(StrEnum):
     """The renewed identity is used for the first time: it becomes the pin, the former stays good for a while."""
     ENROLLED = "enrolled"
     """The provisional epoch becomes the current one; the epoch before it is closed."""
+    RESTORED = "restored"
+    """The device speaks by an identity that was renewed since: it was restored from an older backup. The pins stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,18 +300,19 @@ class TokenUpdateDecision:
 
 
 def read_token_update(
-    enrollment: Enrollment, fingerprint: bytes, now: datetime, former_pin_lifetime: timedelta
-) -> TokenUpdateDecision | Refusal:
-    """Decide what a device channel's TokenUpdate signed by *fingerprint* means for *enrollment*."""
+    enrollment: Enrollment, fingerprint: bytes, speaker: Speaker, now: datetime, former_pin_lifetime: timedelta
+) -> TokenUpdateDecision:
+    """Decide what a device channel's TokenUpdate by *fingerprint*, speaking as *speaker*, means for *enrollment*."""
     pins = enrollment.pins
-    speaker = who_speaks(pins, fingerprint, now)
+    renewed = Pins(current=fingerprint, former=pins.current, former_until=now + former_pin_lifetime)
     match speaker:
-        case None:
-            return not_pinned(enrollment.channel)
         case Speaker.CURRENT | Speaker.FORMER:
             return TokenUpdateDecision(TokenUpdateMeaning.REFRESH, enrollment.epoch, pins)
+        case Speaker.SUPERSEDED:
+            return TokenUpdateDecision(TokenUpdateMeaning.RESTORED, enrollment.epoch, pins)
+        case Speaker.RENEWAL:
+            return TokenUpdateDecision(TokenUpdateMeaning.RENEWED, enrollment.epoch, renewed)
         case Speaker.PROVISIONAL if enrollment.provisional_epoch is None:
-            renewed = Pins(current=fingerprint, former=pins.current, former_until=now + former_pin_lifetime)
             return TokenUpdateDecision(TokenUpdateMeaning.RENEWED, enrollment.epoch, renewed)
         case Speaker.PROVISIONAL:
             assert enrollment.provisional_epoch is not None

@@ -20,6 +20,8 @@ class RefusalCode(StrEnum):
     IDENTITY_NOT_PINNED = "identity_not_pinned"
     IDENTITY_SUPERSEDED = "identity_superseded"
     IDENTITY_EXPIRED = "identity_expired"
+    IDENTITY_NOT_FOR_ENROLLMENT = "identity_not_for_enrollment"
+    IDENTITY_MISMATCH = "identity_mismatch"
     CHANNEL_UNKNOWN = "channel_unknown"
     # what was said
     BODY_TOO_LARGE = "body_too_large"

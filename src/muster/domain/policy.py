@@ -14,6 +14,8 @@ class Policy:
     """How far not_before lies in the past, so that a device whose clock is slow can use its identity at once."""
     challenge_lifetime: timedelta = timedelta(hours=24)
     """How long the SCEP challenge of a fetched profile may be used; installing waits for a person."""
+    restricted_lane: timedelta = timedelta(days=90)
+    """How long after its expiry a pinned identity may still fetch its renewal, and do nothing else."""
     former_pin_lifetime: timedelta = timedelta(days=7)
     """How long the pin before a renewal stays good: a failed installation rolls the device back to it."""
     push_expiration: timedelta = timedelta(days=30)

@@ -17,7 +17,7 @@ from muster.operations.checkin import (
     DeclarationUnknown,
     UserNotManaged,
     hear,
-    speaking,
+    speaking_freely,
 )
 from muster.operations.context import Context
 from muster.operations.enroll_device import enroll_device
@@ -81,7 +81,7 @@ def _answer(tx: Transaction, request: CheckinRequest[Any], ctx: Context) -> Chec
         case GetBootstrapToken():
             return get_bootstrap_token(tx, request, ctx)
         case UserAuthenticate() | GetToken() | DeclarativeManagement() | ReturnToService():
-            spoken = speaking(tx, message.channel, request.fingerprint, ctx)
+            spoken = speaking_freely(tx, request, ctx)
             if isinstance(spoken, Refusal):
                 return spoken
             hear(tx, spoken, ctx, request.source)

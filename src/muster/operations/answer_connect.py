@@ -6,24 +6,34 @@ refusal, an error to record) costs statements of its own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeAlias
 
-from muster.domain.command_queue import QueueEffect, QueueEntry, effect_of, ends_dialogue, head_query, is_once_only
+from muster.domain.command_queue import (
+    QueueEffect,
+    QueueEntry,
+    QueuePurpose,
+    effect_of,
+    ends_dialogue,
+    head_query,
+    is_once_only,
+)
 from muster.domain.control.contact import fold_contact
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import (
     Enrollment,
     EnrollmentState,
+    Lane,
     Speaker,
     channel_unknown,
     goes_on,
-    not_pinned,
-    who_speaks,
+    lane_of,
 )
 from muster.domain.errors import Refusal
-from muster.operations.checkin import come_back
+from muster.operations.checkin import Speaking, come_back, note_restricted, speaker_for
 from muster.operations.context import Context
 from muster.operations.record_refusals import RefusedContact, record_refusals
+from muster.operations.settle_answers import SettledEntry, settle_answers
 from muster.protocol.connect import ReportHead, Status
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage import commands, enrollments, evidence
@@ -39,6 +49,10 @@ class ConnectRequest:
     fingerprint: bytes
     body: bytes
     source: str
+    identity_not_after: datetime
+    """Until when the certificate is valid."""
+    beside: bytes | None = None
+    """SHA-256 of another certificate that the connection presented, where it is not the signer's."""
     wants_command: bool = True
     """False for a report that is processed belatedly: nobody is there to be handed a command."""
 
@@ -66,6 +80,8 @@ class _Aside:
     returned: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
     refused: list[RefusedContact] = field(default_factory=list)
     going_on: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
+    restricted: list[tuple[ConnectRequest, Enrollment, Speaker]] = field(default_factory=list)
+    settled: list[SettledEntry] = field(default_factory=list)
 
 
 def answer_connects(tx: Transaction, requests: Sequence[ConnectRequest], ctx: Context) -> list[ConnectOutcome]:
@@ -79,7 +95,7 @@ def answer_connects(tx: Transaction, requests: Sequence[ConnectRequest], ctx: Co
     applied: list[AppliedConnect] = []
     aside = _Aside()
     for request in requests:
-        outcome = _answer(request, locked.get(request.head.channel.id), ctx, applied, aside)
+        outcome = _answer(tx, request, locked.get(request.head.channel.id), ctx, applied, aside)
         outcomes.append(outcome)
     if applied:
         tx.apply_connects(applied, ctx.now)
@@ -88,6 +104,7 @@ def answer_connects(tx: Transaction, requests: Sequence[ConnectRequest], ctx: Co
 
 
 def _answer(
+    tx: Transaction,
     request: ConnectRequest,
     channel: LockedChannel | None,
     ctx: Context,
@@ -98,42 +115,62 @@ def _answer(
     if channel is None:
         return _refuse(request, channel_unknown(head.channel), ctx, aside)
     enrollment = channel.enrollment
-    speaker = who_speaks(enrollment.pins, request.fingerprint, ctx.now)
-    if speaker is None:
-        return _refuse(request, not_pinned(head.channel), ctx, aside)
-    if enrollment.state is EnrollmentState.ENDED and speaker is Speaker.CURRENT:
+    speaker = speaker_for(tx, enrollment, request.fingerprint, request.beside, ctx)
+    if isinstance(speaker, Refusal):
+        return _refuse(request, speaker, ctx, aside)
+    lane = lane_of(speaker, request.identity_not_after, ctx.now, ctx.policy.restricted_lane)
+    if isinstance(lane, Refusal):
+        return _refuse(request, lane, ctx, aside)
+    is_free = lane is Lane.FULL
+    if not is_free:
+        aside.restricted.append((request, enrollment, speaker))
+    elif enrollment.state is EnrollmentState.ENDED and speaker is Speaker.CURRENT:
         aside.returned.append((request, enrollment))
-    answered = channel.answered
-    effect = QueueEffect.NONE if answered is None else effect_of(head.status)
     if head.status is not Status.IDLE:
         _observe(request, channel, ctx, aside)
     is_going_on = speaker is Speaker.PROVISIONAL and goes_on(enrollment, request.fingerprint)
     if is_going_on and request.wants_command and head.channel.is_device:
         aside.going_on.append((request, enrollment))
-    # A device whose TokenUpdate is still to come holds a provisional identity: it is heard, and handed nothing.
-    may_be_handed = speaker is not Speaker.PROVISIONAL or is_going_on
-    is_handed = may_be_handed and not ends_dialogue(head.status, head.command_uuid)
-    next_entry = channel.head if request.wants_command and is_handed else None
+    answered = channel.answered
+    effect = QueueEffect.NONE if answered is None else effect_of(head.status)
+    if answered is not None and answered.purpose is not QueuePurpose.COMMAND and effect is QueueEffect.CLOSE:
+        assert head.status is not None, "an undefined status closes nothing"
+        aside.settled.append(SettledEntry(enrollment, answered, head.status, request.body, request.source))
+    next_entry = channel.head if _may_be_handed(request, speaker, is_going_on=is_going_on) else None
+    if next_entry is not None and not is_free and next_entry.purpose is not QueuePurpose.RENEWAL:
+        next_entry = None
     applied.append(
         AppliedConnect(
             enrollment.channel.id,
-            fold_contact(channel.contact, ctx.now),
-            is_proof=answered is not None and head.status is Status.ACKNOWLEDGED,
+            fold_contact(channel.contact, ctx.now) if is_free else None,
+            is_proof=is_free and answered is not None and head.status is Status.ACKNOWLEDGED,
             closed=ClosedEntry(answered, head.status_text, request.body)
             if answered is not None and effect is QueueEffect.CLOSE
             else None,
             not_now=answered.command_uuid if answered is not None and effect is QueueEffect.COUNT_NOT_NOW else None,
             handed_out=next_entry,
-            withhold_after=next_entry is not None and is_once_only(next_entry.request_type),
+            withhold_after=next_entry is not None and is_once_only(next_entry.request_type, next_entry.purpose),
         )
     )
-    return _reply(next_entry)
+    return _reply(next_entry, ctx)
 
 
-def _reply(entry: QueueEntry | None) -> ConnectReply:
+def _may_be_handed(request: ConnectRequest, speaker: Speaker, *, is_going_on: bool) -> bool:
+    """Tell whether there is somebody to hand a command to.
+
+    A device whose TokenUpdate is still to come, for its enrollment or its renewal, is heard and handed nothing.
+    """
+    is_introduced = speaker not in (Speaker.PROVISIONAL, Speaker.RENEWAL) or is_going_on
+    return request.wants_command and is_introduced and not ends_dialogue(request.head.status, request.head.command_uuid)
+
+
+def _reply(entry: QueueEntry | None, ctx: Context) -> ConnectReply:
     if entry is None:
         return ConnectReply()
-    return ConnectReply(entry.body, entry.command_uuid, entry.request_type)
+    body = entry.body
+    if entry.is_sealed:
+        body = ctx.open(body, table="commands", column="body", row=entry.command_uuid)
+    return ConnectReply(body, entry.command_uuid, entry.request_type)
 
 
 def _refuse(request: ConnectRequest, refusal: Refusal, ctx: Context, aside: _Aside) -> Refusal:
@@ -175,6 +212,10 @@ def _write_aside(tx: Transaction, aside: _Aside, ctx: Context) -> None:
         come_back(tx, enrollment, ctx, request.source)
     for request, enrollment in aside.going_on:
         aside.observations.append(_go_on(tx, request, enrollment, ctx))
+    for request, enrollment, speaker in aside.restricted:
+        note_restricted(tx, Speaking(enrollment, enrollment.epoch, speaker, Lane.RENEWAL), ctx, request.source)
+    if aside.settled:
+        settle_answers(tx, aside.settled, ctx)
     if aside.observations:
         evidence.append(tx, aside.observations, ctx.new_id)
     if aside.refused:

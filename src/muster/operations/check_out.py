@@ -15,7 +15,7 @@ from muster.storage.engine import Transaction
 def check_out(tx: Transaction, request: CheckinRequest[CheckOut], ctx: Context) -> CheckinOutcome:
     """End the device's enrollment and its users'; keep all we know. For a device we don't know it is no news."""
     channel = request.message.channel
-    spoken = speaking(tx, channel, request.fingerprint, ctx)
+    spoken = speaking(tx, request, ctx)
     if isinstance(spoken, Refusal):
         return CheckinAnswer(signal="unknown") if spoken.code is RefusalCode.CHANNEL_UNKNOWN else spoken
     device = ChannelId(channel.device_id)

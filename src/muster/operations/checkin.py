@@ -1,6 +1,7 @@
 """What the check-in operations share: the request, its outcomes, and who may speak."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeAlias, TypeVar
 
 from muster.domain.control.contact import ContactDay, fold_contact
@@ -8,17 +9,21 @@ from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import (
     Enrollment,
     EnrollmentState,
+    Lane,
     Speaker,
     channel_unknown,
     goes_on,
+    lane_of,
     not_pinned,
+    restricted,
     who_speaks,
+    who_speaks_unpinned,
 )
-from muster.domain.errors import Refusal
+from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.context import Context
 from muster.protocol.checkin import CheckinMessage
-from muster.protocol.identifiers import Channel, ChannelId
-from muster.storage import enrollments, evidence, reviews
+from muster.protocol.identifiers import ChannelId
+from muster.storage import enrollments, evidence, identities, reviews
 from muster.storage.engine import Transaction
 
 MessageT_co = TypeVar("MessageT_co", bound=CheckinMessage, covariant=True)
@@ -35,6 +40,12 @@ class CheckinRequest(Generic[MessageT_co]):
     fingerprint: bytes
     body: bytes
     source: str
+    identity_not_after: datetime
+    """Until when the certificate is valid."""
+    beside: bytes | None = None
+    """SHA-256 of another certificate that the connection presented, where it is not the signer's."""
+    received_at: datetime | None = None
+    """When it came, as the journal has it; absent: now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +81,68 @@ class Speaking:
     enrollment: Enrollment
     epoch: int
     speaker: Speaker
+    lane: Lane
 
 
-def speaking(tx: Transaction, channel: Channel, fingerprint: bytes, ctx: Context) -> Speaking | Refusal:
-    """Tell for which enrollment the identity *fingerprint* may speak on *channel*."""
+def speaking(tx: Transaction, request: CheckinRequest[CheckinMessage], ctx: Context) -> Speaking | Refusal:
+    """Tell for which enrollment *request* may speak, and how much of the service it gets."""
+    channel = request.message.channel
     device = ChannelId(channel.device_id)
     stored = enrollments.find(tx, [channel.id, device])
     enrollment = stored.get(channel.id) or stored.get(device)
     if enrollment is None:
         return channel_unknown(channel)
+    speaker = speaker_for(tx, enrollment, request.fingerprint, request.beside, ctx)
+    if isinstance(speaker, Refusal):
+        return speaker
+    lane = lane_of(speaker, request.identity_not_after, ctx.now, ctx.policy.restricted_lane)
+    if isinstance(lane, Refusal):
+        return lane
+    provisional = enrollment.provisional_epoch
+    if speaker is Speaker.PROVISIONAL and provisional is not None and not goes_on(enrollment, request.fingerprint):
+        return Speaking(enrollment, provisional, speaker, lane)
+    return Speaking(enrollment, stored[device].epoch if device in stored else enrollment.epoch, speaker, lane)
+
+
+def speaking_freely(tx: Transaction, request: CheckinRequest[CheckinMessage], ctx: Context) -> Speaking | Refusal:
+    """As `speaking`, for messages that the restricted lane doesn't hold."""
+    spoken = speaking(tx, request, ctx)
+    if isinstance(spoken, Speaking) and spoken.lane is Lane.RENEWAL:
+        reviews.schedule(tx, ChannelId(spoken.enrollment.channel.device_id), ctx.now)
+        return restricted(spoken.speaker)
+    return spoken
+
+
+def speaker_for(
+    tx: Transaction, enrollment: Enrollment, fingerprint: bytes, beside: bytes | None, ctx: Context
+) -> Speaker | Refusal:
+    """Tell as what the identity *fingerprint* speaks for *enrollment*; only one that is no pin costs a look."""
     speaker = who_speaks(enrollment.pins, fingerprint, ctx.now)
     if speaker is None:
-        return not_pinned(channel)
-    provisional = enrollment.provisional_epoch
-    if speaker is Speaker.PROVISIONAL and provisional is not None and not goes_on(enrollment, fingerprint):
-        return Speaking(enrollment, provisional, speaker)
-    return Speaking(enrollment, stored[device].epoch if device in stored else enrollment.epoch, speaker)
+        speaker = who_speaks_unpinned(enrollment, identities.find(tx, fingerprint))
+    if speaker is None:
+        return not_pinned(enrollment.channel)
+    if beside is not None and beside != fingerprint:
+        other = identities.find(tx, beside)
+        device_id = enrollment.channel.device_id
+        if other is None or device_id not in (other.device_id, other.renewal_of):
+            return Refusal(
+                RefusalCode.IDENTITY_MISMATCH,
+                "the message is signed by one identity and came over a connection of another's",
+                "A signed message was sent again from somewhere else, or a proxy mixes connections up.",
+            )
+    return speaker
+
+
+def note_restricted(tx: Transaction, spoken: Speaking, ctx: Context, source: str) -> None:
+    """Keep it as evidence that a device speaks by an identity that has expired or was replaced, and have it renewed."""
+    device = ChannelId(spoken.enrollment.channel.device_id)
+    code = restricted(spoken.speaker).code.value
+    observation = Observation(
+        spoken.enrollment.channel.id, Signal.REFUSED_CONTACT, code, ctx.now, spoken.epoch, source, {"restricted": True}
+    )
+    evidence.append(tx, [observation], ctx.new_id)
+    reviews.schedule(tx, device, ctx.now)
 
 
 def hear(tx: Transaction, spoken: Speaking, ctx: Context, source: str) -> None:

@@ -1,7 +1,9 @@
 """Authenticate: a device asks to be enrolled, or installs its renewed identity."""
 
+from dataclasses import replace
+
 from muster.domain.control.evidence import Observation, Signal
-from muster.domain.enrollment import EnrollmentState, ExpectRenewal, OpenEpoch, read_authenticate
+from muster.domain.enrollment import EnrollmentState, ExpectRenewal, Identity, OpenEpoch, read_authenticate
 from muster.domain.errors import Refusal
 from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, record_contact
 from muster.operations.context import Context
@@ -26,6 +28,8 @@ def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: C
         enrollments.find(tx, [channel_id]).get(channel_id),
         now=ctx.now,
         last_epoch=enrollments.last_epoch(tx, channel.device_id),
+        serial_number=message.serial_number,
+        allowed_serials=_allowed_serials(tx, identity),
     )
     if isinstance(decision, Refusal):
         return decision
@@ -47,7 +51,7 @@ def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: C
         case ExpectRenewal():
             enrollments.set_provisional(tx, channel.device_id, pin=request.fingerprint, epoch=None)
             epoch, observed = 0, "renewal"
-    enrollments.store_facts(tx, channel_id, _facts(message), ctx.now)
+    enrollments.store_facts(tx, channel_id, replace(_facts(message), account=identity.account), ctx.now)
     record_contact(tx, channel_id, ctx)
     evidence.append(
         tx,
@@ -71,6 +75,14 @@ def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: C
     )
     reviews.schedule(tx, channel_id, ctx.now + ctx.policy.enrollment_patience)
     return CheckinAnswer(signal=observed)
+
+
+def _allowed_serials(tx: Transaction, identity: Identity | None) -> frozenset[str] | None:
+    """Whom the link behind *identity* lets in; None: everybody."""
+    if identity is None or identity.link_id is None:
+        return None
+    link = identities.link_by_id(tx, identity.link_id)
+    return None if link is None else link.serial_numbers
 
 
 def _facts(message: Authenticate) -> enrollments.Facts:

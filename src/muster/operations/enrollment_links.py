@@ -12,8 +12,10 @@ from muster.domain.access import (
     OUTSTANDING_CHALLENGES_PER_LINK,
     Challenge,
     EnrollmentLink,
+    Grant,
     may_use_link,
 )
+from muster.domain.enrollment import Provenance
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.context import Context
 from muster.operations.issue_certificate import hash_secret
@@ -116,8 +118,7 @@ def _open(tx: Transaction, opened: LinkOpened, ctx: Context) -> ProfileOutcome:
         tx,
         Challenge(
             secret_hash=hash_secret(challenge),
-            link_id=link.id,
-            renewal_of=None,
+            made_for=Grant(Provenance.LINK, link.id),
             expires_at=min(link.expires_at, ctx.now + ctx.policy.challenge_lifetime),
             used_at=None,
             used_for_key=None,

@@ -6,7 +6,7 @@ same certificate again.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from muster.crypto.certificates import certified_key, inspect_certificate
@@ -16,14 +16,15 @@ from muster.crypto.keys import spki_fingerprint
 from muster.crypto.names import COMMON_NAME, MAXIMUM_COMMON_NAME_OCTETS, first_value
 from muster.crypto.requests import CertificateRequest
 from muster.crypto.well_known_keys import is_well_known
-from muster.domain.access import IssueAgain, may_use_challenge
+from muster.domain.access import Grant, IssueAgain, may_use_challenge
 from muster.domain.control.evidence import Observation, Signal
-from muster.domain.enrollment import Provenance
+from muster.domain.enrollment import Identity, Provenance
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.context import Context
 from muster.protocol.identifiers import ChannelId, DeviceId
 from muster.storage import enrollments, evidence, identities
 from muster.storage.engine import Transaction
+from muster.storage.identities import NewIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,6 @@ class IssuedCertificate:
 IssueOutcome: TypeAlias = IssuedCertificate | Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class _Grant:
-    """For what a certificate is issued."""
-
-    provenance: Provenance
-    link_id: str | None
-    renewal_of: DeviceId | None
-
-
 def issue_certificates(tx: Transaction, orders: Sequence[CertificateOrder], ctx: Context) -> list[IssueOutcome]:
     """Issue a certificate for each of *orders*, or refuse it; one outcome for each, in order."""
     return [_issue(tx, order, ctx) for order in orders]
@@ -81,8 +73,8 @@ def _issue_for_challenge(tx: Transaction, order: CertificateOrder, ctx: Context)
     challenge = identities.challenge(tx, secret_hash)
     link = (
         None
-        if challenge is None or challenge.link_id is None
-        else identities.link_by_id(tx, challenge.link_id, for_update=True)
+        if challenge is None or challenge.made_for.link_id is None
+        else identities.link_by_id(tx, challenge.made_for.link_id, for_update=True)
     )
     key = spki_fingerprint(order.request.public_key_der)
     verdict = may_use_challenge(challenge, link, key, ctx.now)
@@ -93,11 +85,10 @@ def _issue_for_challenge(tx: Transaction, order: CertificateOrder, ctx: Context)
         assert certificate_der is not None, "a used challenge names a stored identity"
         return IssuedCertificate(certificate_der, is_repeated=True)
     assert challenge is not None, "may_use_challenge refuses an unknown challenge"
-    provenance = Provenance.LINK if challenge.renewal_of is None else Provenance.RENEWAL
-    issued = _sign_and_store(tx, order, _Grant(provenance, challenge.link_id, challenge.renewal_of), ctx)
+    issued = _sign_and_store(tx, order, challenge.made_for, ctx)
     identities.use_challenge(tx, secret_hash, key=key, identity=fingerprint_of(issued.certificate_der), at=ctx.now)
-    if challenge.link_id is not None:
-        identities.count_link_use(tx, challenge.link_id)
+    if challenge.made_for.link_id is not None and challenge.made_for.provenance is Provenance.LINK:
+        identities.count_link_use(tx, challenge.made_for.link_id)
     return issued
 
 
@@ -115,17 +106,30 @@ def _renew(tx: Transaction, order: CertificateOrder, renewing: bytes, ctx: Conte
         return Refusal(RefusalCode.IDENTITY_EXPIRED, f"the identity expired on {identity.not_after:%Y-%m-%d}")
     if identity.device_id is None:
         # No device has used it yet: the successor takes its place, so that one link use stays one device.
-        issued = _sign_and_store(tx, order, _Grant(identity.provenance, identity.link_id, identity.renewal_of), ctx)
+        issued = _sign_and_store(tx, order, _grant_of(identity), ctx)
         identities.replace(tx, renewing, fingerprint_of(issued.certificate_der))
         return issued
     device = ChannelId(identity.device_id)
     enrollment = enrollments.find(tx, [device]).get(device)
     if enrollment is None or enrollment.pins.current != renewing:
         return Refusal(RefusalCode.IDENTITY_SUPERSEDED, "the identity is not the one its device uses now")
-    return _sign_and_store(tx, order, _Grant(Provenance.RENEWAL, None, identity.device_id), ctx)
+    renewal = replace(_grant_of(identity), provenance=Provenance.RENEWAL, link_id=None, renewal_of=identity.device_id)
+    return _sign_and_store(tx, order, renewal, ctx)
 
 
-def _sign_and_store(tx: Transaction, order: CertificateOrder, grant: _Grant, ctx: Context) -> IssuedCertificate:
+def _grant_of(identity: Identity) -> Grant:
+    return Grant(
+        identity.provenance,
+        identity.link_id,
+        identity.renewal_of,
+        identity.profile_id,
+        identity.expected_udid,
+        identity.expected_serial,
+        identity.account,
+    )
+
+
+def _sign_and_store(tx: Transaction, order: CertificateOrder, grant: Grant, ctx: Context) -> IssuedCertificate:
     not_after = ctx.now + ctx.policy.identity_lifetime
     certificate_der = issue_identity(
         order.request,
@@ -140,14 +144,14 @@ def _sign_and_store(tx: Transaction, order: CertificateOrder, grant: _Grant, ctx
     fingerprint = fingerprint_of(certificate_der)
     identities.add(
         tx,
-        fingerprint=fingerprint,
-        certificate_der=certificate_der,
-        authority=fingerprint_of(order.authority.certificate_der),
-        provenance=grant.provenance,
-        link_id=grant.link_id,
-        renewal_of=grant.renewal_of,
-        issued_at=ctx.now,
-        not_after=inspect_certificate(certificate_der).not_after,
+        NewIdentity(
+            fingerprint,
+            certificate_der,
+            fingerprint_of(order.authority.certificate_der),
+            grant,
+            ctx.now,
+            inspect_certificate(certificate_der).not_after,
+        ),
     )
     if grant.renewal_of is not None:
         device = ChannelId(grant.renewal_of)

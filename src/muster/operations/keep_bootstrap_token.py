@@ -1,7 +1,7 @@
 """Set- and GetBootstrapToken: the Mac gives us its bootstrap token to keep, and asks for it when it needs it."""
 
 from muster.domain.errors import Refusal
-from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, hear, speaking
+from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, hear, speaking_freely
 from muster.operations.context import Context
 from muster.protocol.checkin import GetBootstrapToken, SetBootstrapToken
 from muster.protocol.checkin_replies import bootstrap_token_reply
@@ -13,7 +13,7 @@ from muster.storage.escrow import SealedSecret, SecretKind
 
 def set_bootstrap_token(tx: Transaction, request: CheckinRequest[SetBootstrapToken], ctx: Context) -> CheckinOutcome:
     """Keep the token; an absent or empty one puts the stored one out of force, and archives it."""
-    spoken = speaking(tx, request.message.channel, request.fingerprint, ctx)
+    spoken = speaking_freely(tx, request, ctx)
     if isinstance(spoken, Refusal):
         return spoken
     device_id = request.message.channel.device_id
@@ -27,7 +27,7 @@ def set_bootstrap_token(tx: Transaction, request: CheckinRequest[SetBootstrapTok
 
 def get_bootstrap_token(tx: Transaction, request: CheckinRequest[GetBootstrapToken], ctx: Context) -> CheckinOutcome:
     """Give the Mac the token of its current epoch; without one, the reply leaves the key out."""
-    spoken = speaking(tx, request.message.channel, request.fingerprint, ctx)
+    spoken = speaking_freely(tx, request, ctx)
     if isinstance(spoken, Refusal):
         return spoken
     hear(tx, spoken, ctx, request.source)

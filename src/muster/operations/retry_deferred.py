@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from muster.domain.control.evidence import Observation, Signal
-from muster.domain.enrollment import channel_unknown, not_pinned, who_speaks
+from muster.domain.enrollment import channel_unknown
 from muster.domain.errors import Refusal
 from muster.operations.answer_checkin import AnyCheckin, answer_checkins
 from muster.operations.answer_connect import ConnectRequest, answer_connects
-from muster.operations.checkin import CheckinRequest, speaking
+from muster.operations.checkin import CheckinRequest, speaker_for, speaking
 from muster.operations.context import Context
 from muster.operations.keep_bootstrap_token import keep_secret
 from muster.protocol.checkin import CheckinMessage, CheckOut, SetBootstrapToken, TokenUpdate, decode_checkin
 from muster.protocol.connect import read_report_head
 from muster.protocol.identifiers import Channel, ChannelId
-from muster.storage import deferred, enrollments, escrow, evidence, push
+from muster.storage import deferred, enrollments, escrow, evidence, identities, push
 from muster.storage.deferred import DeferredMessage
 from muster.storage.engine import Transaction
 from muster.storage.escrow import SecretKind
@@ -57,8 +57,9 @@ def _defer(tx: Transaction, one: Deferral, ctx: Context) -> Refusal | None:
     stored = enrollments.find(tx, [channel_id, device])
     if device not in stored:
         return channel_unknown(one.channel)
-    if who_speaks(stored[device].pins, one.fingerprint, ctx.now) is None:
-        return not_pinned(one.channel)
+    speaker = speaker_for(tx, stored[device], one.fingerprint, None, ctx)
+    if isinstance(speaker, Refusal):
+        return speaker
     message_id = ctx.new_id()
     body = ctx.seal(one.body, table="deferred_messages", column="body", row=message_id)  # it may hold an unlock token
     message = DeferredMessage(message_id, channel_id, one.message, body, one.fingerprint, one.source, ctx.now, 0)
@@ -102,13 +103,22 @@ def process_deferred(tx: Transaction, messages: Sequence[DeferredMessage], ctx: 
         body = ctx.open(message.body, table="deferred_messages", column="body", row=message.id)
         if message.message == CONNECT:
             head = read_report_head(body)
-            report = ConnectRequest(head, message.fingerprint, body, message.source, wants_command=False)
+            not_after = _not_after(tx, message)
+            report = ConnectRequest(head, message.fingerprint, body, message.source, not_after, wants_command=False)
             answer_connects(tx, [report], then)
         else:
-            request = CheckinRequest(decode_checkin(body), message.fingerprint, body, message.source)
+            request = CheckinRequest(
+                decode_checkin(body), message.fingerprint, body, message.source, _not_after(tx, message)
+            )
             _process_checkin(tx, request, then)
         deferred.remove(tx, message.id)
     return [None] * len(messages)
+
+
+def _not_after(tx: Transaction, message: DeferredMessage) -> datetime:
+    """Until when the identity is valid that signed *message*; one that is not ours was valid then."""
+    identity = identities.find(tx, message.fingerprint)
+    return message.received_at + timedelta(days=1) if identity is None else identity.not_after
 
 
 def _process_checkin(tx: Transaction, request: AnyCheckin, then: Context) -> None:
@@ -120,7 +130,7 @@ def _process_checkin(tx: Transaction, request: AnyCheckin, then: Context) -> Non
         # only the first TokenUpdate may bring it: the newer one has none, and so didn't replace it
         device_id = message.channel.device_id
         newer = escrow.changed_at(tx, device_id, SecretKind.UNLOCK_TOKEN)
-        spoken = speaking(tx, message.channel, request.fingerprint, then)
+        spoken = speaking(tx, request, then)
         if not isinstance(spoken, Refusal) and (newer is None or newer < then.now):
             keep_secret(tx, device_id, SecretKind.UNLOCK_TOKEN, message.unlock_token, spoken.epoch, then)
 

@@ -7,20 +7,29 @@ from muster.domain.enrollment import (
     EndReason,
     Enrollment,
     EnrollmentState,
+    Lane,
     TokenUpdateDecision,
     TokenUpdateMeaning,
-    channel_unknown,
     read_token_update,
 )
 from muster.domain.errors import Refusal
 from muster.domain.events import Event, EventType
 from muster.domain.push_policy import PushReason
-from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, come_back, record_contact, speaking
+from muster.operations.checkin import (
+    CheckinAnswer,
+    CheckinOutcome,
+    CheckinRequest,
+    Speaking,
+    come_back,
+    note_restricted,
+    record_contact,
+    speaking,
+)
 from muster.operations.context import Context
 from muster.operations.keep_bootstrap_token import keep_secret
 from muster.protocol.checkin import TokenUpdate
 from muster.protocol.identifiers import ChannelId, DeviceId
-from muster.storage import commands, enrollments, escrow, evidence, outbox, push, reviews
+from muster.storage import commands, enrollments, escrow, evidence, identities, outbox, push, reviews
 from muster.storage.engine import Transaction
 from muster.storage.escrow import SecretKind
 
@@ -29,10 +38,11 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
     """Store where to push the channel, and complete what this TokenUpdate completes."""
     message = request.message
     channel_id = message.channel.id
-    result = _update_device(tx, request, ctx) if message.channel.is_device else _update_user(tx, request, ctx)
-    if isinstance(result, Refusal):
-        return result
-    meaning, epoch = result
+    spoken = speaking(tx, request, ctx)
+    if isinstance(spoken, Refusal):
+        return spoken
+    update = _update_device if message.channel.is_device else _update_user
+    meaning, epoch = update(tx, request, spoken, ctx)
     changed = push.set_target(
         tx, channel_id, topic=message.topic, token=message.token, push_magic=message.push_magic, at=ctx.now
     )
@@ -46,7 +56,10 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
         ),
         ctx.now,
     )
-    record_contact(tx, channel_id, ctx)
+    if spoken.lane is Lane.FULL:
+        record_contact(tx, channel_id, ctx)
+    else:
+        note_restricted(tx, spoken, ctx, request.source)
     if message.unlock_token:
         keep_secret(tx, message.channel.device_id, SecretKind.UNLOCK_TOKEN, message.unlock_token, epoch, ctx)
     if meaning is TokenUpdateMeaning.REFRESH and not changed:
@@ -79,22 +92,21 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
 
 
 def _update_device(
-    tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Context
-) -> tuple[TokenUpdateMeaning, int] | Refusal:
-    channel = request.message.channel
-    enrollment = enrollments.find(tx, [channel.id]).get(channel.id)
-    if enrollment is None:
-        return channel_unknown(channel)
-    decision = read_token_update(enrollment, request.fingerprint, ctx.now, ctx.policy.former_pin_lifetime)
-    if isinstance(decision, Refusal):
-        return decision
+    tx: Transaction, request: CheckinRequest[TokenUpdate], spoken: Speaking, ctx: Context
+) -> tuple[TokenUpdateMeaning, int]:
+    channel, enrollment = request.message.channel, spoken.enrollment
+    decision = read_token_update(
+        enrollment, request.fingerprint, spoken.speaker, ctx.now, ctx.policy.former_pin_lifetime
+    )
     match decision.meaning:
         case TokenUpdateMeaning.ENROLLED:
             _start_epoch(tx, enrollment, decision, ctx)
+            identities.mark_pinned(tx, request.fingerprint, channel.device_id, epoch=decision.epoch, at=ctx.now)
         case TokenUpdateMeaning.RENEWED:
             enrollments.set_renewed(tx, channel.id, decision.pins)
+            identities.mark_pinned(tx, request.fingerprint, channel.device_id, epoch=decision.epoch, at=ctx.now)
             _tell(tx, EventType.DEVICE_RENEWED_IDENTITY, channel.id, ctx)
-        case TokenUpdateMeaning.REFRESH:
+        case TokenUpdateMeaning.REFRESH | TokenUpdateMeaning.RESTORED:
             pass
         case _:
             assert_never(decision.meaning)
@@ -124,13 +136,10 @@ def _users_of_earlier_epochs(tx: Transaction, device_id: DeviceId, epoch: int) -
 
 
 def _update_user(
-    tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Context
-) -> tuple[TokenUpdateMeaning, int] | Refusal:
+    tx: Transaction, request: CheckinRequest[TokenUpdate], spoken: Speaking, ctx: Context
+) -> tuple[TokenUpdateMeaning, int]:
     """A user logged in. The user's channel belongs to the device's epoch, the provisional one while that is so."""
     channel = request.message.channel
-    spoken = speaking(tx, channel, request.fingerprint, ctx)
-    if isinstance(spoken, Refusal):
-        return spoken
     known = spoken.enrollment.channel.id == channel.id
     if known and spoken.enrollment.state is EnrollmentState.ENROLLED and spoken.enrollment.epoch == spoken.epoch:
         return TokenUpdateMeaning.REFRESH, spoken.epoch

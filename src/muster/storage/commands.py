@@ -6,6 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from muster.domain.command_queue import QueuePurpose
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import commands, queue, reports
@@ -23,6 +24,8 @@ class NewCommand:
     request_type: str
     body: bytes
     created_by: str
+    is_sealed: bool = False
+    """The body holds a secret: it is sealed with associated data (commands, body, *command_uuid*)."""
 
 
 def body(tx: Transaction, command_uuid: CommandUUID) -> bytes | None:
@@ -49,12 +52,19 @@ def add(tx: Transaction, command: NewCommand, created_at: datetime) -> None:
             body=command.body,
             created_at=created_at,
             created_by=command.created_by,
+            is_sealed=command.is_sealed,
         )
     )
 
 
 def enqueue(
-    tx: Transaction, command_uuid: CommandUUID, targets: Sequence[tuple[ChannelId, int]], *, priority: int, at: datetime
+    tx: Transaction,
+    command_uuid: CommandUUID,
+    targets: Sequence[tuple[ChannelId, int]],
+    *,
+    priority: int,
+    at: datetime,
+    purpose: QueuePurpose = QueuePurpose.COMMAND,
 ) -> None:
     """Queue a stored command on *targets*, pairs of channel and its current epoch."""
     if not targets:
@@ -66,6 +76,7 @@ def enqueue(
                 "channel_id": channel_id,
                 "command_uuid": command_uuid,
                 "epoch": epoch,
+                "purpose": purpose.value,
                 "rank": -priority,
                 "position": to_microseconds(at),
                 "is_withheld": False,
@@ -80,7 +91,15 @@ def enqueue(
 
 def close_unanswered(tx: Transaction, channel_ids: Sequence[ChannelId], *, below_epoch: int, at: datetime) -> int:
     """Close what earlier epochs left unanswered: kept in history, never handed out again. Returns how many."""
-    stale = sa.and_(queue.c.channel_id.in_(channel_ids), queue.c.epoch < below_epoch)
+    return _close(tx, sa.and_(queue.c.channel_id.in_(channel_ids), queue.c.epoch < below_epoch), at)
+
+
+def close_purpose(tx: Transaction, channel_id: ChannelId, purpose: QueuePurpose, at: datetime) -> int:
+    """Close what waits on a channel for *purpose*, unanswered: kept in history, never handed out. Returns how many."""
+    return _close(tx, sa.and_(queue.c.channel_id == channel_id, queue.c.purpose == purpose.value), at)
+
+
+def _close(tx: Transaction, stale: sa.ColumnElement[bool], at: datetime) -> int:
     rows = tx.connection.execute(sa.select(queue, commands.c.request_type).join(commands).where(stale)).all()
     if not rows:
         return 0

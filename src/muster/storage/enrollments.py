@@ -29,6 +29,7 @@ class Facts:
     user_short_name: str | None = None
     user_long_name: str | None = None
     awaiting_configuration: bool | None = None
+    account: str | None = None
 
 
 _device = channels.alias("device")
@@ -153,6 +154,12 @@ def set_ended(tx: Transaction, channel_ids: Sequence[ChannelId], *, at: datetime
         .where(channels.c.id.in_(channel_ids), channels.c.state != EnrollmentState.ENDED.value)
         .values(state=EnrollmentState.ENDED.value, ended_at=at, ended_reason=reason.value)
     )
+
+
+def set_checked_in(tx: Transaction, channel_id: ChannelId, at: datetime) -> None:
+    """Record when the journaled check-in had come that was processed last."""
+    later = sa.case((channels.c.checked_in_at > at, channels.c.checked_in_at), else_=sa.literal(at, Instant))
+    _update(tx, channel_id, checked_in_at=later)
 
 
 def ended_at(tx: Transaction, channel_id: ChannelId) -> datetime | None:

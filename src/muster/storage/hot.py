@@ -40,7 +40,8 @@ class AppliedConnect:
     """What one connect changes in storage."""
 
     channel_id: ChannelId
-    contact: FoldedContact
+    contact: FoldedContact | None
+    """Absent in the restricted lane: a contact is what a valid identity makes."""
     is_proof: bool
     closed: ClosedEntry | None = None
     not_now: CommandUUID | None = None

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from muster.domain.access import Challenge, EnrollmentLink
+from muster.domain.access import Challenge, EnrollmentLink, Grant, IdentityKind, LinkKind
 from muster.domain.enrollment import Identity, Provenance
 from muster.protocol.identifiers import DeviceId
 from muster.storage.engine import Transaction
@@ -60,6 +60,12 @@ def find(tx: Transaction, fingerprint: bytes, *, for_update: bool = False) -> Id
         row.not_after,
         row.link_id,
         row.replaced_by is not None,
+        row.profile_id,
+        row.expected_udid,
+        row.expected_serial,
+        row.account,
+        row.epoch,
+        row.retired_at,
     )
 
 
@@ -81,31 +87,44 @@ def successors(tx: Transaction, fingerprint: bytes, device_id: DeviceId | None) 
     return tuple(rows)
 
 
-def add(
-    tx: Transaction,
-    *,
-    fingerprint: bytes,
-    certificate_der: bytes,
-    authority: bytes,
-    provenance: Provenance,
-    link_id: str | None,
-    renewal_of: DeviceId | None,
-    issued_at: datetime,
-    not_after: datetime,
-) -> None:
-    """Store an issued identity; it is nobody's until an Authenticate uses it."""
+@dataclass(frozen=True, slots=True)
+class NewIdentity:
+    """An identity as issued; *made_for* says for what and for whom."""
+
+    fingerprint: bytes
+    certificate_der: bytes
+    authority: bytes
+    made_for: Grant
+    issued_at: datetime
+    not_after: datetime
+
+
+def add(tx: Transaction, new: NewIdentity) -> None:
+    """Store an issued identity; it is nobody's until an Authenticate uses it. One that is stored already stays."""
     tx.connection.execute(
-        sa.insert(identities).values(
-            fingerprint=fingerprint,
-            certificate_der=certificate_der,
-            authority=authority,
-            provenance=provenance.value,
-            link_id=link_id,
-            renewal_of=renewal_of,
-            issued_at=issued_at,
-            not_after=not_after,
+        tx.insert(identities)
+        .values(
+            fingerprint=new.fingerprint,
+            certificate_der=new.certificate_der,
+            authority=new.authority,
+            issued_at=new.issued_at,
+            not_after=new.not_after,
+            **_grant_values(new.made_for),
         )
+        .on_conflict_do_nothing()
     )
+
+
+def _grant_values(grant: Grant) -> dict[str, object]:
+    return {
+        "provenance": grant.provenance.value,
+        "link_id": grant.link_id,
+        "renewal_of": grant.renewal_of,
+        "profile_id": grant.profile_id,
+        "expected_udid": grant.expected_udid,
+        "expected_serial": grant.expected_serial,
+        "account": grant.account,
+    }
 
 
 def bind(tx: Transaction, fingerprint: bytes, device_id: DeviceId) -> None:
@@ -114,6 +133,24 @@ def bind(tx: Transaction, fingerprint: bytes, device_id: DeviceId) -> None:
         sa.update(identities)
         .where(identities.c.fingerprint == fingerprint, identities.c.device_id.is_(None))
         .values(device_id=device_id)
+    )
+
+
+def mark_pinned(tx: Transaction, fingerprint: bytes, device_id: DeviceId, *, epoch: int, at: datetime) -> None:
+    """Record that an identity is the pin of its device's *epoch* now; those before it, and those issued to renew them
+    that no device has used, are retired."""
+    of_device = (identities.c.device_id == device_id) | (
+        identities.c.device_id.is_(None) & (identities.c.renewal_of == device_id)
+    )
+    tx.connection.execute(
+        sa.update(identities)
+        .where(of_device, identities.c.fingerprint != fingerprint, identities.c.retired_at.is_(None))
+        .values(retired_at=at)
+    )
+    tx.connection.execute(
+        sa.update(identities)
+        .where(identities.c.fingerprint == fingerprint)
+        .values(device_id=device_id, epoch=epoch, retired_at=None)
     )
 
 
@@ -129,6 +166,7 @@ def replace(tx: Transaction, fingerprint: bytes, replaced_by: bytes) -> None:
 
 def add_link(tx: Transaction, link: EnrollmentLink, *, token_hash: bytes, created_by: str) -> None:
     """Store a new enrollment link; only the hash of its token is kept."""
+    serials = link.serial_numbers
     tx.connection.execute(
         sa.insert(enrollment_links).values(
             id=link.id,
@@ -139,8 +177,16 @@ def add_link(tx: Transaction, link: EnrollmentLink, *, token_hash: bytes, create
             uses_allowed=link.uses_allowed,
             uses=link.uses,
             revoked_at=link.revoked_at,
-            access_rights=link.access_rights,
             note=link.note,
+            kind=link.kind.value,
+            access_rights=link.access_rights,
+            capabilities=list(link.capabilities),
+            identity_kind=link.identity_kind.value,
+            is_removal_disallowed=link.is_removal_disallowed,
+            requires_sign_in=link.requires_sign_in,
+            serial_numbers=sa.null() if serials is None else sorted(serials),
+            required_os_version=link.required_os_version,
+            required_build_version=link.required_build_version,
         )
     )
 
@@ -161,7 +207,22 @@ def _link(tx: Transaction, condition: sa.ColumnElement[bool], *, for_update: boo
     if row is None:
         return None
     return EnrollmentLink(
-        row.id, row.created_at, row.expires_at, row.uses_allowed, row.uses, row.revoked_at, row.access_rights, row.note
+        row.id,
+        row.created_at,
+        row.expires_at,
+        row.uses_allowed,
+        row.uses,
+        row.revoked_at,
+        row.access_rights,
+        row.note,
+        kind=LinkKind(row.kind),
+        capabilities=tuple(row.capabilities),
+        identity_kind=IdentityKind(row.identity_kind),
+        is_removal_disallowed=row.is_removal_disallowed,
+        requires_sign_in=row.requires_sign_in,
+        serial_numbers=None if row.serial_numbers is None else frozenset(row.serial_numbers),
+        required_os_version=row.required_os_version,
+        required_build_version=row.required_build_version,
     )
 
 
@@ -186,10 +247,9 @@ def add_challenge(tx: Transaction, challenge: Challenge, created_at: datetime) -
     tx.connection.execute(
         sa.insert(challenges).values(
             secret_hash=challenge.secret_hash,
-            link_id=challenge.link_id,
-            renewal_of=challenge.renewal_of,
             created_at=created_at,
             expires_at=challenge.expires_at,
+            **_grant_values(challenge.made_for),
         )
     )
 
@@ -203,8 +263,15 @@ def challenge(tx: Transaction, secret_hash: bytes) -> Challenge | None:
         return None
     return Challenge(
         row.secret_hash,
-        row.link_id,
-        row.renewal_of,
+        Grant(
+            Provenance(row.provenance),
+            row.link_id,
+            row.renewal_of,
+            row.profile_id,
+            row.expected_udid,
+            row.expected_serial,
+            row.account,
+        ),
         row.expires_at,
         row.used_at,
         row.used_for_key,

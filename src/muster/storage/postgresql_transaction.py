@@ -9,8 +9,8 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as dialect
 
-from muster.domain.command_queue import HeadQuery, QueueEntry
-from muster.domain.control.contact import ContactDay
+from muster.domain.command_queue import HeadQuery, QueueEntry, QueuePurpose
+from muster.domain.control.contact import ContactDay, FoldedContact
 from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, CommandUUID, DeviceId
 from muster.storage.engine import Transaction
@@ -34,14 +34,14 @@ FROM channels WHERE id = ANY(%s::text[])
 """
 _ANSWERED = """
 SELECT w.channel_id, q.command_uuid, k.request_type, q.epoch, q.queued_at, q.not_now_count, q.handed_out_count,
-       q.handed_out_at, ''::bytea
+       q.handed_out_at, ''::bytea, q.purpose, k.is_sealed
 FROM unnest(%s::text[], %s::text[]) AS w(channel_id, command_uuid)
 JOIN queue q ON q.channel_id = w.channel_id AND q.command_uuid = w.command_uuid
 JOIN commands k ON k.command_uuid = q.command_uuid
 """
 _HEADS = """
 SELECT w.channel_id, q.command_uuid, k.request_type, q.epoch, q.queued_at, q.not_now_count, q.handed_out_count,
-       q.handed_out_at, k.body
+       q.handed_out_at, k.body, q.purpose, k.is_sealed
 FROM unnest(%s::text[], %s::text[], %s::bool[]) AS w(channel_id, answered, skip_not_now)
 CROSS JOIN LATERAL (
   SELECT * FROM queue
@@ -109,7 +109,9 @@ class PostgresqlTransaction(Transaction):
         if not connects:
             return
         with self._cursor() as cursor:
-            _touch(cursor, connects, now)
+            heard = [(c, c.contact) for c in connects if c.contact is not None]
+            if heard:
+                _touch(cursor, heard, now)
             closed = [(c.channel_id, c.closed) for c in connects if c.closed is not None]
             if closed:
                 channel_ids = TEXT.array(channel_id for channel_id, _ in closed)
@@ -208,15 +210,17 @@ def _heads(cursor: psycopg.Cursor[tuple[Any, ...]], wanted: Sequence[HeadQuery])
     return {row[0]: _entry(row) for row in cursor.execute(_HEADS, parameters)}
 
 
-def _touch(cursor: psycopg.Cursor[tuple[Any, ...]], connects: Sequence[AppliedConnect], now: datetime) -> None:
+def _touch(
+    cursor: psycopg.Cursor[tuple[Any, ...]], heard: Sequence[tuple[AppliedConnect, FoldedContact]], now: datetime
+) -> None:
     parameters = (
-        TEXT.array(c.channel_id for c in connects),
-        INT4.array(c.contact.current.day for c in connects),
-        BYTEA.array(c.contact.current.strip for c in connects),
-        BOOL.array(c.is_proof for c in connects),
+        TEXT.array(c.channel_id for c, _ in heard),
+        INT4.array(contact.current.day for _, contact in heard),
+        BYTEA.array(contact.current.strip for _, contact in heard),
+        BOOL.array(c.is_proof for c, _ in heard),
     )
     cursor.execute(_TOUCH, (now, now, *parameters))
-    finished = [(c.channel_id, c.contact.finished) for c in connects if c.contact.finished is not None]
+    finished = [(c.channel_id, contact.finished) for c, contact in heard if contact.finished is not None]
     if finished:
         parameters_of_days = (
             TEXT.array(channel_id for channel_id, _ in finished),
@@ -262,6 +266,8 @@ def _entry(row: tuple[Any, ...]) -> QueueEntry:
         not_now_count=row[5],
         handed_out_count=row[6],
         handed_out_at=row[7],
+        purpose=QueuePurpose(row[9]),
+        is_sealed=row[10],
     )
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite as dialect
 
-from muster.domain.command_queue import HeadQuery, QueueEntry
-from muster.domain.control.contact import ContactDay
+from muster.domain.command_queue import HeadQuery, QueueEntry, QueuePurpose
+from muster.domain.control.contact import ContactDay, FoldedContact
 from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, CommandUUID, DeviceId
 from muster.storage.engine import Transaction
@@ -23,12 +23,13 @@ SELECT c.id, c.device_id, c.kind, c.state, c.epoch, d.provisional_epoch, d.pin, 
 FROM channels c JOIN channels d ON d.id = c.device_id WHERE c.id = ?
 """
 _ANSWERED = """
-SELECT q.command_uuid, k.request_type, q.epoch, q.queued_at, q.not_now_count, q.handed_out_count, q.handed_out_at, x''
+SELECT q.command_uuid, k.request_type, q.epoch, q.queued_at, q.not_now_count, q.handed_out_count, q.handed_out_at, x'',
+       q.purpose, k.is_sealed
 FROM queue q JOIN commands k ON k.command_uuid = q.command_uuid WHERE q.channel_id = ? AND q.command_uuid = ?
 """
 _HEAD = """
 SELECT q.command_uuid, k.request_type, q.epoch, q.queued_at, q.not_now_count, q.handed_out_count, q.handed_out_at,
-       k.body
+       k.body, q.purpose, k.is_sealed
 FROM queue q JOIN commands k ON k.command_uuid = q.command_uuid
 WHERE q.channel_id = ? AND q.command_uuid <> ? AND NOT q.is_withheld AND (? OR q.not_now_count = 0)
 ORDER BY q.rank, q.position, q.command_uuid LIMIT 1
@@ -142,17 +143,15 @@ def _entry(row: tuple[Any, ...]) -> QueueEntry:
         not_now_count=row[4],
         handed_out_count=row[5],
         handed_out_at=None if row[6] is None else from_microseconds(row[6]),
+        purpose=QueuePurpose(row[8]),
+        is_sealed=bool(row[9]),
     )
 
 
 def _apply_connect(cursor: sqlite3.Cursor, connect: AppliedConnect, at: int) -> None:
-    channel_id, current = connect.channel_id, connect.contact.current
-    if connect.is_proof:
-        cursor.execute(_TOUCH_WITH_PROOF, (at, current.day, current.strip, at, channel_id))
-    else:
-        cursor.execute(_TOUCH, (at, current.day, current.strip, channel_id))
-    if (finished := connect.contact.finished) is not None:
-        cursor.execute(_FINISHED_DAY, (channel_id, finished.day, finished.strip))
+    channel_id = connect.channel_id
+    if connect.contact is not None:
+        _touch(cursor, channel_id, connect.contact, at, is_proof=connect.is_proof)
     if connect.closed is not None:
         cursor.execute(_CLOSE, (channel_id, connect.closed.entry.command_uuid))
         cursor.execute(_REPORT, _report(channel_id, connect.closed, at))
@@ -160,6 +159,16 @@ def _apply_connect(cursor: sqlite3.Cursor, connect: AppliedConnect, at: int) -> 
         cursor.execute(_NOT_NOW, (channel_id, connect.not_now))
     if connect.handed_out is not None:
         cursor.execute(_HAND_OUT, (at, connect.withhold_after, channel_id, connect.handed_out.command_uuid))
+
+
+def _touch(cursor: sqlite3.Cursor, channel_id: ChannelId, contact: FoldedContact, at: int, *, is_proof: bool) -> None:
+    current = contact.current
+    if is_proof:
+        cursor.execute(_TOUCH_WITH_PROOF, (at, current.day, current.strip, at, channel_id))
+    else:
+        cursor.execute(_TOUCH, (at, current.day, current.strip, channel_id))
+    if (finished := contact.finished) is not None:
+        cursor.execute(_FINISHED_DAY, (channel_id, finished.day, finished.strip))
 
 
 def _report(channel_id: ChannelId, closed: ClosedEntry, at: int) -> tuple[Any, ...]:

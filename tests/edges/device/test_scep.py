@@ -20,7 +20,8 @@ from muster.crypto.cms.signing import SignerIdentity
 from muster.crypto.issuance import make_self_signed
 from muster.crypto.keys import PrivateKey, RSAPrivateKey
 from muster.crypto.requests import make_request
-from muster.domain.access import Challenge
+from muster.domain.access import Challenge, Grant
+from muster.domain.enrollment import Provenance
 from muster.operations.enrollment_links import LinkOrder, create_links
 from muster.operations.issue_certificate import hash_secret
 from muster.protocol.scep import (
@@ -73,7 +74,7 @@ def pkcs_req(
 
 def add_challenge(site: Site, secret: str = "secret", *, lifetime: timedelta = timedelta(hours=24)) -> None:
     link = site.do(create_links, LinkOrder(1, timedelta(days=1)))[0].link
-    challenge = Challenge(hash_secret(secret), link.id, None, site.now + lifetime, None, None, None)
+    challenge = Challenge(hash_secret(secret), Grant(Provenance.LINK, link.id), site.now + lifetime, None, None, None)
     site.engine.write(lambda tx: identities.add_challenge(tx, challenge, site.now))
 
 

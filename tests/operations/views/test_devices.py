@@ -95,7 +95,7 @@ def test_counts_are_by_state_and_of_the_silent_enrolled(engine: Engine) -> None:
 
     _, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery(state="ended"), WEEK_AGO))
 
-    assert counts.by_state == {"enrolling": 1, "enrolled": 2, "ended": 1}
+    assert counts.by_state == {"enrolling": 1, "enrolled": 2, "dormant": 0, "ended": 1}
     assert counts.silent == 1
     assert counts.total == 4
 

@@ -47,6 +47,7 @@ class Mark:
 STATES = {
     EnrollmentState.ENROLLED.value: Mark("Enrolled", Shape.DISC, Tone.GOOD),
     EnrollmentState.ENROLLING.value: Mark("Enrolling", Shape.HALF, Tone.BUSY),
+    EnrollmentState.DORMANT.value: Mark("Logged out", Shape.CLOCK, Tone.OVER),
     EnrollmentState.ENDED.value: Mark("Ended", Shape.RING, Tone.OVER),
 }
 
@@ -54,9 +55,15 @@ END_REASONS = {
     EndReason.CHECKED_OUT.value: "the device checked out, as it does when its enrollment profile is removed",
     EndReason.RE_ENROLLED.value: "the device was enrolled anew",
     EndReason.NEVER_COMPLETED.value: "it was never completed",
+    EndReason.UNENROLLED.value: "an administrator had its enrollment profile removed",
+    EndReason.REJECTED.value: "an administrator had it turned away",
 }
 
-PROVENANCES = {"link": "An enrollment link", "renewal": "The renewal of its identity"}
+PROVENANCES = {
+    "link": "An enrollment link",
+    "renewal": "The renewal of its identity",
+    "ota": "The Profile Service's second phase",
+}
 
 _PUSH_ANSWERS = {
     OutcomeClass.ACCEPTED.value: Mark("Accepted", Shape.DISC, Tone.GOOD),
@@ -98,8 +105,10 @@ _REFUSALS: dict[str, str] = {
     RefusalCode.IDENTITY_UNKNOWN: "this server never issued its identity",
     RefusalCode.IDENTITY_OF_ANOTHER_DEVICE: "its identity belongs to another device",
     RefusalCode.IDENTITY_NOT_PINNED: "its identity is ours, but not the one that may speak for this device",
-    RefusalCode.IDENTITY_SUPERSEDED: "its identity was renewed before it was ever used",
+    RefusalCode.IDENTITY_SUPERSEDED: "its identity was replaced by a newer one",
     RefusalCode.IDENTITY_EXPIRED: "its identity has expired",
+    RefusalCode.IDENTITY_NOT_FOR_ENROLLMENT: "its identity is good for fetching a profile only",
+    RefusalCode.IDENTITY_MISMATCH: "it is signed by one identity and came over another's connection",
     RefusalCode.CHANNEL_UNKNOWN: "no enrollment of it is known",
     RefusalCode.BODY_TOO_LARGE: "its message is too large",
     RefusalCode.BODY_MALFORMED: "its message can't be read",

@@ -6,12 +6,13 @@ The order is that of trust: bounds, signature, form, and only then the database.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 import structlog
 
 from muster.crypto.certificates import fingerprint as fingerprint_of
-from muster.crypto.certificates import is_issued_by
+from muster.crypto.certificates import is_issued_by, known_certificate
 from muster.crypto.errors import CryptoError
 from muster.domain.access import DEVICE
 from muster.domain.errors import Refusal, RefusalCode
@@ -98,6 +99,7 @@ class SignedRequest:
     certificate_der: bytes
     fingerprint: bytes
     source: str
+    not_after: datetime
 
 
 class RefusedRequest(Exception):
@@ -199,12 +201,13 @@ class MessageDoor:
         if verified.is_legacy:
             metrics.LEGACY.labels("mdm_signature").inc()
         certificate_der = verified.signer_certificate_der
-        return SignedRequest(body, certificate_der, fingerprint_of(certificate_der), request.source)
+        not_after = known_certificate(certificate_der).not_after
+        return SignedRequest(body, certificate_der, fingerprint_of(certificate_der), request.source, not_after)
 
     # --- connects ----------------------------------------------------------------------------------------------------
 
     async def _answer_connect(self, request: SignedRequest, head: ReportHead) -> Reply:
-        item = ConnectRequest(head, request.fingerprint, request.body, request.source)
+        item = ConnectRequest(head, request.fingerprint, request.body, request.source, request.not_after)
         try:
             outcome = await self._connects.submit(item)
         except (Unavailable, Overloaded) as error:
@@ -234,7 +237,7 @@ class MessageDoor:
         if not self._is_ours(request.certificate_der):
             refusal = Refusal(RefusalCode.IDENTITY_UNKNOWN, "the identity was not issued by this server")
             raise RefusedRequest(refusal, request.fingerprint)
-        item = CheckinRequest(message, request.fingerprint, request.body, request.source)
+        item = CheckinRequest(message, request.fingerprint, request.body, request.source, request.not_after)
         try:
             outcome = await self._checkins.submit((item, request.certificate_der))
         except (Unavailable, Overloaded) as error:

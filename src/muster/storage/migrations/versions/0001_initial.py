@@ -82,6 +82,7 @@ Table(
     Column("last_proof_at", Instant, comment="last command acknowledged by a valid pinned identity (level 4)"),
     Column("contact_day", Integer, comment="days since 1970-01-01 of contact_strip"),
     Column("contact_strip", LargeBinary, comment="one bit for each five minutes of that day"),
+    Column("checked_in_at", Instant, comment="when the journaled check-in that was processed last had come"),
     Index(None, "device_id"),
     postgresql_with={"fillfactor": 75},
 )
@@ -102,6 +103,7 @@ Table(
     Column("user_short_name", Text),
     Column("user_long_name", Text),
     Column("awaiting_configuration", Boolean),
+    Column("account", Text, comment="Managed Apple Account of an account-driven enrollment"),
     Column("learned_at", Instant, nullable=False),
     Index(None, "serial_number"),
 )
@@ -128,6 +130,14 @@ Table(
 )
 
 Table(
+    "enrollment_profiles",
+    metadata,
+    Column("id", LargeBinary, primary_key=True, comment="SHA-256 of terms, written canonically"),
+    Column("terms", Json, nullable=False, comment="what the profile says, but for secrets and UUIDs"),
+    Column("created_at", Instant, nullable=False),
+)
+
+Table(
     "identities",
     metadata,
     Column("fingerprint", LargeBinary, primary_key=True),
@@ -138,6 +148,12 @@ Table(
     Column("link_id", Text),
     Column("renewal_of", Identifier),
     Column("replaced_by", LargeBinary, comment="renewed before any device used it; it can't enroll any more"),
+    Column("profile_id", LargeBinary, ForeignKey("enrollment_profiles.id"), comment="absent where it is not known"),
+    Column("expected_udid", Text, comment="the device it was made for, where that was known"),
+    Column("expected_serial", Text),
+    Column("account", Text),
+    Column("epoch", Integer, comment="the epoch in which it is or was the pin; absent when it never was"),
+    Column("retired_at", Instant, comment="replaced as the pin, or made useless by another renewal"),
     Column("issued_at", Instant, nullable=False),
     Column("not_after", Instant, nullable=False),
     Index(None, "device_id"),
@@ -155,7 +171,15 @@ Table(
     Column("uses_allowed", Integer),
     Column("uses", Integer, nullable=False),
     Column("revoked_at", Instant),
+    Column("kind", Text, nullable=False, comment="by which way it lets devices in"),
     Column("access_rights", Integer, nullable=False),
+    Column("capabilities", Json, nullable=False, comment="ServerCapabilities of the MDM payload"),
+    Column("identity_kind", Text, nullable=False),
+    Column("is_removal_disallowed", Boolean, nullable=False),
+    Column("requires_sign_in", Boolean, nullable=False),
+    Column("serial_numbers", Json, comment="the devices that may use it; absent: any"),
+    Column("required_os_version", Text, comment="what an ADE device must run to enroll, where it can update first"),
+    Column("required_build_version", Text),
     Column("note", Text, nullable=False),
 )
 
@@ -163,8 +187,13 @@ Table(
     "challenges",
     metadata,
     Column("secret_hash", LargeBinary, primary_key=True),
+    Column("provenance", Text, nullable=False),
     Column("link_id", Text, ForeignKey("enrollment_links.id")),
     Column("renewal_of", Identifier),
+    Column("profile_id", LargeBinary, ForeignKey("enrollment_profiles.id")),
+    Column("expected_udid", Text),
+    Column("expected_serial", Text),
+    Column("account", Text),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("used_at", Instant),
@@ -207,7 +236,10 @@ Table(
     metadata,
     Column("command_uuid", Identifier, primary_key=True),
     Column("request_type", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False, comment="the plist, byte for byte what the device gets"),
+    Column(
+        "body", LargeBinary, nullable=False, comment="the plist, byte for byte what the device gets, or that sealed"
+    ),
+    Column("is_sealed", Boolean, nullable=False, comment="the body holds a secret and is sealed at rest"),
     Column("created_at", Instant, nullable=False),
     Column("created_by", Text, nullable=False),
 )
@@ -218,6 +250,7 @@ Table(
     Column("channel_id", Identifier, primary_key=True),
     Column("command_uuid", Identifier, ForeignKey("commands.command_uuid"), primary_key=True),
     Column("epoch", Integer, nullable=False, comment="the epoch the command belongs to"),
+    Column("purpose", Text, nullable=False),
     Column("rank", Integer, nullable=False, comment="lower goes first: the priority, negated so that one index serves"),
     Column("position", BigInteger, nullable=False, comment="order within a rank"),
     Column("is_withheld", Boolean, nullable=False, comment="stays queued, but isn't handed out again"),
@@ -349,6 +382,15 @@ Table(
     Column("attempts", Integer, nullable=False),
     Column("due_at", Instant, nullable=False),
     Index(None, "due_at"),
+)
+
+Table(
+    "policies",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Json, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("changed_by", Text, nullable=False),
 )
 
 Table(
