@@ -189,3 +189,33 @@ def test_several_processes_may_share_postgresql() -> None:
 )
 def test_advice_is_given_where_devices_could_not_come(flags: dict[str, object], count: int) -> None:
     assert len(advice(read_settings(flags, {}))) == count
+
+
+@pytest.mark.parametrize("proxy", ["10.0.0.1", "10.1.0.0/16", "::1", "2001:db8::/32"])
+def test_proxies_are_addresses_or_networks(proxy: str) -> None:
+    assert read_settings({}, {"MUSTER_TRUSTED_PROXIES": proxy}).trusted_proxies == (proxy,)
+
+
+@pytest.mark.parametrize("proxy", ["*", "proxy.example.com", "10.1.0.1/16", "10.1.0.0/33", "unix:/run/x"])
+def test_proxy_that_is_no_address_is_named(proxy: str) -> None:
+    with pytest.raises(SettingsError, match=r"MUSTER_TRUSTED_PROXIES: .* is neither an address nor a network"):
+        read_settings({}, {"MUSTER_TRUSTED_PROXIES": f"10.0.0.1,{proxy}"})
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (
+            {"client_certificate_header": "X-Client-Cert"},
+            "--client-certificate-header: is believed from trusted_proxies",
+        ),
+        ({"client_certificate_header": "X Client"}, "--client-certificate-header: string should match"),
+        ({"tls_client_certificates": "ask"}, "--tls-client-certificates: asks in our own TLS"),
+        ({"tls_client_certificates": "require"}, "--tls-client-certificates: input should be 'off' or 'ask'"),
+    ],
+)
+def test_ways_to_present_a_certificate_that_can_not_work_are_refused(flags: dict[str, str], complaint: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        read_settings(flags, {})
+
+    assert str(raised.value).startswith(complaint)

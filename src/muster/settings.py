@@ -6,6 +6,7 @@ change while the server runs are not settings; they live in the database.
 """
 
 import difflib
+import ipaddress
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -66,8 +67,19 @@ class Settings(BaseModel):
         None, description="PEM file with the server's certificate chain; without it, HTTP."
     )
     tls_key: Path | None = Field(None, description="PEM file with the key of tls_certificate.")
+    tls_client_certificates: Literal["off", "ask"] = Field(
+        "off", description="Whether our own TLS asks devices for their certificate; it is never required."
+    )
     trusted_proxies: tuple[str, ...] = Field(
-        (), description="Addresses of reverse proxies whose X-Forwarded-For and -Proto are believed."
+        (),
+        description="Addresses of reverse proxies, or networks as 10.1.0.0/16, whose X-Forwarded-For and -Proto are "
+        "believed.",
+    )
+    client_certificate_header: str = Field(
+        "",
+        max_length=64,
+        pattern=r"^[A-Za-z0-9-]*$",
+        description="Header in which the trusted proxies hand on their client's certificate; empty: in none.",
     )
     workers: int = Field(1, ge=1, le=64, description="Processes to serve with; more than one needs PostgreSQL.")
     # who we are
@@ -236,6 +248,26 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         if (getattr(settings, certificate) is None) != (getattr(settings, key) is None):
             alone, other = (certificate, key) if getattr(settings, key) is None else (key, certificate)
             yield alone, f"goes together with {other}, which is not set"
+
+    yield from _contradictions_of_peers(settings)
+
+
+def _contradictions_of_peers(settings: Settings) -> Iterator[tuple[str, str]]:
+    for proxy in settings.trusted_proxies:
+        if not _is_network(proxy):
+            yield "trusted_proxies", f"{proxy} is neither an address nor a network, as in 10.0.0.1 or 10.1.0.0/16"
+    if settings.client_certificate_header and not settings.trusted_proxies:
+        yield "client_certificate_header", "is believed from trusted_proxies only, and there are none"
+    if settings.tls_client_certificates == "ask" and not settings.has_tls:
+        yield "tls_client_certificates", "asks in our own TLS, which tls_certificate and tls_key would make"
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_host_and_port(listen: str) -> bool:

@@ -45,6 +45,12 @@ def openssl_certificate(openssl: OpenSSL, *options: str) -> bytes:
     return openssl.read("certificate")
 
 
+def test_known_certificate_says_how_long_it_is_good() -> None:
+    certificate = rsa_identity().certificate_der
+
+    assert known_certificate(certificate).not_after == inspect_certificate(certificate).not_after
+
+
 @pytest.mark.witness("openssl")
 def test_a_certificate_of_openssl_is_read(openssl: OpenSSL) -> None:
     certificate = openssl_certificate(

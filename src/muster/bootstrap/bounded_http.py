@@ -7,12 +7,15 @@ before us, would learn of a broken line instead of a refusal (RFC 9112, section 
 """
 
 import asyncio
-from typing import Any
+import ssl
+from typing import Any, cast
 
 import structlog
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from muster.edges.device.presented import TLS_CERTIFICATE
 
 MAXIMUM_HEAD_BYTES = 128 * 1024
 """The parser takes addresses of 64 KB (a SCEP message by GET has 8), Mdm-Signature has up to 16. The framing of chunks
@@ -44,10 +47,15 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._has_body_to_come = False
         self._discarded: int | None = None
+        self._extensions: dict[str, Any] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Wait for the first head, but not for ever."""
         super().connection_made(transport)
+        tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        certificate_der = None if tls is None else tls.getpeercert(binary_form=True)
+        if certificate_der is not None:
+            self._extensions = {TLS_CERTIFICATE: certificate_der}
         self.transport = _PatientTransport(transport, self)
         self._expect_head()
 
@@ -71,6 +79,12 @@ class BoundedHttp(HttpToolsProtocol):
             self._cut_off()
         elif not self._is_answering() and self._head_timer is None:
             self._expect_head()
+
+    def on_message_begin(self) -> None:
+        """Begin a request, which carries the certificate of its connection."""
+        super().on_message_begin()
+        if self._extensions:
+            cast("dict[str, Any]", self.scope)["extensions"] = self._extensions
 
     def on_headers_complete(self) -> None:
         """The head is whole."""

@@ -19,7 +19,8 @@ from muster.edges.console.app import make_console
 from muster.edges.device.application import AsgiApplication, DeviceApplication
 from muster.edges.device.enroll import EnrollDoor
 from muster.edges.device.http import BodyReader
-from muster.edges.device.messages import MessageDoor, MessagePolicy
+from muster.edges.device.messages import MessageDoor
+from muster.edges.device.presented import MessagePolicy
 from muster.edges.device.refusals import RefusalRecorder
 from muster.edges.device.scep import ScepDoor
 from muster.edges.health.readiness import Check
@@ -149,6 +150,7 @@ def _compose(
             foundation,
             connects=connects,
             runner=runner,
+            views=views,
             journal=_journal_writer(journal, executors.journal),
             others=_administration(settings, ring, views),
         ),
@@ -205,16 +207,22 @@ def _device_application(
     *,
     connects: EngineRunner,
     runner: EngineRunner,
+    views: "_ViewRunner",
     journal: JournalWriter,
     others: AsgiApplication,
 ) -> DeviceApplication:
     recorder = RefusalRecorder(runner)
     bodies = BodyReader()
-    policy = MessagePolicy(settings.accept_legacy_algorithms, foundation.authorities_der)
+    policy = MessagePolicy(
+        settings.accept_legacy_algorithms,
+        foundation.authorities_der,
+        settings.client_certificate_header.lower().encode(),
+    )
     return DeviceApplication(
         messages=MessageDoor(
             connects=connects,
             checkins=runner,
+            lookups=views,
             journal=journal,
             recorder=recorder,
             policy=lambda: policy,

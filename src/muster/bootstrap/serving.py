@@ -19,6 +19,8 @@ from uvicorn.supervisors import Multiprocess
 from muster.bootstrap.bounded_http import BoundedHttp
 from muster.bootstrap.data_directory import make_data_dir
 from muster.bootstrap.logs import set_up_logs
+from muster.bootstrap.peers import BehindProxies
+from muster.bootstrap.server_tls import ServerTls
 from muster.bootstrap.service import Service, open_service
 from muster.edges.device.application import AsgiApplication
 from muster.edges.device.http import Receive, Scope, Send
@@ -47,12 +49,13 @@ class AlreadyServed(Exception):
 class ServedApplication:
     """The ASGI application of one process, which opens its node at startup and stops it at shutdown.
 
-    Without *service* it lives in a worker process, and ends when its parent does.
+    Without *service* it lives in a worker process, and ends when its parent does. Its *tls* is told whom to trust.
     """
 
-    def __init__(self, settings: Settings, service: Service | None = None) -> None:
+    def __init__(self, settings: Settings, service: Service | None = None, tls: ServerTls | None = None) -> None:
         self._settings = settings
         self._service = service
+        self._tls = tls
         self._watch: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,6 +73,8 @@ class ServedApplication:
                 self._watch = asyncio.create_task(_end_with_parent(), name="parent")
                 set_up_logs(self._settings)
                 self._service = open_service(self._settings)
+            if self._tls is not None:
+                self._tls.trust(self._service.foundation.authorities_der)
             await self._service.start()
         except Exception as error:  # said by the server, which then ends the process
             await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
@@ -80,9 +85,9 @@ class ServedApplication:
         await self._service.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def __reduce__(self) -> tuple[type["ServedApplication"], tuple[Settings]]:
-        """Travel to a worker process as settings alone."""
-        return ServedApplication, (self._settings,)
+    def __reduce__(self) -> tuple[type["ServedApplication"], tuple[Settings, None, ServerTls | None]]:
+        """Travel to a worker process as settings, and with the TLS that travels beside."""
+        return ServedApplication, (self._settings, None, self._tls)
 
 
 def _settle_memory() -> None:
@@ -115,10 +120,10 @@ def listen(settings: Settings) -> socket.socket:
     return bound
 
 
-def server_config(settings: Settings, application: AsgiApplication) -> uvicorn.Config:
-    """Configure the HTTP server."""
+def server_config(settings: Settings, application: AsgiApplication, tls: ServerTls | None = None) -> uvicorn.Config:
+    """Configure the HTTP server. *tls* makes the context of its TLS; without it nobody is asked for a certificate."""
     return uvicorn.Config(
-        application,
+        BehindProxies(application, settings.trusted_proxies) if settings.trusted_proxies else application,
         http=BoundedHttp,
         loop="uvloop",
         ws="none",
@@ -129,13 +134,18 @@ def server_config(settings: Settings, application: AsgiApplication) -> uvicorn.C
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        proxy_headers=False,  # it would hide who the connection comes from; see BehindProxies
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
+        ssl_context_factory=None if tls is None else tls.make_context,
         workers=settings.workers,
         timeout_worker_healthcheck=WORKER_SILENCE_SECONDS,
     )
+
+
+def client_tls(settings: Settings) -> ServerTls | None:
+    """Return the TLS that asks for client certificates; None where nobody is asked."""
+    return ServerTls() if settings.tls_client_certificates == "ask" else None
 
 
 def serve(settings: Settings, bound: socket.socket) -> int:
@@ -151,7 +161,8 @@ def serve(settings: Settings, bound: socket.socket) -> int:
 
 def _serve_one(settings: Settings, bound: socket.socket) -> int:
     service = open_service(settings)
-    server = uvicorn.Server(server_config(settings, ServedApplication(settings, service)))
+    tls = client_tls(settings)
+    server = uvicorn.Server(server_config(settings, ServedApplication(settings, service, tls), tls))
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         server.should_exit = True
@@ -171,7 +182,8 @@ def _serve_many(settings: Settings, bound: socket.socket) -> int:
     metrics = settings.data_dir / "run" / "metrics"
     _empty(metrics)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
-    config = server_config(settings, ServedApplication(settings))
+    tls = client_tls(settings)
+    config = server_config(settings, ServedApplication(settings, tls=tls), tls)
     supervisor = Multiprocess(config, sockets=[bound])
     supervisor.run()
     has_failed = any(process.exitcode not in _ENDED_WELL for process in supervisor.processes)

@@ -58,7 +58,8 @@ class KnownCertificate:
 
     `issuer_name` and `serial_number` are as encoded (whole element, and content octets); `issuer_and_serial` is the
     IssuerAndSerialNumber in DER by which CMS names the certificate. `public_key` is None when the key is of a kind or
-    size that is not accepted. `is_legacy`: RSA below 2048 bits.
+    size that is not accepted. `is_legacy`: RSA below 2048 bits. `not_after` is aware UTC; nobody compared it with a
+    clock.
     """
 
     certificate_der: bytes

@@ -14,6 +14,7 @@ class RefusalCode(StrEnum):
     # who speaks
     SIGNATURE_MISSING = "signature_missing"
     SIGNATURE_BAD = "signature_bad"
+    CERTIFICATE_MALFORMED = "certificate_malformed"
     ALGORITHM_REFUSED = "algorithm_refused"
     IDENTITY_UNKNOWN = "identity_unknown"
     IDENTITY_OF_ANOTHER_DEVICE = "identity_of_another_device"

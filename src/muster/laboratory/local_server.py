@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 
 from muster.bootstrap.service import Service
-from muster.bootstrap.serving import ServedApplication, server_config
+from muster.bootstrap.serving import ServedApplication, client_tls, server_config
 from muster.settings import Settings
 
 GRACE_SECONDS = 3
@@ -31,7 +31,8 @@ async def serving(service: Service, settings: Settings, bound: socket.socket) ->
 
     Raises RuntimeError when the server doesn't come up; its log says why.
     """
-    config = server_config(settings, ServedApplication(settings, service))
+    tls = client_tls(settings)
+    config = server_config(settings, ServedApplication(settings, service, tls), tls)
     config.timeout_graceful_shutdown = GRACE_SECONDS
     server = _Server(config)
     running = asyncio.create_task(_serve(server, bound), name="server")

@@ -16,7 +16,8 @@ from muster.storage.engine import Transaction
 class RefusedContact:
     """A contact that was refused. *claimed_id* is whom it says it is, None when that could not be read.
 
-    *fingerprint* is that of the certificate whose signature over the message was valid; None when there was none.
+    *fingerprint* is that of the certificate which was shown to speak, by its signature over the message or by the
+    connection; None when there was none.
     """
 
     code: RefusalCode
@@ -29,7 +30,7 @@ class RefusedContact:
 def record_refusals(tx: Transaction, contacts: Sequence[RefusedContact], ctx: Context) -> list[None]:
     """Record refused contacts; one None for each.
 
-    It counts for a device only if its signature is valid under a certificate that is bound to that device: then it
+    It counts for a device only if a certificate spoke that is bound to that device: then it
     is evidence of that device, whatever the message claims. All else is a rumour and changes nothing.
     """
     rumours = []

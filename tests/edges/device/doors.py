@@ -1,17 +1,19 @@
 """The doors for devices over a site, and a client that sends them anything, byte by byte if need be."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from tests.support.runner import InlineRunner
 from tests.support.site import MAC, Site, authority, head
 
 from muster.crypto.cms.signing import SignerIdentity
 from muster.edges.device.application import DeviceApplication
 from muster.edges.device.enroll import EnrollDoor
 from muster.edges.device.http import BodyReader, Receive, Scope, Send
-from muster.edges.device.messages import MessageDoor, MessagePolicy
+from muster.edges.device.messages import MessageDoor
+from muster.edges.device.presented import MessagePolicy
 from muster.edges.device.refusals import RefusalRecorder
 from muster.edges.device.scep import ScepDoor
 from muster.operations.enrollment_links import EnrollmentTerms
@@ -21,6 +23,7 @@ from muster.protocol.identifiers import Identifiers
 from muster.protocol.mdm_signature import make_mdm_signature
 from muster.protocol.plist import PlistValue
 from muster.protocol.profile_signature import ProfileSigner
+from muster.storage.engine import Transaction
 from muster.storage.journal import JournalRecord
 
 T = TypeVar("T")
@@ -75,6 +78,19 @@ async def _pieces(pieces: Iterable[bytes]) -> AsyncIterator[tuple[bytes, bool]]:
     yield b"", False
 
 
+class Lookups(InlineRunner):
+    """The site's runner once more, which counts its reads."""
+
+    def __init__(self, runner: InlineRunner) -> None:
+        super().__init__(runner.engine)
+        self.reads = 0
+
+    async def read(self, view: Callable[[Transaction], T]) -> T:
+        """Run *view*, and count it."""
+        self.reads += 1
+        return await super().read(view)
+
+
 class Doors:
     """The doors over *site*, on an event loop of their own. Every request is answered and its refusal recorded."""
 
@@ -85,11 +101,13 @@ class Doors:
         self.policy = MessagePolicy(allow_legacy, (authority().certificate_der,))
         self.recorder = RefusalRecorder(site.runner)
         self.bodies = BodyReader()
+        self.lookups = Lookups(site.runner)
         ours = authority()
         self.app = DeviceApplication(
             messages=MessageDoor(
                 connects=site.runner,
                 checkins=site.runner,
+                lookups=self.lookups,
                 journal=self._write_journal,
                 recorder=self.recorder,
                 policy=lambda: self.policy,
@@ -136,8 +154,10 @@ class Doors:
         query: bytes = b"",
         pieces: Iterable[bytes] | None = None,
         declared: int | None = None,
+        extensions: Mapping[str, object] | None = None,
     ) -> Reply:
-        """Make one request. With *pieces* the body comes in chunks, without a length unless it is *declared*."""
+        """Make one request. With *pieces* the body comes in chunks, without a length unless it is *declared*.
+        *extensions* are what the server knows of the connection."""
         pairs = list(headers) if not isinstance(headers, Mapping) else _encoded(headers)
         length = declared if declared is not None else (len(body) if pieces is None and body else None)
         if length is not None:
@@ -152,6 +172,8 @@ class Doors:
             "headers": pairs,
             "client": CLIENT,
         }
+        if extensions is not None:
+            scope["extensions"] = extensions
         exchange = _Exchange(_whole(body) if pieces is None else _pieces(pieces))
 
         async def answer() -> Reply:

@@ -323,7 +323,7 @@ def test_first_of_two_signatures_counts(scene: Scene) -> None:
     ("name", "identity", "code", "is_evidence_of_the_ipad"),
     [
         ("another-devices", lambda scene: scene.ipad, "identity_not_pinned", True),
-        ("of-another-authority", lambda _: stranger(), "identity_not_pinned", False),
+        ("of-another-authority", lambda _: stranger(), "identity_unknown", False),
         ("ours-but-unpinned", lambda scene: scene.site.identity(), "identity_not_pinned", False),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -100,6 +100,7 @@ def command_status(status: str) -> Mark:
 
 _REFUSALS: dict[str, str] = {
     RefusalCode.SIGNATURE_MISSING: "it was not signed",
+    RefusalCode.CERTIFICATE_MALFORMED: "the certificate that its proxy handed on can't be read",
     RefusalCode.SIGNATURE_BAD: "its signature is wrong",
     RefusalCode.ALGORITHM_REFUSED: "it is signed with an algorithm that policy refuses",
     RefusalCode.IDENTITY_UNKNOWN: "this server never issued its identity",

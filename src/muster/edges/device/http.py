@@ -73,6 +73,11 @@ class Request:
                 return value
         return None
 
+    def headers(self, name: bytes) -> tuple[bytes, ...]:
+        """Return every header of *name* (lower case), in order."""
+        headers: Iterable[tuple[bytes, bytes]] = self.scope["headers"]
+        return tuple(value for key, value in headers if key == name)
+
 
 class BodyReader:
     """Reads request bodies within bounds; one for the whole application."""

@@ -6,14 +6,10 @@ The order is that of trust: bounds, signature, form, and only then the database.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TypeVar
 
 import structlog
 
-from muster.crypto.certificates import fingerprint as fingerprint_of
-from muster.crypto.certificates import is_issued_by, known_certificate
-from muster.crypto.errors import CryptoError
 from muster.domain.access import DEVICE
 from muster.domain.errors import Refusal, RefusalCode
 from muster.edges.device import metrics
@@ -39,6 +35,14 @@ from muster.edges.device.http import (
     TooManyBodies,
     send_reply,
 )
+from muster.edges.device.issuers import Issuers
+from muster.edges.device.presented import (
+    SIGNATURE_MISSING,
+    MessagePolicy,
+    Presented,
+    presents_something,
+    who_presents,
+)
 from muster.edges.device.refusals import RefusalRecorder
 from muster.operations.answer_checkin import AnyCheckin, answer_checkins
 from muster.operations.answer_connect import ConnectOutcome, ConnectReply, ConnectRequest, answer_connects
@@ -60,7 +64,7 @@ from muster.protocol.checkin import (
     decode_checkin,
 )
 from muster.protocol.connect import ReportHead, Status, looks_like_checkin, read_report_head
-from muster.protocol.errors import BadSignature, MalformedMessage, RefusedAlgorithm, UnknownMessageType
+from muster.protocol.errors import MalformedMessage, UnknownMessageType
 from muster.protocol.identifiers import (
     IDENTIFIER_KEYS,
     Channel,
@@ -69,7 +73,6 @@ from muster.protocol.identifiers import (
     read_identifiers,
     resolve_channel,
 )
-from muster.protocol.mdm_signature import verify_mdm_signature
 from muster.protocol.plist import read_top_level
 from muster.storage.errors import Unavailable
 from muster.storage.journal import JournalRecord
@@ -92,14 +95,17 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class SignedRequest:
-    """A request whose signature holds: its body, and the certificate that signed it."""
+class ProvenRequest:
+    """A request of which it is proven who speaks: by its signature, or by the certificate of its connection."""
 
     body: bytes
-    certificate_der: bytes
-    fingerprint: bytes
+    speaker: Presented
     source: str
-    not_after: datetime
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The SHA-256 of the certificate that speaks."""
+        return self.speaker.fingerprint
 
 
 class RefusedRequest(Exception):
@@ -111,22 +117,15 @@ class RefusedRequest(Exception):
         self.fingerprint = fingerprint
 
 
-@dataclass(frozen=True, slots=True)
-class MessagePolicy:
-    """What of clients' old habits is accepted, and whose certificates are ours (DER, the current one first)."""
-
-    allow_legacy: bool
-    authorities_der: tuple[bytes, ...]
-
-
 class MessageDoor:
-    """Answers check-ins and connects. *connects* runs the hot path apart from everything else."""
+    """Answers check-ins and connects. *connects* runs the hot path apart from everything else; *lookups* only reads."""
 
     def __init__(
         self,
         *,
         connects: Runner,
         checkins: Runner,
+        lookups: Runner,
         journal: JournalWriter,
         recorder: RefusalRecorder,
         policy: Callable[[], MessagePolicy],
@@ -137,6 +136,7 @@ class MessageDoor:
         self._journal = journal
         self._recorder = recorder
         self._policy = policy
+        self._issuers = Issuers(lookups, policy)
         self._bodies = bodies
         self._connects: Batcher[ConnectRequest, ConnectOutcome] = Batcher(
             self._flush_connects, key=lambda r: r.head.channel.id, size=lambda r: len(r.body)
@@ -160,14 +160,14 @@ class MessageDoor:
     async def _answer(self, request: Request) -> Reply:
         if request.method not in METHODS:
             return method_reply(*METHODS)
-        is_signed = request.header(b"mdm-signature") is not None
-        # without a signature the body only says who lost it
-        limit = MAXIMUM_BODY_BYTES if is_signed else LARGE_BODY_BYTES
+        may_be_known = presents_something(request, self._policy())
+        # without a proof the body only says who lost it
+        limit = MAXIMUM_BODY_BYTES if may_be_known else LARGE_BODY_BYTES
         try:
             async with self._bodies.body(request, limit) as body:
                 return await self._answer_body(request, body)
         except BodyTooLarge as error:
-            refusal = Refusal(RefusalCode.BODY_TOO_LARGE, str(error)) if is_signed else _NO_SIGNATURE
+            refusal = Refusal(RefusalCode.BODY_TOO_LARGE, str(error)) if may_be_known else SIGNATURE_MISSING
             self._note_refusal(refusal, None, None, request.source)
             return refusal_reply(refusal)
         except ClientGone:
@@ -180,6 +180,8 @@ class MessageDoor:
         try:
             signed = await _off_loop_if_large(body, self._verify, request, body)
             message = await _off_loop_if_large(body, _decode, request.header(b"content-type"), signed)
+            if not await self._issuers.know(signed.speaker):
+                raise RefusedRequest(_IDENTITY_UNKNOWN, signed.fingerprint)
             if isinstance(message, ReportHead):
                 return await self._answer_connect(signed, message)
             return await self._answer_checkin(signed, message)
@@ -188,26 +190,23 @@ class MessageDoor:
             self._note_refusal(error.refusal, claimed, error.fingerprint, request.source)
             return refusal_reply(error.refusal)
 
-    def _verify(self, request: Request, body: bytes) -> SignedRequest:
-        signature = request.header(b"mdm-signature")
-        if signature is None:
-            raise RefusedRequest(_NO_SIGNATURE)
-        try:
-            verified = verify_mdm_signature(signature, body, allow_legacy=self._policy().allow_legacy)
-        except RefusedAlgorithm as error:
-            raise RefusedRequest(Refusal(RefusalCode.ALGORITHM_REFUSED, str(error))) from error
-        except (MalformedMessage, BadSignature) as error:
-            raise RefusedRequest(Refusal(RefusalCode.SIGNATURE_BAD, str(error))) from error
-        if verified.is_legacy:
-            metrics.LEGACY.labels("mdm_signature").inc()
-        certificate_der = verified.signer_certificate_der
-        not_after = known_certificate(certificate_der).not_after
-        return SignedRequest(body, certificate_der, fingerprint_of(certificate_der), request.source, not_after)
+    def _verify(self, request: Request, body: bytes) -> ProvenRequest:
+        presented = who_presents(request, body, self._policy())
+        if isinstance(presented, Refusal):
+            raise RefusedRequest(presented)
+        return ProvenRequest(body, presented, request.source)
 
     # --- connects ----------------------------------------------------------------------------------------------------
 
-    async def _answer_connect(self, request: SignedRequest, head: ReportHead) -> Reply:
-        item = ConnectRequest(head, request.fingerprint, request.body, request.source, request.not_after)
+    async def _answer_connect(self, request: ProvenRequest, head: ReportHead) -> Reply:
+        item = ConnectRequest(
+            head,
+            request.fingerprint,
+            request.body,
+            request.source,
+            identity_not_after=request.speaker.not_after,
+            beside=request.speaker.beside,
+        )
         try:
             outcome = await self._connects.submit(item)
         except (Unavailable, Overloaded) as error:
@@ -231,15 +230,19 @@ class MessageDoor:
 
     # --- check-ins ---------------------------------------------------------------------------------------------------
 
-    async def _answer_checkin(self, request: SignedRequest, message: CheckinMessage) -> Reply:
+    async def _answer_checkin(self, request: ProvenRequest, message: CheckinMessage) -> Reply:
         name = type(message).__name__
         channel_id = message.channel.id
-        if not self._is_ours(request.certificate_der):
-            refusal = Refusal(RefusalCode.IDENTITY_UNKNOWN, "the identity was not issued by this server")
-            raise RefusedRequest(refusal, request.fingerprint)
-        item = CheckinRequest(message, request.fingerprint, request.body, request.source, request.not_after)
+        item = CheckinRequest(
+            message,
+            request.fingerprint,
+            request.body,
+            request.source,
+            identity_not_after=request.speaker.not_after,
+            beside=request.speaker.beside,
+        )
         try:
-            outcome = await self._checkins.submit((item, request.certificate_der))
+            outcome = await self._checkins.submit((item, request.speaker.certificate_der))
         except (Unavailable, Overloaded) as error:
             log.error("unavailable", enrollment_id=channel_id, message=name, error=str(error))
             return unavailable_reply()
@@ -280,17 +283,11 @@ class MessageDoor:
             await self._journal(records)
         return await self._checkin_runner.write(answer_checkins, [request for request, _ in batch], DEVICE)
 
-    def _is_ours(self, certificate_der: bytes) -> bool:
-        try:
-            return any(is_issued_by(certificate_der, authority) for authority in self._policy().authorities_der)
-        except CryptoError:
-            return False
-
     # --- what goes wrong ---------------------------------------------------------------------------------------------
 
     async def _accept_unprocessed(
         self,
-        request: SignedRequest,
+        request: ProvenRequest,
         channel: Channel,
         message: str,
         error: Exception,
@@ -336,14 +333,10 @@ class MessageDoor:
 
 
 _NOTHING = Reply(200)
-_NO_SIGNATURE = Refusal(
-    RefusalCode.SIGNATURE_MISSING,
-    "the request carries no Mdm-Signature header",
-    "Devices send it where the enrollment profile says SignMessage; a proxy may have dropped it.",
-)
+_IDENTITY_UNKNOWN = Refusal(RefusalCode.IDENTITY_UNKNOWN, "the identity was not issued by this server")
 
 
-def _decode(content_type: bytes | None, request: SignedRequest) -> ReportHead | CheckinMessage:
+def _decode(content_type: bytes | None, request: ProvenRequest) -> ReportHead | CheckinMessage:
     """Decode a body. Raises RefusedRequest when it is neither a report nor a check-in."""
     try:
         media_type = None if content_type is None else content_type.decode("latin-1")

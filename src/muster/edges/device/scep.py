@@ -30,7 +30,7 @@ from muster.edges.device.http import (
     TooManyBodies,
     send_reply,
 )
-from muster.edges.device.messages import MessagePolicy
+from muster.edges.device.presented import MessagePolicy
 from muster.edges.device.refusals import RefusalRecorder
 from muster.operations.issue_certificate import CertificateOrder, IssuedCertificate, issue_certificates
 from muster.operations.ports import Runner
