@@ -11,7 +11,8 @@ from tests.support.site import ADMINISTRATOR, Site
 from muster.domain import access
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations import enrollment_links
-from muster.operations.enrollment_links import EnrollmentTerms, LinkOpened, LinkOrder, NewLink, create_links, open_links
+from muster.operations.enrollment_links import LinkOpened, LinkOrder, NewLink, create_links, open_links
+from muster.operations.enrollment_profiles import EnrollmentTerms
 from muster.operations.issue_certificate import hash_secret
 from muster.operations.upload_push_certificate import UploadedPushCertificate, upload_push_certificates
 from muster.protocol.profile import EnrollmentProfile, decode_enrollment_profile, encode_enrollment_profile

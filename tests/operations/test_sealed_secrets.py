@@ -13,7 +13,8 @@ from muster.crypto.certificates import pem_from_der
 from muster.crypto.issuance import make_push_certificate
 from muster.crypto.keys import private_key_der, private_key_pem
 from muster.domain.access import DEVICE
-from muster.operations.enrollment_links import EnrollmentTerms, LinkOpened, LinkOrder, create_links, open_links
+from muster.operations.enrollment_links import LinkOpened, LinkOrder, create_links, open_links
+from muster.operations.enrollment_profiles import EnrollmentTerms
 from muster.operations.retry_deferred import Deferral, claim_deferred, defer_messages, process_deferred
 from muster.operations.sign_in import Session, create_sign_in_links, sign_in
 from muster.operations.upload_push_certificate import UploadedPushCertificate, upload_push_certificates

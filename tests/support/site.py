@@ -12,7 +12,7 @@ from tests.support.runner import NOW, InlineRunner
 from muster.crypto.certificates import fingerprint
 from muster.crypto.cms.signing import SignerIdentity
 from muster.crypto.issuance import Authority, issue_identity, make_authority
-from muster.crypto.keys import PrivateKey, generate_ec_key
+from muster.crypto.keys import PrivateKey, generate_ec_key, private_key_der
 from muster.crypto.requests import make_request, read_request
 from muster.domain.access import DEVICE, Actor, ActorKind, Grant
 from muster.domain.enrollment import Enrollment, Provenance
@@ -116,7 +116,10 @@ class Site:
 
     def _found(self, tx: Transaction) -> None:
         ours = authority()
-        stored = StoredAuthority(fingerprint(ours.certificate_der), ours.certificate_der, b"sealed", is_current=True)
+        name = fingerprint(ours.certificate_der)
+        key = private_key_der(ours.key)
+        sealed = self.runner.context().seal(key, table="authorities", column="key_sealed", row=name.hex())
+        stored = StoredAuthority(name, ours.certificate_der, sealed, is_current=True)
         identities.add_authority(tx, stored, NOW)
         installations.add(tx, Installation("installation", "org.example.enrollment"), NOW)
 

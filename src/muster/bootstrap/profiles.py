@@ -2,7 +2,7 @@
 
 from muster.bootstrap.pem_files import read_certificates, read_signer
 from muster.crypto.cms.signing import SignerIdentity
-from muster.operations.enrollment_links import EnrollmentTerms
+from muster.operations.enrollment_profiles import EnrollmentTerms
 from muster.operations.first_start import Foundation
 from muster.protocol.profile_signature import ProfileSigner
 from muster.settings import Settings

@@ -17,7 +17,7 @@ from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
 from muster.domain.access import SERVER, Actor, ActorKind
 from muster.domain.errors import Refusal
 from muster.operations.context import Context
-from muster.operations.enrollment_links import EnrollmentTerms
+from muster.operations.enrollment_profiles import EnrollmentTerms
 from muster.operations.first_start import check_key_ring
 from muster.settings import Settings, read_settings
 from muster.storage import installations, migrate

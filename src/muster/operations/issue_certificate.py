@@ -4,6 +4,7 @@ A challenge buys one certificate. The same device asking again for the same key,
 same certificate again.
 """
 
+import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -85,7 +86,7 @@ def _issue_for_challenge(tx: Transaction, order: CertificateOrder, ctx: Context)
         assert certificate_der is not None, "a used challenge names a stored identity"
         return IssuedCertificate(certificate_der, is_repeated=True)
     assert challenge is not None, "may_use_challenge refuses an unknown challenge"
-    issued = _sign_and_store(tx, order, challenge.made_for, ctx)
+    issued = sign_and_store(tx, order, challenge.made_for, ctx)
     identities.use_challenge(tx, secret_hash, key=key, identity=fingerprint_of(issued.certificate_der), at=ctx.now)
     if challenge.made_for.link_id is not None and challenge.made_for.provenance is Provenance.LINK:
         identities.count_link_use(tx, challenge.made_for.link_id)
@@ -106,7 +107,7 @@ def _renew(tx: Transaction, order: CertificateOrder, renewing: bytes, ctx: Conte
         return Refusal(RefusalCode.IDENTITY_EXPIRED, f"the identity expired on {identity.not_after:%Y-%m-%d}")
     if identity.device_id is None:
         # No device has used it yet: the successor takes its place, so that one link use stays one device.
-        issued = _sign_and_store(tx, order, _grant_of(identity), ctx)
+        issued = sign_and_store(tx, order, _grant_of(identity), ctx)
         identities.replace(tx, renewing, fingerprint_of(issued.certificate_der))
         return issued
     device = ChannelId(identity.device_id)
@@ -114,7 +115,7 @@ def _renew(tx: Transaction, order: CertificateOrder, renewing: bytes, ctx: Conte
     if enrollment is None or enrollment.pins.current != renewing:
         return Refusal(RefusalCode.IDENTITY_SUPERSEDED, "the identity is not the one its device uses now")
     renewal = replace(_grant_of(identity), provenance=Provenance.RENEWAL, link_id=None, renewal_of=identity.device_id)
-    return _sign_and_store(tx, order, renewal, ctx)
+    return sign_and_store(tx, order, renewal, ctx)
 
 
 def _grant_of(identity: Identity) -> Grant:
@@ -129,7 +130,8 @@ def _grant_of(identity: Identity) -> Grant:
     )
 
 
-def _sign_and_store(tx: Transaction, order: CertificateOrder, grant: Grant, ctx: Context) -> IssuedCertificate:
+def sign_and_store(tx: Transaction, order: CertificateOrder, grant: Grant, ctx: Context) -> IssuedCertificate:
+    """Issue a certificate for *order* and remember that it is for *grant*; whether it may be is not asked here."""
     not_after = ctx.now + ctx.policy.identity_lifetime
     certificate_der = issue_identity(
         order.request,
@@ -180,3 +182,8 @@ def hash_secret(secret: str) -> bytes:
     The secrets are random and long, so a plain hash keeps them, and looking one up by its hash tells nothing by time.
     """
     return hashlib.sha256(secret.encode()).digest()
+
+
+def random_secret(ctx: Context) -> str:
+    """Return a secret of 192 random bits as 32 characters that survive URLs, profiles and terminals."""
+    return base64.urlsafe_b64encode(ctx.random_bytes(24)).decode()

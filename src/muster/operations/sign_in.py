@@ -8,8 +8,7 @@ from typing import TypeAlias
 from muster.domain.access import Actor, ActorKind
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.context import Context
-from muster.operations.enrollment_links import random_secret
-from muster.operations.issue_certificate import hash_secret
+from muster.operations.issue_certificate import hash_secret, random_secret
 from muster.storage import people
 from muster.storage.engine import Transaction
 from muster.storage.people import Administrator

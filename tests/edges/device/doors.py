@@ -16,7 +16,7 @@ from muster.edges.device.messages import MessageDoor
 from muster.edges.device.presented import MessagePolicy
 from muster.edges.device.refusals import RefusalRecorder
 from muster.edges.device.scep import ScepDoor
-from muster.operations.enrollment_links import EnrollmentTerms
+from muster.operations.enrollment_profiles import EnrollmentTerms
 from muster.protocol.checkin import CheckinMessage, encode_checkin
 from muster.protocol.connect import Report, encode_report
 from muster.protocol.identifiers import Identifiers

@@ -10,7 +10,8 @@ from muster.edges.device import metrics
 from muster.edges.device.errors import method_reply, refusal_reply, unavailable_reply
 from muster.edges.device.http import Receive, Reply, Request, Scope, Send, send_reply
 from muster.edges.device.refusals import RefusalRecorder
-from muster.operations.enrollment_links import EnrollmentTerms, LinkOpened, open_links
+from muster.operations.enrollment_links import LinkOpened, open_links
+from muster.operations.enrollment_profiles import EnrollmentTerms
 from muster.operations.ports import Runner
 from muster.protocol.profile import encode_enrollment_profile
 from muster.protocol.profile_signature import ProfileSigner

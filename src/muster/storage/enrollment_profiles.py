@@ -1,0 +1,38 @@
+"""What devices were enrolled with: each set of terms once, by the hash of its content."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from muster.domain.enrolled_terms import EnrolledTerms, terms_from_json, terms_id, terms_json
+from muster.protocol.identifiers import DeviceId
+from muster.storage.engine import Transaction
+from muster.storage.schema import channels, enrollment_profiles, identities
+
+
+def keep(tx: Transaction, terms: EnrolledTerms, at: datetime) -> bytes:
+    """Store *terms*, unless they are stored already; returns their id."""
+    profile_id = terms_id(terms)
+    values = {"id": profile_id, "terms": dict(terms_json(terms)), "created_at": at}
+    tx.connection.execute(tx.insert(enrollment_profiles).values(values).on_conflict_do_nothing())
+    return profile_id
+
+
+def find(tx: Transaction, profile_id: bytes) -> EnrolledTerms | None:
+    """Read the terms named *profile_id*; None when there are none."""
+    stored = tx.connection.scalar(sa.select(enrollment_profiles.c.terms).where(enrollment_profiles.c.id == profile_id))
+    return None if stored is None else terms_from_json(stored)
+
+
+def of_device(tx: Transaction, device_id: DeviceId) -> EnrolledTerms | None:
+    """Read what a device is enrolled with: the terms of its pinned identity.
+
+    None when the device is not known, has no pin yet, or came from elsewhere with a profile that we never saw.
+    """
+    stored = tx.connection.scalar(
+        sa.select(enrollment_profiles.c.terms)
+        .join(identities, identities.c.profile_id == enrollment_profiles.c.id)
+        .join(channels, channels.c.pin == identities.c.fingerprint)
+        .where(channels.c.id == device_id)
+    )
+    return None if stored is None else terms_from_json(stored)
