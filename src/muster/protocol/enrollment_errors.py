@@ -31,7 +31,7 @@ MAX_ERROR_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ErrorReply:
-    """Why. description: for the device's log. message: for its user. details: what *code* defines; None: it has none."""
+    """Why. description: for the device's log. message: for its user. details: what *code* defines; None = nothing."""
 
     code: str
     description: str | None = None
