@@ -104,6 +104,12 @@ class Settings(BaseModel):
     accept_legacy_algorithms: bool = Field(
         True, description="Accept SHA-1 signatures and DES or 3DES envelopes where a client chose them."
     )
+    setup_hold_seconds: int = Field(
+        20, ge=0, le=3600, description="How long devices wait in Setup Assistant for commands to be queued, in seconds."
+    )
+    setup_patience_minutes: int = Field(
+        30, ge=1, le=1440, description="How long an unanswered command holds a device in Setup Assistant, in minutes."
+    )
     manage_network_users: bool = Field(
         False, description="Manage directory users of Macs (UserAuthenticate) instead of declining them."
     )
@@ -159,6 +165,8 @@ class Settings(BaseModel):
         return Policy(
             identity_lifetime=timedelta(days=self.identity_lifetime_days),
             challenge_lifetime=timedelta(hours=self.challenge_lifetime_hours),
+            set_up_hold=timedelta(seconds=self.setup_hold_seconds),
+            set_up_patience=timedelta(minutes=self.setup_patience_minutes),
             manages_network_users=self.manage_network_users,
         )
 

@@ -5,6 +5,11 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import FORMER, MAC, USER
 from tests.support.command_line import CommandLine
+from tests.support.runner import NOW
+
+from muster.protocol.identifiers import ChannelId
+from muster.storage.enrollments import Facts, store_facts
+from muster.storage.sqlite import SqliteEngine
 
 SHAPE = {
     "id": MAC,
@@ -83,6 +88,16 @@ def test_show_tells_people_where_the_device_stands_in_its_first_line(muster: Com
     assert out.splitlines()[0].startswith("Ada's Mac: enrolled ")
     assert out.splitlines()[0].endswith("nothing waits.")
     assert former.splitlines()[0].startswith(f"{FORMER}: ended ")
+
+
+def test_show_says_that_a_device_is_in_setup_assistant(muster: CommandLine, data_dir: Path) -> None:
+    engine = SqliteEngine(data_dir / "muster.db")
+    engine.write(lambda tx: store_facts(tx, ChannelId(MAC), Facts(awaiting_configuration=True), NOW))
+    engine.close()
+
+    _, out, _ = muster.run("devices", "show", MAC)
+
+    assert ", in Setup Assistant; " in out.splitlines()[0]
 
 
 def test_show_of_nobody_is_absent(muster: CommandLine) -> None:

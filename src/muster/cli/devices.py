@@ -90,7 +90,8 @@ def show(
 
 def _print_details(details: DeviceDetails, now: datetime) -> None:
     device = details.device
-    print(f"{device.name or device.serial_number or device.id}: {_sentence(device, now)}")
+    sentence = _sentence(device, now, is_in_setup=bool(details.facts.get("awaiting_configuration")))
+    print(f"{device.name or device.serial_number or device.id}: {sentence}")
     print()
     facts = {"id": device.id, "kind": device.kind, **details.facts, "identity expires": device.identity_not_after}
     for name, value in facts.items():
@@ -120,7 +121,7 @@ def _print_details(details: DeviceDetails, now: datetime) -> None:
     )
 
 
-def _sentence(device: DeviceRow, now: datetime) -> str:
+def _sentence(device: DeviceRow, now: datetime, *, is_in_setup: bool) -> str:
     """Say in one sentence where the device stands."""
     contact = f"last contact {ago(device.last_contact_at, now)}"
     waiting = {0: "nothing waits", 1: "1 command waits"}.get(
@@ -130,4 +131,5 @@ def _sentence(device: DeviceRow, now: datetime) -> str:
         return f"ended {ago(device.ended_at, now)} ({device.ended_reason}); {contact}."
     if device.enrolled_at is None:
         return f"enrolling since {ago(device.first_seen_at, now)}; its TokenUpdate is still to come."
-    return f"enrolled {ago(device.enrolled_at, now)}; {contact}; {waiting}."
+    where = ", in Setup Assistant" if is_in_setup else ""
+    return f"enrolled {ago(device.enrolled_at, now)}{where}; {contact}; {waiting}."

@@ -26,6 +26,10 @@ class Policy:
     """How long a node may hold claimed pushes before another may send them: longer than all attempts together."""
     enrollment_patience: timedelta = timedelta(minutes=15)
     """How long a TokenUpdate may follow its Authenticate before the enrollment counts as incomplete."""
+    set_up_hold: timedelta = timedelta(seconds=20)
+    """How long a device waits in Setup Assistant at least, so that what is meant for it gets to be queued."""
+    set_up_patience: timedelta = timedelta(minutes=30)
+    """How long an unanswered command may hold a device in Setup Assistant."""
     manages_network_users: bool = False
     """Whether directory users of a Mac get user channels (UserAuthenticate answered) or are declined (410)."""
     accepts_published_keys: bool = False

@@ -30,7 +30,8 @@ from muster.domain.enrollment import (
     lane_of,
 )
 from muster.domain.errors import Refusal
-from muster.operations.checkin import Speaking, come_back, note_restricted, speaker_for
+from muster.domain.set_up import RELEASE_REQUEST_TYPES
+from muster.operations.checkin import Speaking, come_back, note_restricted, speaker_for, wake, wakes
 from muster.operations.context import Context
 from muster.operations.record_refusals import RefusedContact, record_refusals
 from muster.operations.settle_answers import SettledEntry, settle_answers
@@ -78,6 +79,7 @@ class _Aside:
     observations: list[Observation] = field(default_factory=list)
     unqueued: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
     returned: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
+    woken: list[ChannelId] = field(default_factory=list)
     refused: list[RefusedContact] = field(default_factory=list)
     going_on: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
     restricted: list[tuple[ConnectRequest, Enrollment, Speaker]] = field(default_factory=list)
@@ -126,6 +128,8 @@ def _answer(
         aside.restricted.append((request, enrollment, speaker))
     elif enrollment.state is EnrollmentState.ENDED and speaker is Speaker.CURRENT:
         aside.returned.append((request, enrollment))
+    elif request.wants_command and wakes(enrollment, speaker):
+        aside.woken.append(enrollment.channel.id)
     if head.status is not Status.IDLE:
         _observe(request, channel, ctx, aside)
     is_going_on = speaker is Speaker.PROVISIONAL and goes_on(enrollment, request.fingerprint)
@@ -133,7 +137,7 @@ def _answer(
         aside.going_on.append((request, enrollment))
     answered = channel.answered
     effect = QueueEffect.NONE if answered is None else effect_of(head.status)
-    if answered is not None and answered.purpose is not QueuePurpose.COMMAND and effect is QueueEffect.CLOSE:
+    if answered is not None and effect is QueueEffect.CLOSE and _sets_something_going(answered):
         assert head.status is not None, "an undefined status closes nothing"
         aside.settled.append(SettledEntry(enrollment, answered, head.status, request.body, request.source))
     next_entry = channel.head if _may_be_handed(request, speaker, is_going_on=is_going_on) else None
@@ -153,6 +157,11 @@ def _answer(
         )
     )
     return _reply(next_entry, ctx)
+
+
+def _sets_something_going(answered: QueueEntry) -> bool:
+    """Tell whether the answer to a command is for `settle_answers`; most are settled by their report alone."""
+    return answered.purpose is not QueuePurpose.COMMAND or answered.request_type in RELEASE_REQUEST_TYPES
 
 
 def _may_be_handed(request: ConnectRequest, speaker: Speaker, *, is_going_on: bool) -> bool:
@@ -210,6 +219,8 @@ def _write_aside(tx: Transaction, aside: _Aside, ctx: Context) -> None:
         aside.observations += _record_unqueued(tx, aside.unqueued, ctx)
     for request, enrollment in aside.returned:
         come_back(tx, enrollment, ctx, request.source)
+    if aside.woken:
+        wake(tx, aside.woken, ctx)
     for request, enrollment in aside.going_on:
         aside.observations.append(_go_on(tx, request, enrollment, ctx))
     for request, enrollment, speaker in aside.restricted:

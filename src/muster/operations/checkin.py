@@ -1,5 +1,6 @@
 """What the check-in operations share: the request, its outcomes, and who may speak."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeAlias, TypeVar
@@ -23,7 +24,7 @@ from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.context import Context
 from muster.protocol.checkin import CheckinMessage
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, evidence, identities, reviews
+from muster.storage import enrollments, evidence, identities, push, reviews
 from muster.storage.engine import Transaction
 
 MessageT_co = TypeVar("MessageT_co", bound=CheckinMessage, covariant=True)
@@ -150,6 +151,8 @@ def hear(tx: Transaction, spoken: Speaking, ctx: Context, source: str) -> None:
     record_contact(tx, spoken.enrollment.channel.id, ctx)
     if spoken.enrollment.state is EnrollmentState.ENDED and spoken.speaker is Speaker.CURRENT:
         come_back(tx, spoken.enrollment, ctx, source)
+    elif wakes(spoken.enrollment, spoken.speaker):
+        wake(tx, [spoken.enrollment.channel.id], ctx)
 
 
 def come_back(tx: Transaction, enrollment: Enrollment, ctx: Context, source: str) -> None:
@@ -166,6 +169,25 @@ def come_back(tx: Transaction, enrollment: Enrollment, ctx: Context, source: str
     observation = Observation(channel_id, Signal.TOKEN_UPDATE, "returned", ctx.now, enrollment.epoch, source)
     evidence.append(tx, [observation], ctx.new_id)
     reviews.schedule(tx, channel_id, ctx.now)
+
+
+def wakes(enrollment: Enrollment, speaker: Speaker) -> bool:
+    """Tell whether a message of *speaker* shows that a dormant user is logged in again."""
+    return enrollment.state is EnrollmentState.DORMANT and speaker in (Speaker.CURRENT, Speaker.FORMER)
+
+
+def wake(tx: Transaction, channel_ids: Sequence[ChannelId], ctx: Context) -> None:
+    """Mark dormant users logged in again; their reviews see to it that they are pushed for what waited meanwhile."""
+    enrollments.set_awake(tx, channel_ids)
+    for channel_id in channel_ids:
+        reviews.schedule(tx, channel_id, ctx.now)
+
+
+def let_sleep(tx: Transaction, channel_ids: Sequence[ChannelId]) -> None:
+    """Mark users logged out: queue and token are kept, and nothing is pushed until they are heard again."""
+    if channel_ids:
+        enrollments.set_dormant(tx, channel_ids)
+        push.drop_wishes(tx, channel_ids)
 
 
 def record_contact(tx: Transaction, channel_id: ChannelId, ctx: Context) -> None:

@@ -58,7 +58,8 @@ def _claim(tx: Transaction, ctx: Context) -> ClaimedPushes:
     met: list[ChannelId] = []
     for wish in due:
         if wish.state != EnrollmentState.ENROLLED.value or wish.token is None or wish.refused_at is not None:
-            met.append(wish.channel_id)  # nobody to push; a TokenUpdate makes a new wish when commands wait
+            # nobody to push, or a user who is logged out; a TokenUpdate makes a new wish when commands wait
+            met.append(wish.channel_id)
             continue
         count = waiting.get(wish.channel_id, 0)
         situation = PushSituation(wish.wanted_at, wish.reason, wish.attempts, wish.last_contact_at, count)

@@ -71,7 +71,7 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
             refused[channel_id] = Refusal(
                 RefusalCode.NOT_FOUND, f"no enrollment {channel_id} is known", "See `muster devices list`."
             )
-        elif enrollment.state is not EnrollmentState.ENROLLED:
+        elif enrollment.state not in (EnrollmentState.ENROLLED, EnrollmentState.DORMANT):
             refused[channel_id] = Refusal(
                 RefusalCode.NOT_ENROLLED,
                 f"{channel_id} is not enrolled now ({enrollment.state.value})",
@@ -85,7 +85,8 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
         commands.add(tx, commands.NewCommand(command_uuid, command.request_type, body, ctx.actor.name), ctx.now)
     commands.enqueue(tx, command_uuid, targets, priority=order.priority, at=ctx.now)
     queued_on = tuple(channel_id for channel_id, _ in targets)
-    push.wish(tx, queued_on, reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=ctx.now + ctx.policy.push_coalescing)
+    awake = [channel_id for channel_id in queued_on if stored[channel_id].state is EnrollmentState.ENROLLED]
+    push.wish(tx, awake, reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=ctx.now + ctx.policy.push_coalescing)
     subject = queued_on[0] if len(queued_on) == 1 else f"{len(queued_on)} channels"
     detail: people.AuditDetail = {
         "command_uuid": command_uuid,

@@ -11,6 +11,7 @@ from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.push_policy import PushReason
 from muster.operations.context import Context
+from muster.operations.release_set_up import release_channels
 from muster.storage import commands, evidence, push, reviews
 from muster.storage.engine import Transaction
 
@@ -40,7 +41,9 @@ def review_channels(tx: Transaction, items: Sequence[None], ctx: Context) -> lis
 def _review(tx: Transaction, ctx: Context) -> Reviewed:
     due = reviews.claim_due(tx, ctx.now, CLAIM_LIMIT)
     waiting = commands.waiting_counts(tx, [review.channel_id for review in due])
-    next_at = _full_grain(ctx.now + REVIEW_INTERVAL)
+    enrolled = [review.channel_id for review in due if review.state is EnrollmentState.ENROLLED]
+    look_again = release_channels(tx, enrolled, ctx)
+    routine = _full_grain(ctx.now + REVIEW_INTERVAL)
     observations = []
     for review in due:
         if _is_incomplete(review, ctx):
@@ -56,7 +59,9 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
         if review.state is EnrollmentState.ENROLLED and waiting.get(review.channel_id):
             # a wish lost with its push (refused token, restored database) comes back here
             push.wish_if_none(tx, review.channel_id, reason=PushReason.COMMAND_WAITING, at=ctx.now)
-        reviews.done(tx, review.channel_id, at=ctx.now, next_at=next_at)
+        reviews.done(
+            tx, review.channel_id, at=ctx.now, next_at=min(routine, look_again.get(review.channel_id, routine))
+        )
     if observations:
         evidence.append(tx, observations, ctx.new_id)
     return Reviewed(len(due), reviews.next_due(tx), more=len(due) == CLAIM_LIMIT)

@@ -9,7 +9,9 @@ from typing import assert_never
 
 from muster.domain.command_queue import QueueEntry, QueuePurpose
 from muster.domain.enrollment import Enrollment
+from muster.domain.set_up import RELEASE_REQUEST_TYPES
 from muster.operations.context import Context
+from muster.operations.release_set_up import settle_release
 from muster.protocol.connect import Status
 from muster.storage.engine import Transaction
 
@@ -25,10 +27,12 @@ class SettledEntry:
     source: str
 
 
-def settle_answers(tx: Transaction, settled: Sequence[SettledEntry], ctx: Context) -> None:  # noqa: ARG001
-    """Do what each of *settled* sets going; commands of no purpose of ours are not among them."""
+def settle_answers(tx: Transaction, settled: Sequence[SettledEntry], ctx: Context) -> None:
+    """Do what each of *settled* sets going; those whose report is all there is to them may be among them."""
     for one in settled:
         match one.entry.purpose:
+            case QueuePurpose.COMMAND if one.entry.request_type in RELEASE_REQUEST_TYPES:
+                settle_release(tx, one.enrollment, one.status, ctx)
             case QueuePurpose.RENEWAL | QueuePurpose.UNENROLL | QueuePurpose.COMMAND:
                 pass
             case _:

@@ -21,14 +21,17 @@ from muster.operations.checkin import (
     CheckinRequest,
     Speaking,
     come_back,
+    let_sleep,
     note_restricted,
     record_contact,
     speaking,
+    wake,
 )
 from muster.operations.context import Context
 from muster.operations.keep_bootstrap_token import keep_secret
+from muster.operations.release_set_up import note_awaiting
 from muster.protocol.checkin import TokenUpdate
-from muster.protocol.identifiers import ChannelId, DeviceId
+from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
 from muster.storage import commands, enrollments, escrow, evidence, identities, outbox, push, reviews
 from muster.storage.engine import Transaction
 from muster.storage.escrow import SecretKind
@@ -46,16 +49,20 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
     changed = push.set_target(
         tx, channel_id, topic=message.topic, token=message.token, push_magic=message.push_magic, at=ctx.now
     )
+    is_awaiting = message.awaiting_configuration
+    if is_awaiting is None and meaning is TokenUpdateMeaning.ENROLLED:
+        is_awaiting = False  # absent keeps what was known, and of this life of the device nothing was
     enrollments.store_facts(
         tx,
         channel_id,
         enrollments.Facts(
             user_short_name=message.identifiers.user_short_name,
             user_long_name=message.identifiers.user_long_name,
-            awaiting_configuration=message.awaiting_configuration,
+            awaiting_configuration=is_awaiting,
         ),
         ctx.now,
     )
+    note_awaiting(tx, message.channel, epoch, is_awaiting=is_awaiting, ctx=ctx)
     if spoken.lane is Lane.FULL:
         record_contact(tx, channel_id, ctx)
     else:
@@ -141,13 +148,28 @@ def _update_user(
     """A user logged in. The user's channel belongs to the device's epoch, the provisional one while that is so."""
     channel = request.message.channel
     known = spoken.enrollment.channel.id == channel.id
-    if known and spoken.enrollment.state is EnrollmentState.ENROLLED and spoken.enrollment.epoch == spoken.epoch:
-        return TokenUpdateMeaning.REFRESH, spoken.epoch
+    if channel.kind is ChannelKind.SHARED_IPAD:
+        let_sleep(tx, _other_users(tx, channel))
+    if known and spoken.enrollment.epoch == spoken.epoch:
+        match spoken.enrollment.state:
+            case EnrollmentState.ENROLLED:
+                return TokenUpdateMeaning.REFRESH, spoken.epoch
+            case EnrollmentState.DORMANT:
+                wake(tx, [channel.id], ctx)
+                return TokenUpdateMeaning.REFRESH, spoken.epoch
+            case EnrollmentState.ENROLLING | EnrollmentState.ENDED:
+                pass
+            case _:
+                assert_never(spoken.enrollment.state)
     enrollments.add(tx, channel, state=EnrollmentState.ENROLLED, epoch=spoken.epoch, first_seen_at=ctx.now)
     enrollments.set_enrolled(tx, channel.id, epoch=spoken.epoch, enrolled_at=ctx.now)
     commands.close_unanswered(tx, [channel.id], below_epoch=spoken.epoch, at=ctx.now)
     _tell(tx, EventType.USER_ENROLLED, channel.id, ctx)
     return TokenUpdateMeaning.ENROLLED, spoken.epoch
+
+
+def _other_users(tx: Transaction, channel: Channel) -> list[ChannelId]:
+    return [user for user in enrollments.user_channels_of(tx, channel.device_id) if user != channel.id]
 
 
 def _tell(tx: Transaction, event_type: EventType, channel_id: ChannelId, ctx: Context) -> None:

@@ -168,6 +168,27 @@ def record_unqueued(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A command that may still be handed out on a channel."""
+
+    command_uuid: CommandUUID
+    request_type: str
+    queued_at: datetime
+
+
+def unanswered(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, tuple[Unanswered, ...]]:
+    """Read what may still be handed out on each channel, in no order; channels without any are absent."""
+    found: dict[ChannelId, tuple[Unanswered, ...]] = {}
+    select = sa.select(queue.c.channel_id, queue.c.command_uuid, commands.c.request_type, queue.c.queued_at)
+    for ids in slices(channel_ids):
+        condition = sa.and_(queue.c.is_withheld.is_(False), queue.c.channel_id.in_(ids))
+        for row in tx.connection.execute(select.join(commands).where(condition)):
+            entry = Unanswered(CommandUUID(row.command_uuid), row.request_type, row.queued_at)
+            found[ChannelId(row.channel_id)] = (*found.get(ChannelId(row.channel_id), ()), entry)
+    return found
+
+
 _WAITING = (
     sa.select(queue.c.channel_id, sa.func.count())
     .where(queue.c.is_withheld.is_(False), queue.c.channel_id.in_(sa.bindparam("ids", expanding=True)))

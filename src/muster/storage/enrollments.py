@@ -156,6 +156,24 @@ def set_ended(tx: Transaction, channel_ids: Sequence[ChannelId], *, at: datetime
     )
 
 
+def set_dormant(tx: Transaction, channel_ids: Sequence[ChannelId]) -> None:
+    """Mark those of *channel_ids* dormant that are enrolled."""
+    _change_state(tx, channel_ids, EnrollmentState.ENROLLED, EnrollmentState.DORMANT)
+
+
+def set_awake(tx: Transaction, channel_ids: Sequence[ChannelId]) -> None:
+    """Mark those of *channel_ids* enrolled that are dormant; since when they are enrolled does not change."""
+    _change_state(tx, channel_ids, EnrollmentState.DORMANT, EnrollmentState.ENROLLED)
+
+
+def _change_state(
+    tx: Transaction, channel_ids: Sequence[ChannelId], before: EnrollmentState, after: EnrollmentState
+) -> None:
+    for ids in slices(channel_ids):
+        condition = sa.and_(channels.c.id.in_(ids), channels.c.state == before.value)
+        tx.connection.execute(sa.update(channels).where(condition).values(state=after.value))
+
+
 def set_checked_in(tx: Transaction, channel_id: ChannelId, at: datetime) -> None:
     """Record when the journaled check-in had come that was processed last."""
     later = sa.case((channels.c.checked_in_at > at, channels.c.checked_in_at), else_=sa.literal(at, Instant))

@@ -110,6 +110,15 @@ device_facts = Table(
     Index(None, "serial_number"),
 )
 
+set_ups = Table(
+    "set_ups",
+    metadata,
+    Column("channel_id", Identifier, ForeignKey("channels.id"), primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("since", Instant, nullable=False, comment="when the channel said that it awaits its configuration"),
+    Column("released_by", Text, comment="the DeviceConfigured or UserConfigured that ends the wait, once queued"),
+)
+
 contact_days = Table(
     "contact_days",
     metadata,

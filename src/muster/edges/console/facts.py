@@ -56,7 +56,10 @@ def facts_of(details: DeviceDetails, clock: Clock) -> list[Fact]:
         _text("MEID", known.get("meid"), is_code=True),
         _text("Enrollment", kind_in_words(device.kind)),
         _text("Id", device.id, is_code=True),
-        _text("Setup", "waits for DeviceConfigured" if known.get("awaiting_configuration") else None),
+        _text(
+            "Setup",
+            "in Setup Assistant, until it gets DeviceConfigured" if known.get("awaiting_configuration") else None,
+        ),
         _time("First seen", device.first_seen_at, clock),
         _time("Last contact", device.last_contact_at, clock),
         _time("Last obeyed", device.last_proof_at, clock),

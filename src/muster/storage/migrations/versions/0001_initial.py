@@ -109,6 +109,15 @@ Table(
 )
 
 Table(
+    "set_ups",
+    metadata,
+    Column("channel_id", Identifier, ForeignKey("channels.id"), primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("since", Instant, nullable=False, comment="when the channel said that it awaits its configuration"),
+    Column("released_by", Text, comment="the DeviceConfigured or UserConfigured that ends the wait, once queued"),
+)
+
+Table(
     "contact_days",
     metadata,
     Column("channel_id", Identifier, primary_key=True),
