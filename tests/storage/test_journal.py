@@ -15,7 +15,17 @@ from tests.support.instants import NOON
 
 from muster.crypto.errors import CannotDecrypt
 from muster.crypto.sealing import KeyRing, UnknownSealingKey
-from muster.storage.journal import Journal, JournalRecord, read_journal
+from muster.storage.journal import (
+    Journal,
+    JournalDamage,
+    JournalEntry,
+    JournalPosition,
+    JournalRecord,
+    count_records,
+    file_of,
+    read_journal,
+    scan_journal,
+)
 
 random_bytes = Random(1).randbytes
 RING = KeyRing.generate(random_bytes, NOON)
@@ -148,3 +158,70 @@ def test_journal_is_closed_to_other_rings_and_other_people(journal: Journal, tmp
         next(read_journal(path, KeyRing.generate(random_bytes, NOON)))
     assert path.stat().st_mode & 0o077 == 0
     assert RECORD.body not in path.read_bytes()
+
+
+# --- scanning ---------------------------------------------------------------------------------------------------------
+
+
+def test_scan_tells_places_and_how_far_the_database_was(journal: Journal, tmp_path: Path) -> None:
+    behind_first = journal.append(records(b"first"))
+    journal.append(records(b"second"), behind_first)
+
+    entries = list(scan_journal(tmp_path / NAME, RING))
+
+    assert behind_first == JournalPosition(NAME, 1)
+    assert entries == [
+        JournalEntry(records(b"first")[0], JournalPosition(NAME, 1)),
+        JournalEntry(records(b"second")[0], JournalPosition(NAME, 2), behind_first),
+    ]
+
+
+def test_scan_begins_where_it_is_told(journal: Journal, tmp_path: Path) -> None:
+    journal.append(records(b"first", b"second", b"third"))
+
+    bodies = [entry.record.body for entry in scan_journal(tmp_path / NAME, RING, 2) if isinstance(entry, JournalEntry)]
+
+    assert (bodies, count_records(tmp_path / NAME)) == ([b"third"], 3)
+    assert list(scan_journal(tmp_path / NAME, RING, 3)) == []
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_scan_says_what_was_cut_off(journal: Journal, tmp_path: Path, first: int) -> None:
+    journal.append(records(b"first", b"second"))
+    path = tmp_path / NAME
+    path.write_bytes(path.read_bytes()[:-1])
+
+    (damage,) = [found for found in scan_journal(path, RING, first) if isinstance(found, JournalDamage)]
+
+    assert (damage.is_cut_off, damage.position) == (True, JournalPosition(NAME, 2))
+
+
+def test_scan_goes_on_behind_an_altered_record(journal: Journal, tmp_path: Path) -> None:
+    journal.append(records(b"first", b"second", b"third"))
+    path = tmp_path / NAME
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+    found = list(scan_journal(path, RING))
+
+    assert [isinstance(one, JournalDamage) for one in found] == [False, True, False]
+
+
+def test_place_of_a_later_day_is_greater() -> None:
+    assert JournalPosition("2026-11-03.node.journal", 1) > JournalPosition("2026-11-02.node.journal", 9)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (NAME, (NOON.date(), "node")),
+        ("2026-11-02.a.b.journal", (NOON.date(), "a.b")),
+        ("2026-11-02.journal", None),
+        ("2026-13-02.node.journal", None),
+        ("2026-11-02.node.journal.gz", None),
+        ("notes", None),
+    ],
+)
+def test_files_of_the_journal_are_known_by_their_names(name: str, expected: object) -> None:
+    assert file_of(Path(name)) == expected

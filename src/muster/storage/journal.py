@@ -10,20 +10,25 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from muster.crypto.errors import CryptoError
 from muster.crypto.sealing import KeyRing, associated_data
 
 MAXIMUM_RECORD_BYTES = 32 * 1024 * 1024
 """Above any message that is accepted, in base64; what claims to be longer is damage."""
+SUFFIX = ".journal"
 _LENGTH_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class JournalRecord:
-    """One check-in as it came. *certificate_der* signed it; *message* is its MessageType."""
+    """One check-in as it came. *certificate_der* signed it; *message* is its MessageType.
+
+    What is kept beside check-ins has the same form, with words of its own: see `muster.storage.journal_records`.
+    """
 
     at: datetime
     channel_id: str
@@ -31,6 +36,37 @@ class JournalRecord:
     certificate_der: bytes
     source: str
     body: bytes
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class JournalPosition:
+    """A place in one node's journal: so many records of *file*, and all its files before. Later places are greater."""
+
+    file: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """A record where it stands: *position* is right behind it.
+
+    *processed* is how far the database had taken the journal in, committed, when the record was written; None where
+    the writer didn't know.
+    """
+
+    record: JournalRecord
+    position: JournalPosition
+    processed: JournalPosition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JournalDamage:
+    """A record that can't be read, with why. What follows one that was altered is read; what is cut off is not."""
+
+    position: JournalPosition
+    reason: str
+    is_cut_off: bool = False
+    """The file ends in the middle of it: what a crash leaves, promised to nobody."""
 
 
 class Journal:
@@ -48,8 +84,13 @@ class Journal:
         self._name = ""
         self._count = 0
 
-    def append(self, records: Sequence[JournalRecord]) -> None:
+    def append(
+        self, records: Sequence[JournalRecord], processed: JournalPosition | None = None
+    ) -> JournalPosition | None:
         """Write *records* and force them to disk, all with one fsync; returns when they would survive a power cut.
+
+        Returns the place behind the last one; None when there are none. *processed* is how far the database is known
+        to have come, and stands in each record.
 
         Raises OSError when the disk refuses; nothing may then be promised to the device. What was half written goes
         when the file is opened again, for the next record.
@@ -57,13 +98,16 @@ class Journal:
         try:
             for record in records:
                 descriptor = self._open_for(record.at)
-                sealed = self._ring.seal(_encode(record), _place(self._name, self._count), self._random_bytes)
+                sealed = self._ring.seal(
+                    _encode(record, processed), _place(self._name, self._count), self._random_bytes
+                )
                 _write_all(descriptor, len(sealed).to_bytes(_LENGTH_BYTES, "big") + sealed)
                 self._count += 1
             self._force_to_disk()
         except OSError:
             self.close()
             raise
+        return JournalPosition(self._name, self._count) if records else None
 
     def close(self) -> None:
         """Close the file in use."""
@@ -73,7 +117,7 @@ class Journal:
             self._name = ""
 
     def _open_for(self, at: datetime) -> int:
-        name = f"{at.astimezone(UTC):%Y-%m-%d}.{self._node}.journal"
+        name = f"{at.astimezone(UTC):%Y-%m-%d}.{self._node}{SUFFIX}"
         if self._descriptor is not None and name == self._name:
             return self._descriptor
         self._force_to_disk()
@@ -102,8 +146,55 @@ def read_journal(path: Path, ring: KeyRing) -> Iterator[JournalRecord]:
     with path.open("rb") as file:
         number = 0
         while (sealed := _read_record(file)) is not None:
-            yield _decode(ring.open(sealed, _place(path.name, number)))
+            yield _decode(json.loads(ring.open(sealed, _place(path.name, number))))
             number += 1
+
+
+def scan_journal(path: Path, ring: KeyRing, first: int = 0) -> Iterator[JournalEntry | JournalDamage]:
+    """Read one file's records in order, from the record number *first* on, and say of what can't be read why.
+
+    The file may be in use: what is appended meanwhile may come or not. Raises OSError when it can't be opened or read.
+    """
+    with path.open("rb") as file:
+        number = 0
+        while True:
+            position = JournalPosition(path.name, number + 1)
+            start = file.tell()
+            sealed = _skip_record(file) if number < first else _read_record(file)
+            if sealed is None:
+                if file.seek(0, os.SEEK_END) > start:
+                    yield JournalDamage(position, "the file ends in the middle of it", is_cut_off=True)
+                return
+            if number >= first:
+                yield _entry(sealed, position, ring)
+            number += 1
+
+
+def count_records(path: Path) -> int:
+    """Count a file's whole records, without opening them. Raises OSError when it can't be read."""
+    return _whole_length(path)[1]
+
+
+def file_of(path: Path) -> tuple[date, str] | None:
+    """Tell of which day and node a file of the journal is, by its name; None when it is none."""
+    day, _, node = path.name.removesuffix(SUFFIX).partition(".")
+    if not path.name.endswith(SUFFIX) or not node:
+        return None
+    try:
+        return date.fromisoformat(day), node
+    except ValueError:
+        return None
+
+
+def _entry(sealed: bytes, position: JournalPosition, ring: KeyRing) -> JournalEntry | JournalDamage:
+    try:
+        fields = json.loads(ring.open(sealed, _place(position.file, position.count - 1)))
+        processed = fields.get("processed")
+        return JournalEntry(_decode(fields), position, None if processed is None else JournalPosition(*processed))
+    except CryptoError as error:
+        return JournalDamage(position, str(error))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return JournalDamage(position, f"it is not of this version: {type(error).__name__}")
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
@@ -116,7 +207,7 @@ def _place(name: str, number: int) -> bytes:
     return associated_data("journal", name, str(number))
 
 
-def _encode(record: JournalRecord) -> bytes:
+def _encode(record: JournalRecord, processed: JournalPosition | None) -> bytes:
     return json.dumps(
         {
             "at": record.at.isoformat(),
@@ -125,12 +216,12 @@ def _encode(record: JournalRecord) -> bytes:
             "certificate": base64.b64encode(record.certificate_der).decode(),
             "source": record.source,
             "body": base64.b64encode(record.body).decode(),
+            "processed": None if processed is None else [processed.file, processed.count],
         }
     ).encode()
 
 
-def _decode(text: bytes) -> JournalRecord:
-    fields = json.loads(text)
+def _decode(fields: dict[str, Any]) -> JournalRecord:
     return JournalRecord(
         datetime.fromisoformat(fields["at"]),
         fields["channel_id"],
@@ -152,13 +243,26 @@ def _read_record(file: BinaryIO) -> bytes | None:
     return sealed if len(sealed) == length else None
 
 
+def _skip_record(file: BinaryIO) -> bytes | None:
+    """Pass over a record; None when the file doesn't hold it whole."""
+    head = file.read(_LENGTH_BYTES)
+    length = int.from_bytes(head, "big")
+    if len(head) < _LENGTH_BYTES or length > MAXIMUM_RECORD_BYTES:
+        return None
+    remaining = os.fstat(file.fileno()).st_size - file.tell()
+    if remaining < length:
+        return None
+    file.seek(length, os.SEEK_CUR)
+    return b""
+
+
 def _whole_length(path: Path) -> tuple[int, int]:
     """Return how many bytes of *path* are whole records, and how many records they are."""
     length = count = 0
     if path.exists():
         with path.open("rb") as file:
-            while (sealed := _read_record(file)) is not None:
-                length += _LENGTH_BYTES + len(sealed)
+            while _skip_record(file) is not None:
+                length = file.tell()
                 count += 1
     return length, count
 
