@@ -1,6 +1,8 @@
 """A simulated device enrolls as real ones do, and leaves as they do."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.simulator.fake_server import ORIGIN, TOPIC, authority
@@ -10,13 +12,32 @@ from tests.support.profiles import scep_of
 from muster.crypto.algorithms import Digest
 from muster.crypto.certificates import is_issued_by
 from muster.crypto.cms.signing import SignerIdentity, sign_attached
+from muster.crypto.issuance import issue_identity
+from muster.crypto.pkcs12 import make_pkcs12
+from muster.crypto.requests import make_request, read_request
 from muster.protocol.checkin import Authenticate, CheckOut, SetBootstrapToken, TokenUpdate
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import ChannelKind
+from muster.protocol.profile import BOOTSTRAP_TOKEN, GET_TOKEN, EnrollmentMode, Pkcs12Payload
 from muster.simulator.behaviour import SignatureStyle
 from muster.simulator.enrollment import EnrollmentFailed
 from muster.simulator.facts import Platform, User
+from muster.simulator.keys.published import published_keys
 from muster.simulator.session import SessionEnd
+
+
+def issued_identity() -> SignerIdentity:
+    """An identity that the server made, key and all."""
+    key, now = published_keys()[0], datetime(2026, 1, 1, tzinfo=UTC)
+    certificate = issue_identity(
+        read_request(make_request(key, common_name="device"), minimum_rsa_bits=2048),
+        authority(),
+        subject_common_name="device",
+        not_before=now,
+        not_after=now + timedelta(days=365),
+        serial_number=7,
+    )
+    return SignerIdentity(certificate, key)
 
 
 def test_an_iphone_enrolls_by_authenticate_and_token_update() -> None:
@@ -260,9 +281,12 @@ def test_a_renewal_brings_a_new_identity_and_magic_and_no_check_out() -> None:
         ({"server_url": f"{ORIGIN}/other"}, "server_url must not change"),
         ({"check_in_url": None}, "check_in_url must not change"),
         ({"payload_identifier": "org.example.second"}, "one MDM payload only"),
+        ({"enrollment_mode": EnrollmentMode.ADDE}, "enrollment_mode must not change"),
+        ({"assigned_managed_apple_id": "ana@example.org"}, "assigned_managed_apple_id must not change"),
+        ({"server_capabilities": (BOOTSTRAP_TOKEN, GET_TOKEN)}, "per-user-connections must neither come nor go"),
     ],
 )
-def test_a_renewal_may_not_change_what_must_stay(changes: dict[str, str | None], complaint: str) -> None:
+def test_a_renewal_may_not_change_what_must_stay(changes: dict[str, Any], complaint: str) -> None:
     async def scene(p: Play) -> None:
         await p.enroll()
         uuid = p.server.queue(p.line.channel.id, "InstallProfile", Payload=p.server.mobileconfig(**changes))
@@ -272,6 +296,34 @@ def test_a_renewal_may_not_change_what_must_stay(changes: dict[str, str | None],
         assert answer.head.status is Status.ERROR
         assert complaint in (answer.error_chain[0].localized_description or "")
         assert p.message_types() == ["Authenticate", "TokenUpdate"]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_an_identity_in_the_profile_enrolls_without_scep(legacy: bool) -> None:
+    async def scene(p: Play) -> None:
+        identity = issued_identity()
+        content = make_pkcs12(
+            identity.certificate_der, identity.key, "correct horse", friendly_name="Device", legacy=legacy
+        )
+        await p.device.enroll(p.server.mobileconfig(identity=Pkcs12Payload("I", content, "correct horse")))
+
+        assert {s.signer_certificate_der for s in p.server.signatures if s is not None} == {identity.certificate_der}
+        assert p.server.issued == 0
+        assert p.message_types() == ["Authenticate", "TokenUpdate"]
+
+    play(scene)
+
+
+def test_an_identity_that_the_password_does_not_open_is_refused() -> None:
+    async def scene(p: Play) -> None:
+        identity = issued_identity()
+        content = make_pkcs12(identity.certificate_der, identity.key, "x", friendly_name="Device", legacy=True)
+        with pytest.raises(EnrollmentFailed, match="PKCS #12: the password does not open it"):
+            await p.device.enroll(p.server.mobileconfig(identity=Pkcs12Payload("I", content, "y")))
+
+        assert p.device.enrollment is None
 
     play(scene)
 
