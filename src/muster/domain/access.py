@@ -21,6 +21,8 @@ class ActorKind(StrEnum):
     COMMAND_LINE = "command_line"
     DEVICE = "device"
     SERVER = "server"
+    ENROLLMENT_USER = "enrollment_user"
+    """A person who enrolls devices; *name* is the user name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,12 @@ class RefusalCode(StrEnum):
     PUSH_CERTIFICATE_MISSING = "push_certificate_missing"
     PUSH_CERTIFICATE_UNFIT = "push_certificate_unfit"
     SIGN_IN_UNKNOWN = "sign_in_unknown"
+    # people who enroll
+    SIGN_IN_NEEDED = "sign_in_needed"
+    SIGN_IN_WRONG = "sign_in_wrong"
+    SIGN_IN_LIMITED = "sign_in_limited"
+    USER_NAME_UNFIT = "user_name_unfit"
+    PASSWORD_UNFIT = "password_unfit"  # noqa: S105 - no password
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,9 @@ STATUS: dict[RefusalCode, int] = {
     RefusalCode.LINK_REVOKED: FORBIDDEN,
     RefusalCode.LINK_BUSY: FORBIDDEN,
     RefusalCode.PUSH_CERTIFICATE_MISSING: UNAVAILABLE,
+    RefusalCode.SIGN_IN_NEEDED: FORBIDDEN,
+    RefusalCode.SIGN_IN_WRONG: FORBIDDEN,
+    RefusalCode.SIGN_IN_LIMITED: FORBIDDEN,
 }
 """The status of each refusal a device can meet; one that is missing here is a bad request."""
 

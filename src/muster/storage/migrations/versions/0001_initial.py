@@ -430,6 +430,35 @@ Table(
 )
 
 Table(
+    "enrollment_users",
+    metadata,
+    Column("user_name", Text, primary_key=True, comment="Managed Apple Account or e-mail address, normalised"),
+    Column("password_hash", Text, nullable=False, comment="Argon2id, with its parameters and salt"),
+    Column("created_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
+)
+
+Table(
+    "enrollment_sessions",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("user_name", Text, ForeignKey("enrollment_users.user_name"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index(None, "user_name"),
+    Index(None, "expires_at"),
+)
+
+Table(
+    "sign_in_attempts",
+    metadata,
+    Column("subject", LargeBinary, primary_key=True, comment="SHA-256 of the user name or address tried"),
+    Column("attempts", Integer, nullable=False),
+    Column("ends_at", Instant, nullable=False, comment="when they are forgotten"),
+    Index(None, "ends_at"),
+)
+
+Table(
     "audit",
     metadata,
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
