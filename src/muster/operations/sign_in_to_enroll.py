@@ -26,8 +26,7 @@ from muster.domain.enrollment_users import (
 )
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.context import Context
-from muster.operations.enrollment_links import random_secret
-from muster.operations.issue_certificate import hash_secret
+from muster.operations.issue_certificate import hash_secret, random_secret
 from muster.storage import enrollment_users, people
 from muster.storage.engine import Transaction
 
