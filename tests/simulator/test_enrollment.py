@@ -294,7 +294,8 @@ def test_a_renewal_may_not_change_what_must_stay(changes: dict[str, Any], compla
 
         answer = p.server.answers(uuid)[0]
         assert answer.head.status is Status.ERROR
-        assert complaint in (answer.error_chain[0].localized_description or "")
+        assert answer.error_chain[1].localized_description == "The new MDM payload does not match the old payload."
+        assert complaint in str(p.device.last_failure)
         assert p.message_types() == ["Authenticate", "TokenUpdate"]
 
     play(scene)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from muster.crypto.cms.signing import SignerIdentity
 from muster.protocol.command import Command
 from muster.protocol.connect import ErrorItem, Status
 from muster.protocol.errors import MalformedMessage
@@ -26,16 +27,19 @@ class Aftermath(Enum):
     ERASE = auto()
     UNENROLL = auto()
     LEAVE_SETUP_ASSISTANT = auto()
+    FINISH_RENEWAL = auto()
+    """Use the new identity: the report went out before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes into the report, and what happens after it was sent."""
+    """What goes into the report, who signs it where that is not the identity in force, and what happens after."""
 
     status: Status = Status.ACKNOWLEDGED
     keys: Mapping[str, PlistValue] = field(default_factory=dict)
     error_chain: tuple[ErrorItem, ...] = ()
     aftermath: Aftermath = Aftermath.NOTHING
+    signer: SignerIdentity | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,33 @@ class SignatureStyle(StrEnum):
     """No header at all, whatever SignMessage says: what a proxy makes of it that drops headers."""
 
 
+class Step(StrEnum):
+    """The steps of an enrollment and of a renewal."""
+
+    SCEP = "SCEP"
+    AUTHENTICATE = "Authenticate"
+    TOKEN_UPDATE = "TokenUpdate"  # noqa: S105 - the name of a message
+
+
+class RenewalReport(StrEnum):
+    """How a device reports that it installed its renewal. Apple documents neither the order nor the signer."""
+
+    LATE = "after the TokenUpdate, by the new identity"
+    LATE_BY_OLD = "after the TokenUpdate, by the old identity"
+    EARLY = "before the TokenUpdate, by the new identity"
+    EARLY_BY_OLD = "before the TokenUpdate, by the old identity"
+
+    @property
+    def is_early(self) -> bool:
+        """Whether the report goes out before the server hears a TokenUpdate under the new identity."""
+        return self in (RenewalReport.EARLY, RenewalReport.EARLY_BY_OLD)
+
+    @property
+    def is_by_old(self) -> bool:
+        """Whether the identity that is being replaced signs it."""
+        return self in (RenewalReport.LATE_BY_OLD, RenewalReport.EARLY_BY_OLD)
+
+
 @dataclass(slots=True)
 class Behaviour:
     """The defaults are a healthy device.
@@ -46,6 +73,11 @@ class Behaviour:
     connection ends, and no answer ever comes. ignores_pushes: the push path is broken, contacts of its own go on.
     is_silent: powered, and yet nothing leaves it: the MDM client is dead, or a firewall stands before it.
     loses_check_out: the one attempt to say farewell fails. clock_error is added to the device's clock.
+
+    Of renewals: renews_without_authenticate: a TokenUpdate under the new identity is all that the server hears.
+    keeps_push_magic: the TokenUpdate repeats the former PushMagic. renewal_report: when and by whom the outcome is
+    signed. rolls_back_after: the installation fails once this step was done, and what was before comes back.
+    tells_of_rollback: where a TokenUpdate under the new identity was sent, one under the old follows.
     """
 
     signature_style: SignatureStyle = SignatureStyle.SHA256_WITH_ATTRIBUTES
@@ -57,6 +89,11 @@ class Behaviour:
     loses_check_out: bool = False
     seconds_per_command: float = 0.0
     clock_error: timedelta = timedelta(0)
+    renews_without_authenticate: bool = False
+    keeps_push_magic: bool = False
+    renewal_report: RenewalReport = RenewalReport.LATE
+    rolls_back_after: Step | None = None
+    tells_of_rollback: bool = True
 
 
 @dataclass(frozen=True, slots=True)

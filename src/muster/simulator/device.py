@@ -1,20 +1,47 @@
 """A simulated device: it enrolls, checks in, connects, obeys, and gets lost, on the wire as real ones do.
 
 It knows nothing of the server's insides, and no clock but the one it is given. What it lacks: declarative management,
-directory users (UserAuthenticate), account-driven and automated enrollment, TLS client certificates, and heeding the
-trust anchors of its profile.
+directory users (UserAuthenticate), and TLS client certificates.
 """
 
+from muster.protocol.profile import PROFILE_MEDIA_TYPE
 from muster.simulator.behaviour import Habits
 from muster.simulator.dialogue import connect
+from muster.simulator.enrollment import EnrollmentFailed
 from muster.simulator.facts import User
+from muster.simulator.installing import install
 from muster.simulator.life import live
 from muster.simulator.machine import Machine
+from muster.simulator.renewal import begin_renewal, finish_renewal
 from muster.simulator.session import Session
+from muster.simulator.transport import ConnectionLost
 
 
 class SimulatedDevice(Machine):
     """One device, whole."""
+
+    async def open_link(self, url: str, *, awaits_configuration: bool = False) -> None:
+        """Download the profile at *url* and install it. Raises EnrollmentFailed."""
+        try:
+            self.require_a_voice()
+            response = await self.requests.get(url)
+        except ConnectionLost as error:
+            raise EnrollmentFailed("download", "no connection") from error
+        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if not response.is_success or media_type != PROFILE_MEDIA_TYPE:
+            raise EnrollmentFailed("download", f"{response.status} {media_type or 'without Content-Type'}")
+        await self.enroll(response.body, awaits_configuration=awaits_configuration)
+
+    async def enroll(self, mobileconfig: bytes, *, awaits_configuration: bool = False) -> None:
+        """Install an enrollment profile (`installing.install`). Raises EnrollmentFailed."""
+        await install(self, mobileconfig, awaits_configuration=awaits_configuration)
+
+    async def replace_enrollment_profile(self, mobileconfig: bytes) -> None:
+        """Put a new enrollment profile in place of the present one, as InstallProfile does: this renews an identity.
+
+        Raises EnrollmentFailed, and leaves the old enrollment in force.
+        """
+        await finish_renewal(self, await begin_renewal(self, mobileconfig))
 
     async def connect(self, user: User | None = None) -> Session:
         """Speak with the server on the device's channel, or on that of *user*, until it has nothing more.

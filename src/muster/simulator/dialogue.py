@@ -4,7 +4,9 @@ Sources: Apple, "Sending MDM commands to a device", "Command Response", "Handlin
 """
 
 import asyncio
+from dataclasses import replace
 
+from muster.crypto.cms.signing import SignerIdentity
 from muster.protocol.command import Command, decode_command
 from muster.protocol.connect import Report, ReportHead, Status, encode_report
 from muster.protocol.errors import MalformedMessage
@@ -17,6 +19,7 @@ from muster.simulator.enrollment import Enrollment, EnrollmentFailed, Line
 from muster.simulator.facts import Platform, User
 from muster.simulator.inventory import RESPONDERS
 from muster.simulator.machine import Machine
+from muster.simulator.renewal import begin_renewal, finish_renewal, installation_error
 from muster.simulator.session import Answered, Session, SessionEnd
 from muster.simulator.signed_profile import unwrap_profile
 from muster.simulator.transport import ConnectionLost, Response
@@ -50,10 +53,11 @@ async def _converse(device: Machine, enrollment: Enrollment, line: Line) -> Sess
     answered: list[Answered] = []
     body = line.unsent_report or _idle(line)
     aftermath = Aftermath.NOTHING
+    signer: SignerIdentity | None = None
     line.last_status = line.last_status if line.unsent_report else Status.IDLE
     http_status: int | None = None
     while len(answered) <= MAX_COMMANDS_PER_SESSION:
-        response = await _deliver(device, enrollment, line, body)
+        response = await _deliver(device, enrollment, line, body, signer)
         http_status = response.status if response else http_status
         end = await _after_delivery(device, line, response, aftermath)
         if end is not None:
@@ -65,16 +69,18 @@ async def _converse(device: Machine, enrollment: Enrollment, line: Line) -> Sess
         await asyncio.sleep(device.behaviour.seconds_per_command)
         given, uuid, request_type = await _carry_out(device, enrollment, line, command)
         answered.append(Answered(uuid, request_type, given.status))
-        line.last_status, aftermath = given.status, given.aftermath
+        line.last_status, aftermath, signer = given.status, given.aftermath, given.signer
         body = _encode(line, given.status, uuid, given)
         line.unsent_report = None if aftermath in REPLACES_LATER else body
     return Session(SessionEnd.ENDLESS, tuple(answered), http_status)
 
 
-async def _deliver(device: Machine, enrollment: Enrollment, line: Line, body: bytes) -> Response | None:
+async def _deliver(
+    device: Machine, enrollment: Enrollment, line: Line, body: bytes, signer: SignerIdentity | None
+) -> Response | None:
     """Send one report; a result stays `unsent_report` until its reply is a 2xx. None: no whole reply came."""
     try:
-        response = await device.report(enrollment, body)
+        response = await device.report(enrollment, body, signer)
     except ConnectionLost:
         return None
     if response.is_success:
@@ -89,7 +95,7 @@ async def _after_delivery(
     if response is not None and aftermath not in REPLACES_LATER and not device.heed(response, line):
         return SessionEnd.UNENROLLED if device.enrollment is None else SessionEnd.USER_NOT_MANAGED
     if aftermath is not Aftermath.NOTHING:
-        end = await _do(device, aftermath)
+        end = await _do(device, line, aftermath)
         if end is not None:
             return end
     if response is None:
@@ -99,7 +105,7 @@ async def _after_delivery(
     return None if response.body else SessionEnd.EMPTY
 
 
-async def _do(device: Machine, aftermath: Aftermath) -> SessionEnd | None:
+async def _do(device: Machine, line: Line, aftermath: Aftermath) -> SessionEnd | None:
     """Carry out *aftermath*, whether or not the answer arrived. None: the session goes on."""
     match aftermath:
         case Aftermath.RESTART:
@@ -117,10 +123,11 @@ async def _do(device: Machine, aftermath: Aftermath) -> SessionEnd | None:
             await device.remove_profile()
             return SessionEnd.UNENROLLED
         case Aftermath.LEAVE_SETUP_ASSISTANT:
-            enrollment = device.enrollment
-            if enrollment is not None and enrollment.is_awaiting_configuration:
-                enrollment.is_awaiting_configuration = False
-                await device.update_token(enrollment.device_line)
+            if line.is_awaiting_configuration:
+                line.is_awaiting_configuration = False
+                await device.update_token(line)
+        case Aftermath.FINISH_RENEWAL:
+            await _finish_renewal(device)
     return None
 
 
@@ -149,8 +156,8 @@ async def _carry_out(
         return Answer(Status.NOT_NOW), uuid, request_type
     if request_type in behaviour.failing:
         return Answer(Status.ERROR, error_chain=(behaviour.failing[request_type],)), uuid, request_type
-    if request_type == "InstallProfile" and _carries_mdm_payload(command):
-        return await _replace_enrollment_profile(device, line, command), uuid, request_type
+    if request_type == "InstallProfile" and (payload := _mdm_payload_in(command)) is not None:
+        return await _renew(device, enrollment, line, payload), uuid, request_type
     situation = Situation(
         facts=device.facts,
         contents=device.contents,
@@ -166,30 +173,51 @@ async def _carry_out(
     return given, uuid, request_type
 
 
-async def _replace_enrollment_profile(device: Machine, line: Line, command: Command) -> Answer:
-    payload = command.keys.get("Payload")
-    assert isinstance(payload, bytes)
+async def _renew(device: Machine, enrollment: Enrollment, line: Line, payload: bytes) -> Answer:
+    """Install the enrollment profile anew; all of it, or what comes before an early report."""
     if line.user is not None:
         return refused(1000, "MCProfileErrorDomain", "An MDM payload installs on the device channel only.")
+    report = device.behaviour.renewal_report
+    old_identity = enrollment.identity
     try:
-        await device.replace_enrollment_profile(payload)
+        renewal = await begin_renewal(device, payload)
+        if report.is_early:
+            enrollment.renewal = renewal
+            signer = old_identity if report.is_by_old else renewal.identity
+            return Answer(aftermath=Aftermath.FINISH_RENEWAL, signer=signer)
+        await finish_renewal(device, renewal)
     except EnrollmentFailed as error:
-        domain = "MDMClientError" if device.facts.platform is Platform.MAC else "MCInstallationErrorDomain"
-        return refused(4001, domain, f"Profile Installation Failed: {error}")
-    return Answer()
+        device.last_failure = error
+        chain = installation_error(device.facts.platform, error, enrollment.profile.server_url)
+        return Answer(Status.ERROR, error_chain=chain)
+    return Answer(signer=old_identity if report.is_by_old else None)
 
 
-def _carries_mdm_payload(command: Command) -> bool:
+async def _finish_renewal(device: Machine) -> None:
+    """Use the identity whose installation was reported already; a failure now is nobody's to hear."""
+    enrollment = device.enrollment
+    if enrollment is None or enrollment.renewal is None:
+        return
+    renewal, enrollment.renewal = enrollment.renewal, None
+    try:
+        await finish_renewal(device, renewal)
+    except EnrollmentFailed as error:
+        device.last_failure = error
+
+
+def _mdm_payload_in(command: Command) -> bytes | None:
+    """The profile in an InstallProfile, when it is one that enrolls."""
     payload = command.keys.get("Payload")
     try:
-        return isinstance(payload, bytes) and read_profile(unwrap_profile(payload)).has_mdm_payload
+        enrolls = isinstance(payload, bytes) and read_profile(unwrap_profile(payload)).has_mdm_payload
     except MalformedMessage:
-        return False
+        return None
+    return payload if enrolls and isinstance(payload, bytes) else None
 
 
 def _echoing(given: Answer, request_type: str) -> Answer:
     """Macs name the request in their answer."""
-    return Answer(given.status, {"RequestType": request_type, **given.keys}, given.error_chain, given.aftermath)
+    return replace(given, keys={"RequestType": request_type, **given.keys})
 
 
 def _idle(line: Line) -> bytes:

@@ -11,6 +11,7 @@ from muster.protocol.apns import Push
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import Channel, Identifiers
 from muster.protocol.profile import PER_USER_CONNECTIONS, EnrollmentProfile
+from muster.simulator.contents import InstalledProfile
 from muster.simulator.facts import User
 
 
@@ -43,13 +44,31 @@ class PushService(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ReceivedProfile:
+    """An enrollment profile as the MDM client reads it, and as it will lie on the device."""
+
+    profile: EnrollmentProfile
+    installed: InstalledProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A renewal that is under way: the server has heard no TokenUpdate under the new identity."""
+
+    received: ReceivedProfile
+    identity: SignerIdentity
+    push_magic: str
+
+
 @dataclass(slots=True)
 class Line:
     """One channel as the device sees it.
 
     is_open: its user is logged in; pushes to a closed line wait at APNs. unsent_report: a result whose reply failed; it
     is sent again before anything else. owes_token_update: the last TokenUpdate failed. wants_connect: a push came, or
-    the device has a reason of its own. in_use keeps requests of one channel one at a time.
+    the device has a reason of its own. is_awaiting_configuration: the device, or this user of a Shared iPad, is held in
+    Setup Assistant. in_use keeps requests of one channel one at a time.
     """
 
     identifiers: Identifiers
@@ -60,6 +79,7 @@ class Line:
     is_open: bool = True
     unsent_report: bytes | None = None
     owes_token_update: bool = False
+    is_awaiting_configuration: bool = False
     wants_connect: bool = False
     last_status: Status | None = None
     pushes_seen: int = 0
@@ -68,18 +88,23 @@ class Line:
 
 @dataclass(slots=True)
 class Enrollment:
-    """What is in force between the first Authenticate and the end."""
+    """What is in force between the first Authenticate and the end. *renewal*: begun, and not in force yet."""
 
     profile: EnrollmentProfile
     identity: SignerIdentity
     device_line: Line
     user_lines: dict[User, Line] = field(default_factory=dict)
-    is_awaiting_configuration: bool = False
+    renewal: Renewal | None = None
 
     @property
     def checkin_url(self) -> str:
         """Where check-in messages go."""
         return self.profile.check_in_url or self.profile.server_url
+
+    @property
+    def all_lines(self) -> tuple[Line, ...]:
+        """The device's line, then those of all its users, logged in or not."""
+        return (self.device_line, *self.user_lines.values())
 
     @property
     def lines(self) -> tuple[Line, ...]:

@@ -44,8 +44,10 @@ def token_update(facts: DeviceFacts, unlock_token: bytes, enrollment: Enrollment
     """The TokenUpdate of *line*. *unlock_token* goes with the device channel of iPhones and iPads only."""
     message = TokenUpdate(line.identifiers, line.channel, enrollment.profile.topic, line.token, line.push_magic)
     if line.user is not None:
-        return replace(message, not_on_console=False) if facts.platform is Platform.MAC else message
+        if facts.platform is Platform.MAC:
+            return replace(message, not_on_console=False)
+        return replace(message, awaiting_configuration=line.is_awaiting_configuration)
     is_unlockable = facts.platform in (Platform.IPHONE, Platform.IPAD) and not facts.is_user_enrollment
     if is_unlockable and (enrollment.profile.access_rights or 0) & RIGHT_TO_UNLOCK:
         message = replace(message, unlock_token=unlock_token)
-    return replace(message, awaiting_configuration=enrollment.is_awaiting_configuration)
+    return replace(message, awaiting_configuration=line.is_awaiting_configuration)

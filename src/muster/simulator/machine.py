@@ -1,20 +1,16 @@
 """The body of a simulated device: what it has, and the single acts it can do, each as real devices do it on the wire.
 
-`SimulatedDevice` adds the dialogue on the command channel and a life of its own.
+`SimulatedDevice` adds the ways to enroll, the dialogue on the command channel and a life of its own.
 """
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from random import Random
-from typing import assert_never
 
 from muster.crypto.cms.signing import SignerIdentity
-from muster.crypto.errors import CryptoError
 from muster.crypto.keys import RSAPrivateKey
-from muster.crypto.pkcs12 import read_pkcs12
 from muster.protocol.apns import Push
 from muster.protocol.checkin import (
     CheckinMessage,
@@ -24,30 +20,18 @@ from muster.protocol.checkin import (
     encode_checkin,
 )
 from muster.protocol.checkin_replies import read_bootstrap_token_reply
-from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import Identifiers, resolve_channel
-from muster.protocol.profile import (
-    BOOTSTRAP_TOKEN,
-    PER_USER_CONNECTIONS,
-    PROFILE_MEDIA_TYPE,
-    EnrollmentProfile,
-    Pkcs12Payload,
-    ScepPayload,
-    decode_enrollment_profile,
-)
+from muster.protocol.profile import PER_USER_CONNECTIONS, EnrollmentProfile
 from muster.simulator.behaviour import Behaviour, SignatureStyle
-from muster.simulator.contents import make_contents, read_profile
-from muster.simulator.enrollment import Backup, Enrollment, EnrollmentFailed, Line, PushService, forbidden_change
+from muster.simulator.contents import make_contents
+from muster.simulator.enrollment import Backup, Enrollment, EnrollmentFailed, Line, PushService
 from muster.simulator.facts import DeviceFacts, Platform, User, make_user, make_uuid, user_identifiers
-from muster.simulator.introduction import authenticate, token_update
+from muster.simulator.introduction import token_update
 from muster.simulator.mdm_requests import CHECKIN_CONTENT_TYPE, CONNECT_CONTENT_TYPE, MdmRequests, Refusal, refusal_in
-from muster.simulator.scep_client import obtain_identity
-from muster.simulator.signed_profile import unwrap_profile
 from muster.simulator.transport import ConnectionLost, Response, Transport
 
-BOOTSTRAP_TOKEN_BYTES = 64
 UNLOCK_TOKEN_BYTES = 1024
-"""Both are opaque; real ones have some hundred bytes to some kilobytes."""
+"""Opaque; real ones have some kilobytes."""
 
 
 class Machine:
@@ -55,6 +39,9 @@ class Machine:
 
     *key_source* gives the private key for each new identity, *clock* the true time (aware UTC), *rng* everything that
     is random. A method that speaks to the server and is said to raise nothing survives whatever the server does.
+
+    private_root_der: the root above the server's TLS certificate where that is none of those which every device
+    trusts; no request of its MDM client gets through unless it is among trusted_roots, those of its profile.
     """
 
     def __init__(
@@ -74,77 +61,28 @@ class Machine:
         self.enrollment: Enrollment | None = None
         self.is_powered = True
         self.restart_due = False
+        self.last_failure: EnrollmentFailed | None = None  # of a renewal, for whoever plays: reports say less
         self.users: dict[User, bool] = {make_user(rng): True} if facts.platform is Platform.MAC else {}
         self.wanted = asyncio.Event()  # set when a line wants to connect, or power changes
         self.rng = rng
-        self._requests = MdmRequests(transport, facts.user_agent)
-        self._push_service = push_service
-        self._key_source = key_source
+        self.requests = MdmRequests(transport, facts.user_agent)
+        self.new_key = key_source
+        self.private_root_der: bytes | None = None
+        self.trusted_roots: frozenset[bytes] = frozenset()
         self._clock = clock
+        self._push_service = push_service
         self._stale_tokens: list[bytes] = []
 
-    # Enrollment
+    @property
+    def now(self) -> datetime:
+        """The time by this device's own clock, which may be wrong."""
+        return self._clock() + self.behaviour.clock_error
 
-    async def open_link(self, url: str, *, awaits_configuration: bool = False) -> None:
-        """Download the profile at *url* and install it. Raises EnrollmentFailed."""
-        try:
-            self._require_a_voice()
-            response = await self._requests.get(url)
-        except ConnectionLost as error:
-            raise EnrollmentFailed("download", "no connection") from error
-        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if not response.is_success or media_type != PROFILE_MEDIA_TYPE:
-            raise EnrollmentFailed("download", f"{response.status} {media_type or 'without Content-Type'}")
-        await self.enroll(response.body, awaits_configuration=awaits_configuration)
-
-    async def enroll(self, mobileconfig: bytes, *, awaits_configuration: bool = False) -> None:
-        """Install an enrollment profile: SCEP, Authenticate, TokenUpdate, then what a Mac adds to it.
-
-        With *awaits_configuration* the device sits in Setup Assistant until DeviceConfigured. Raises EnrollmentFailed
-        when any of the three steps fails, or when the device is enrolled already; it is then as it was.
-        """
-        if self.enrollment is not None:
-            raise EnrollmentFailed("profile", "the device is enrolled already")
-        profile_xml, profile = _read_enrollment_profile(mobileconfig)
-        identity = await self._obtain_identity(profile)
-        self._bury_stale_tokens()
-        line = self._open_line(profile.topic, self.facts.identifiers, None, make_uuid(self.rng))
-        enrollment = Enrollment(profile, identity, line, is_awaiting_configuration=awaits_configuration)
-        try:
-            await self._introduce(enrollment)
-        except EnrollmentFailed:
-            self._close_line(line)
-            raise
-        self.enrollment = enrollment
-        self.contents.profiles[profile.payload_identifier] = read_profile(profile_xml)
-        await self._finish_enrollment(enrollment)
-
-    async def replace_enrollment_profile(self, mobileconfig: bytes) -> None:
-        """Put a new enrollment profile in place of the present one: new identity, Authenticate, TokenUpdate.
-
-        This is how an identity is renewed. Raises EnrollmentFailed, and leaves the old enrollment in force.
-        """
-        old = self._enrolled()
-        profile_xml, profile = _read_enrollment_profile(mobileconfig)
-        objection = forbidden_change(old.profile, profile)
-        if objection is not None:
-            raise EnrollmentFailed("profile", objection)
-        identity = await self._obtain_identity(profile)
-        line = old.device_line
-        old_magic, line.push_magic = line.push_magic, make_uuid(self.rng)
-        try:
-            await self._introduce(replace(old, profile=profile, identity=identity))
-        except EnrollmentFailed:
-            line.push_magic = old_magic
-            raise
-        old.profile, old.identity = profile, identity
-        self.contents.profiles[profile.payload_identifier] = read_profile(profile_xml)
-        for user_line in old.lines[1:]:
-            await self.update_token(user_line)
+    # Leaving and coming back
 
     async def remove_profile(self) -> None:
         """End the enrollment here: CheckOut, if the profile wants it, in one attempt; then forget. Raises nothing."""
-        enrollment = self._enrolled()
+        enrollment = self.enrolled()
         if enrollment.profile.check_out_when_removed and not self.behaviour.loses_check_out:
             line = enrollment.device_line
             with suppress(ConnectionLost):  # there is no second attempt
@@ -153,9 +91,10 @@ class Machine:
 
     def forget_enrollment(self) -> None:
         """End the enrollment without a word to the server, as on 401. APNs learns that the tokens are dead."""
-        enrollment, self.enrollment = self._enrolled(), None
-        for line in (enrollment.device_line, *enrollment.user_lines.values()):
-            self._close_line(line)
+        enrollment, self.enrollment = self.enrolled(), None
+        for line in enrollment.all_lines:
+            self.close_line(line)
+        self.trusted_roots = frozenset()
         self.contents.profiles.clear()
         managed = [name for name, application in self.contents.applications.items() if application.is_managed]
         for name in managed:
@@ -164,14 +103,15 @@ class Machine:
     def erase(self) -> None:
         """Everything is gone and nobody is told; APNs refuses the old tokens only once the device is set up again."""
         enrollment, self.enrollment = self.enrollment, None
-        for line in (enrollment.device_line, *enrollment.user_lines.values()) if enrollment else ():
+        for line in enrollment.all_lines if enrollment else ():
             self._push_service.go_offline(line.token)
             self._stale_tokens.append(line.token)
+        self.trusted_roots = frozenset()
         self.contents = make_contents(self.facts, self.rng)
 
     def back_up(self) -> Backup:
         """What a backup taken now would bring back."""
-        enrollment = self._enrolled()
+        enrollment = self.enrolled()
         return Backup(enrollment.profile, enrollment.identity, enrollment.device_line.push_magic)
 
     async def restore(self, backup: Backup) -> None:
@@ -180,10 +120,11 @@ class Machine:
         The users' lines are not restored. Raises nothing: a TokenUpdate that fails is owed.
         """
         if self.enrollment is not None:
-            for former in (self.enrollment.device_line, *self.enrollment.user_lines.values()):
-                self._close_line(former)
-        line = self._open_line(backup.profile.topic, self.facts.identifiers, None, backup.push_magic)
+            for former in self.enrollment.all_lines:
+                self.close_line(former)
+        line = self.open_line(backup.profile.topic, self.facts.identifiers, None, backup.push_magic)
         self.enrollment = Enrollment(backup.profile, backup.identity, line)
+        self.trusted_roots = roots_of(backup.profile)
         await self.update_token(line)
 
     # Users and tokens
@@ -200,7 +141,7 @@ class Machine:
         line = enrollment.user_lines.get(user)
         if line is None:
             identifiers = user_identifiers(self.facts, user)
-            line = self._open_line(enrollment.profile.topic, identifiers, user, make_uuid(self.rng))
+            line = self.open_line(enrollment.profile.topic, identifiers, user, make_uuid(self.rng))
             enrollment.user_lines[user] = line
         else:
             line.is_open = True
@@ -218,7 +159,7 @@ class Machine:
 
     async def rotate_token(self, line: Line | None = None) -> None:
         """Get a new push token for *line* (None: the device's), as after an OS upgrade, and say so. Raises nothing."""
-        enrollment = self._enrolled()
+        enrollment = self.enrolled()
         line = line or enrollment.device_line
         self._push_service.go_offline(line.token)
         self._push_service.unregister(line.token, self._clock())
@@ -230,14 +171,14 @@ class Machine:
         """Send a TokenUpdate for *line*. Raises nothing: one that fails is owed, and sent before the next connect."""
         line.owes_token_update = True
         try:
-            response = await self.check_in(token_update(self.facts, self._unlock_token(), self._enrolled(), line))
+            response = await self.check_in(token_update(self.facts, self.unlock_token(), self.enrolled(), line))
         except ConnectionLost:
             return
         line.owes_token_update = not self.heed(response, line) or not response.is_success
 
     async def set_bootstrap_token(self, bootstrap_token: bytes | None) -> Response:
         """Hand over the bootstrap token; None or empty: have the server forget it. Raises ConnectionLost."""
-        line = self._enrolled().device_line
+        line = self.enrolled().device_line
         self.contents.bootstrap_token = bootstrap_token
         return await self.check_in(SetBootstrapToken(line.identifiers, line.channel, bootstrap_token))
 
@@ -246,7 +187,7 @@ class Machine:
 
         Raises ConnectionLost, and MalformedMessage when the reply is none.
         """
-        line = self._enrolled().device_line
+        line = self.enrolled().device_line
         response = await self.check_in(GetBootstrapToken(line.identifiers, line.channel))
         return read_bootstrap_token_reply(response.body) if response.is_success else None
 
@@ -263,7 +204,7 @@ class Machine:
         """Boot: APNs hands over what it kept, and the device has a reason of its own to connect."""
         self.is_powered = True
         self.restart_due = False
-        self._bury_stale_tokens()
+        self.bury_stale_tokens()
         for line in self.enrollment.lines if self.enrollment else ():
             self._go_online(line)
         if self.enrollment is not None:
@@ -282,9 +223,10 @@ class Machine:
 
         The reply is not heeded.
         """
-        self._require_a_voice()
-        enrollment = enrollment or self._enrolled()
-        return await self._requests.put(
+        self.require_a_voice()
+        self.require_trust()
+        enrollment = enrollment or self.enrolled()
+        return await self.requests.put(
             enrollment.checkin_url,
             CHECKIN_CONTENT_TYPE,
             encode_checkin(message),
@@ -292,14 +234,18 @@ class Machine:
             self._signature_style(enrollment),
         )
 
-    async def report(self, enrollment: Enrollment, body: bytes) -> Response:
-        """Send a report on the command channel. Raises ConnectionLost. The reply is not heeded."""
-        self._require_a_voice()
-        return await self._requests.put(
+    async def report(self, enrollment: Enrollment, body: bytes, signer: SignerIdentity | None = None) -> Response:
+        """Send a report on the command channel, signed by *signer*, else by the identity in force.
+
+        Raises ConnectionLost. The reply is not heeded.
+        """
+        self.require_a_voice()
+        self.require_trust()
+        return await self.requests.put(
             enrollment.profile.server_url,
             CONNECT_CONTENT_TYPE,
             body,
-            enrollment.identity,
+            signer or enrollment.identity,
             self._signature_style(enrollment),
         )
 
@@ -313,78 +259,35 @@ class Machine:
                 assert line.user is not None
                 if self.enrollment is not None and self.enrollment.user_lines.get(line.user) is line:
                     del self.enrollment.user_lines[line.user]
-                self._close_line(line)
+                self.close_line(line)
                 return False
         return True
 
-    def _enrolled(self) -> Enrollment:
+    def enrolled(self) -> Enrollment:
+        """The enrollment in force; there must be one."""
         assert self.enrollment is not None, "the device is not enrolled"
         return self.enrollment
 
-    def _require_a_voice(self) -> None:
+    def require_a_voice(self) -> None:
+        """Raise ConnectionLost when nothing leaves this device."""
         if not self.is_powered or self.behaviour.is_silent:
             raise ConnectionLost("the device is off or mute")
+
+    def require_trust(self) -> None:
+        """Raise ConnectionLost when this device does not trust the server's TLS certificate."""
+        if self.private_root_der is not None and self.private_root_der not in self.trusted_roots:
+            raise ConnectionLost("the server's TLS certificate is not trusted")
 
     def _signature_style(self, enrollment: Enrollment) -> SignatureStyle:
         return self.behaviour.signature_style if enrollment.profile.sign_message else SignatureStyle.NONE
 
-    async def _obtain_identity(self, profile: EnrollmentProfile) -> SignerIdentity:
-        try:
-            self._require_a_voice()
-        except ConnectionLost as error:
-            raise EnrollmentFailed("SCEP", str(error)) from error
-        match profile.identity:
-            case Pkcs12Payload(content=content, password=password):
-                return _unpack_identity(content, password)
-            case ScepPayload() as scep:
-                return await self._obtain_by_scep(scep)
-            case _:
-                assert_never(profile.identity)
-
-    async def _obtain_by_scep(self, scep: ScepPayload) -> SignerIdentity:
-        return await obtain_identity(
-            scep,
-            self._key_source(),
-            self._requests.transport,
-            default_common_name=self.facts.enrollment_id or self.facts.udid,
-            now=self._clock() + self.behaviour.clock_error,
-            random_bytes=self.rng.randbytes,
-        )
-
-    async def _introduce(self, enrollment: Enrollment) -> None:
-        """Authenticate, then TokenUpdate. Raises EnrollmentFailed when either is not answered by a 2xx."""
-        line = enrollment.device_line
-        for message in (
-            authenticate(self.facts, self.contents, enrollment),
-            token_update(self.facts, self._unlock_token(), enrollment, line),
-        ):
-            step = type(message).__name__
-            try:
-                response = await self.check_in(message, enrollment)
-            except ConnectionLost as error:
-                raise EnrollmentFailed(step, "no connection") from error
-            if not response.is_success:
-                raise EnrollmentFailed(step, f"answered {response.status}")
-
-    async def _finish_enrollment(self, enrollment: Enrollment) -> None:
-        """What a Mac does besides: hand over its bootstrap token, open the channels of who is logged in."""
-        if self.facts.platform is not Platform.MAC:
-            return
-        capabilities = enrollment.profile.server_capabilities
-        if BOOTSTRAP_TOKEN in capabilities and self.facts.is_supervised:
-            with suppress(ConnectionLost):  # macOS hands it over again some other time
-                await self.set_bootstrap_token(self.rng.randbytes(BOOTSTRAP_TOKEN_BYTES))
-        for user in [user for user, is_logged_in in self.users.items() if is_logged_in]:
-            if self.enrollment is enrollment:
-                await self.log_in(user)
-
-    def _unlock_token(self) -> bytes:
+    def unlock_token(self) -> bytes:
         """This device's; one is made when it is first asked for, and kept until it is erased."""
         if self.contents.unlock_token is None:
             self.contents.unlock_token = self.rng.randbytes(UNLOCK_TOKEN_BYTES)
         return self.contents.unlock_token
 
-    def _open_line(self, topic: str, identifiers: Identifiers, user: User | None, push_magic: str) -> Line:
+    def open_line(self, topic: str, identifiers: Identifiers, user: User | None, push_magic: str) -> Line:
         """A new line, listening for pushes before the server learns of it, so that none is missed."""
         token = self._push_service.issue_token(topic)
         line = Line(identifiers, resolve_channel(identifiers), user, token, push_magic)
@@ -400,26 +303,18 @@ class Machine:
         if self.is_powered:
             self._push_service.go_online(line.token, wake, self._clock())
 
-    def _close_line(self, line: Line) -> None:
+    def close_line(self, line: Line) -> None:
+        """Have APNs refuse *line*'s token from now on."""
         self._push_service.go_offline(line.token)
         self._push_service.unregister(line.token, self._clock())
 
-    def _bury_stale_tokens(self) -> None:
+    def bury_stale_tokens(self) -> None:
+        """Have APNs refuse the tokens from before an erase: the device is set up again."""
         for token in self._stale_tokens:
             self._push_service.unregister(token, self._clock())
         self._stale_tokens.clear()
 
 
-def _read_enrollment_profile(mobileconfig: bytes) -> tuple[bytes, EnrollmentProfile]:
-    try:
-        profile_xml = unwrap_profile(mobileconfig)
-        return profile_xml, decode_enrollment_profile(profile_xml)
-    except MalformedMessage as error:
-        raise EnrollmentFailed("profile", str(error)) from error
-
-
-def _unpack_identity(content: bytes, password: str) -> SignerIdentity:
-    try:
-        return read_pkcs12(content, password)
-    except CryptoError as error:
-        raise EnrollmentFailed("PKCS #12", str(error) or "the password does not open it") from error
+def roots_of(profile: EnrollmentProfile) -> frozenset[bytes]:
+    """The certificates (DER) that *profile* makes known to the device."""
+    return frozenset(anchor.certificate_der for anchor in profile.trust_anchors)
