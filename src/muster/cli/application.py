@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from muster.cli import admins, commands, demo, devices, enroll, push, push_cert, server, users
+from muster.cli import admins, commands, demo, devices, enroll, policy, push, push_cert, server, users
 from muster.cli.errors import ExitCode, exit_code_of, explain, explain_usage
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.add_typer(push.app, name="push")
 app.add_typer(push_cert.app, name="push-cert")
 app.add_typer(users.app, name="users")
 app.add_typer(admins.app, name="admins")
+app.add_typer(policy.app, name="policy")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -44,6 +44,7 @@ _CODES = {
     RefusalCode.NOT_FOUND: ExitCode.ABSENT,
     RefusalCode.LINK_UNKNOWN: ExitCode.ABSENT,
     RefusalCode.CONFLICT: ExitCode.CONFLICT,
+    RefusalCode.POLICY_UNFIT: ExitCode.USAGE,
 }
 
 _EXIT_CODES: tuple[tuple[type[Exception], ExitCode], ...] = (

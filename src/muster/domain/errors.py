@@ -47,6 +47,7 @@ class RefusalCode(StrEnum):
     PUSH_CERTIFICATE_MISSING = "push_certificate_missing"
     PUSH_CERTIFICATE_UNFIT = "push_certificate_unfit"
     SIGN_IN_UNKNOWN = "sign_in_unknown"
+    POLICY_UNFIT = "policy_unfit"
     # people who enroll
     SIGN_IN_NEEDED = "sign_in_needed"
     SIGN_IN_WRONG = "sign_in_wrong"

@@ -1,0 +1,106 @@
+"""The policies that administrators set while the server runs: their names, what each may be, and what stands unset.
+
+A policy is one value, JSON in storage. One that is stored and yet can't be read, since a later version wrote it, counts
+as unset: no device is to suffer for it.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from muster.domain.errors import Refusal, RefusalCode
+
+PolicyValue: TypeAlias = str | int | bool | list["PolicyValue"] | dict[str, "PolicyValue"] | None
+"""What a policy may hold: JSON without fractions."""
+
+MAXIMUM_CHARACTERS = 100_000
+"""Of a value as given: a Wi-Fi profile in base64 fits, and nobody fills the database by it."""
+
+
+class PolicyName(StrEnum):
+    """The closed list of policies."""
+
+    ON_ENROLL = "on_enroll"
+    ON_RESTORE = "on_restore"
+
+
+class Admission(StrEnum):
+    """Whether devices are let in."""
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class StandingPolicies:
+    """Every policy as it stands."""
+
+    on_enroll: Admission = Admission.ACCEPT
+    on_restore: Admission = Admission.ACCEPT
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyKind:
+    """What one policy is about. *fault_of* says what is wrong with a value (what it should be), or None."""
+
+    help: str
+    default: PolicyValue
+    fault_of: Callable[[PolicyValue], str | None]
+
+
+def _admission_fault(value: PolicyValue) -> str | None:
+    return None if value in tuple(Admission) else "it is accept or refuse"
+
+
+KINDS: Mapping[PolicyName, PolicyKind] = {
+    PolicyName.ON_ENROLL: PolicyKind(
+        "accept or refuse devices that come with an enrollment link's fresh identity, known before or not",
+        Admission.ACCEPT.value,
+        _admission_fault,
+    ),
+    PolicyName.ON_RESTORE: PolicyKind(
+        "accept or refuse devices that come back with an identity they had before: the same profile installed again, "
+        "or a device restored from an older backup",
+        Admission.ACCEPT.value,
+        _admission_fault,
+    ),
+}
+
+
+def read_policy(name: str, text: str) -> tuple[PolicyName, PolicyValue] | Refusal:
+    """Read what somebody sets a policy to: the word itself, or JSON where the policy holds more than a word.
+
+    Refused for a name that there is not, and for a value that doesn't fit, with what it should be.
+    """
+    if name not in tuple(PolicyName):
+        return Refusal(RefusalCode.NOT_FOUND, f"there is no policy {name!r}", f"There are {', '.join(PolicyName)}.")
+    known = PolicyName(name)
+    if len(text) > MAXIMUM_CHARACTERS:
+        return Refusal(RefusalCode.POLICY_UNFIT, f"{name} takes at most {MAXIMUM_CHARACTERS} characters")
+    value: PolicyValue = text
+    if text.lstrip().startswith(("{", "[", '"')):
+        try:
+            value = json.loads(text, parse_constant=_no_number, parse_float=_no_number)
+        except (ValueError, RecursionError) as error:
+            return Refusal(RefusalCode.POLICY_UNFIT, f"{name} can't be set to this: it is not JSON ({error})")
+    fault = KINDS[known].fault_of(value)
+    if fault is not None:
+        return Refusal(RefusalCode.POLICY_UNFIT, f"{name} can't be set to {text[:80]!r}: {fault}")
+    return known, value
+
+
+def _no_number(text: str) -> PolicyValue:
+    raise ValueError(f"{text} is no whole number")
+
+
+def standing_policies(stored: Mapping[str, PolicyValue]) -> StandingPolicies:
+    """Make what is *stored*, by name, into the policies as they stand."""
+    values = {
+        name: stored[name] if name in stored and kind.fault_of(stored[name]) is None else kind.default
+        for name, kind in KINDS.items()
+    }
+    return StandingPolicies(
+        on_enroll=Admission(str(values[PolicyName.ON_ENROLL])), on_restore=Admission(str(values[PolicyName.ON_RESTORE]))
+    )
