@@ -55,7 +55,7 @@ class ServedApplication:
     def __init__(self, settings: Settings, service: Service | None = None, tls: ServerTls | None = None) -> None:
         self._settings = settings
         self._service = service
-        self._tls = tls
+        self.tls = tls
         self._watch: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,8 +73,8 @@ class ServedApplication:
                 self._watch = asyncio.create_task(_end_with_parent(), name="parent")
                 set_up_logs(self._settings)
                 self._service = open_service(self._settings)
-            if self._tls is not None:
-                self._tls.trust(self._service.foundation.authorities_der)
+            if self.tls is not None:
+                self.tls.trust(self._service.foundation.authorities_der)
             await self._service.start()
         except Exception as error:  # said by the server, which then ends the process
             await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
@@ -87,7 +87,7 @@ class ServedApplication:
 
     def __reduce__(self) -> tuple[type["ServedApplication"], tuple[Settings, None, ServerTls | None]]:
         """Travel to a worker process as settings, and with the TLS that travels beside."""
-        return ServedApplication, (self._settings, None, self._tls)
+        return ServedApplication, (self._settings, None, self.tls)
 
 
 def _settle_memory() -> None:
