@@ -21,8 +21,9 @@ from muster.protocol.identifiers import CommandUUID, Identifiers, resolve_channe
 from muster.protocol.mdm_signature import make_mdm_signature
 from muster.protocol.plist import PlistValue
 from muster.simulator.keys.published import published_keys
-from muster.storage import commands, enrollments
+from muster.storage import commands, enrollments, identities
 from muster.storage.engine import Engine, Transaction
+from muster.storage.identities import StoredAuthority
 from muster.storage.schema import queue
 
 EPOCH = 1
@@ -59,12 +60,9 @@ class Device:
 
 
 def make_fleet(count: int, now: datetime) -> tuple[Device, ...]:
-    """Make *count* devices with identities issued at *now* by an authority that nobody else knows."""
+    """Make *count* devices with identities issued at *now* by an authority that servers hear of with `enroll`."""
     keys = published_keys()
-    authority_key = keys[0]
-    authority = Authority(
-        make_authority("Benchmark", authority_key, now=now, lifetime=_VALID, serial_number=1), authority_key
-    )
+    authority = _authority(now)
     requests = [
         read_request(make_request(key, common_name="benchmark", organization=None, challenge=None)) for key in keys
     ]
@@ -85,6 +83,11 @@ def make_fleet(count: int, now: datetime) -> tuple[Device, ...]:
         )
         for number in range(count)
     )
+
+
+def _authority(now: datetime) -> Authority:
+    key = published_keys()[0]
+    return Authority(make_authority("Benchmark", key, now=now, lifetime=_VALID, serial_number=1), key)
 
 
 def command_uuids(count: int) -> tuple[CommandUUID, ...]:
@@ -124,9 +127,15 @@ def _request(device: Device, status: Status, command_uuid: CommandUUID | None) -
 
 
 def enroll(engine: Engine, fleet: Sequence[Device], now: datetime) -> None:
-    """Store *fleet* as enrolled and pinned: what a connect looks at, without the check-ins that lead there."""
+    """Store *fleet* as enrolled and pinned: what a connect looks at, without the check-ins that lead there.
+
+    Its authority is stored as a former one of the server's, which knows it from its next start on.
+    """
+    authority_der = _authority(now).certificate_der
+    former = StoredAuthority(fingerprint(authority_der), authority_der, key_sealed=b"", is_current=False)
 
     def work(tx: Transaction) -> None:
+        identities.add_authority(tx, former, now)
         for device in fleet:
             channel = resolve_channel(Identifiers(udid=device.udid))
             pins = Pins(current=fingerprint(device.signer.certificate_der))

@@ -16,6 +16,7 @@ from tests.support.postgresql import PostgresqlServer, find_binaries, start_serv
 
 from benchmarks.processes import cpu_seconds
 from muster.bootstrap.data_directory import Surroundings, initialise, open_engine
+from muster.bootstrap.service import open_service
 from muster.settings import Settings, read_settings
 from muster.storage.engine import Engine
 
@@ -69,9 +70,10 @@ def postgresql() -> Iterator[PostgresqlServer]:
 
 
 def prepare(directory: Path, name: str, database: str | None) -> Settings:
-    """Make a data directory, and the schema in *database* or, without one, in SQLite."""
+    """Make a data directory, and in *database* or, without one, in SQLite what `muster init` makes."""
     settings = read_settings({"data_dir": directory / name, "database": database, "log_level": "info"}, {})
     initialise(settings, Surroundings())
+    open_service(settings).close()
     return settings
 
 
