@@ -98,6 +98,18 @@ class Settings(BaseModel):
     identity_lifetime_days: int = Field(
         365, ge=1, le=3650, description="How long device identities are valid, in days."
     )
+    renew_before_days: int = Field(
+        180,
+        ge=1,
+        le=3650,
+        description="How long before their end identities are renewed, in days; never before a third of life is left.",
+    )
+    rotation_days: int = Field(
+        30,
+        ge=0,
+        le=3650,
+        description="Over how many days the fleet's identities are renewed after `muster authority rotate`.",
+    )
     challenge_lifetime_hours: int = Field(
         24, ge=1, le=720, description="How long a fetched profile may be installed, in hours."
     )
@@ -164,6 +176,8 @@ class Settings(BaseModel):
         """The domain's limits as these settings have them."""
         return Policy(
             identity_lifetime=timedelta(days=self.identity_lifetime_days),
+            renew_before=timedelta(days=self.renew_before_days),
+            rotation_span=timedelta(days=self.rotation_days),
             challenge_lifetime=timedelta(hours=self.challenge_lifetime_hours),
             set_up_hold=timedelta(seconds=self.setup_hold_seconds),
             set_up_patience=timedelta(minutes=self.setup_patience_minutes),

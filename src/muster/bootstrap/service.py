@@ -33,6 +33,7 @@ from muster.operations.ensure_partitions import ensure_partitions
 from muster.operations.first_start import Address, Foundation, announce_address, lay_foundation
 from muster.operations.ports import JournalWriter, PushSender
 from muster.operations.views.readiness import check_clock, check_key_ring, check_schema
+from muster.protocol.profile_signature import ProfileSigner
 from muster.settings import Settings
 from muster.storage import migrate
 from muster.storage.engine import Engine, Work
@@ -126,9 +127,10 @@ def _compose(
         durable=around.durable,
     )
     sender = push_sender or _apns_provider(settings, around)
+    signer = profile_signer(settings, foundation)
     steps: dict[Work, Step] = {
         Work.PUSH: PushWorker(runner, sender).step,
-        Work.REVIEW: ReviewWorker(runner).step,
+        Work.REVIEW: ReviewWorker(runner, signer.sign).step,
         Work.DEFERRED: DeferredWorker(runner).step,
     }
     workers.update({work: Loop(work.value, step, now=around.now, poll=around.poll) for work, step in steps.items()})
@@ -148,6 +150,7 @@ def _compose(
             settings,
             around,
             foundation,
+            signer,
             connects=connects,
             runner=runner,
             views=views,
@@ -204,6 +207,7 @@ def _device_application(
     settings: Settings,
     around: Surroundings,
     foundation: Foundation,
+    signer: ProfileSigner,
     *,
     connects: EngineRunner,
     runner: EngineRunner,
@@ -240,7 +244,7 @@ def _device_application(
         enroll=EnrollDoor(
             runner=runner,
             terms=enrollment_terms(settings),
-            signer=profile_signer(settings, foundation),
+            signer=signer,
             recorder=recorder,
         ),
         recorder=recorder,

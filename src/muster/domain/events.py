@@ -13,6 +13,9 @@ class EventType(StrEnum):
 
     DEVICE_ENROLLED = "device.enrolled"
     DEVICE_RENEWED_IDENTITY = "device.renewed_identity"
+    DEVICE_IDENTITY_EXPIRING = "device.identity_expiring"
+    """30, 7 and 1 days before the end of an identity that is not renewed."""
+    DEVICE_IDENTITY_EXPIRED = "device.identity_expired"
     DEVICE_CHECKED_OUT = "device.checked_out"
     USER_ENROLLED = "user.enrolled"
 

@@ -14,6 +14,10 @@ class Policy:
     """How far not_before lies in the past, so that a device whose clock is slow can use its identity at once."""
     challenge_lifetime: timedelta = timedelta(hours=24)
     """How long the SCEP challenge of a fetched profile may be used; installing waits for a person."""
+    renew_before: timedelta = timedelta(days=180)
+    """Renewal begins so long before an identity's end, or when a third of its lifetime is left: whichever is later."""
+    rotation_span: timedelta = timedelta(days=30)
+    """Over how long the fleet's identities are renewed after the authority was rotated."""
     restricted_lane: timedelta = timedelta(days=90)
     """How long after its expiry a pinned identity may still fetch its renewal, and do nothing else."""
     former_pin_lifetime: timedelta = timedelta(days=7)

@@ -194,6 +194,8 @@ def _observe(request: ConnectRequest, channel: LockedChannel, ctx: Context, asid
     head = request.head
     if head.status is Status.ACKNOWLEDGED and channel.answered is not None:
         return
+    if channel.answered is not None and channel.answered.purpose is QueuePurpose.RENEWAL and _closes(head):
+        return  # its failure is evidence of its own
     if channel.answered is None and head.command_uuid is not None:
         aside.unqueued.append((request, channel.enrollment))
         return
@@ -212,6 +214,10 @@ def _observe(request: ConnectRequest, channel: LockedChannel, ctx: Context, asid
             },
         )
     )
+
+
+def _closes(head: ReportHead) -> bool:
+    return effect_of(head.status) is QueueEffect.CLOSE
 
 
 def _write_aside(tx: Transaction, aside: _Aside, ctx: Context) -> None:

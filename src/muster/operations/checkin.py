@@ -21,10 +21,11 @@ from muster.domain.enrollment import (
     who_speaks_unpinned,
 )
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.renewal import RenewalReason
 from muster.operations.context import Context
 from muster.protocol.checkin import CheckinMessage
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, evidence, identities, push, reviews
+from muster.storage import enrollments, evidence, identities, push, renewals, reviews
 from muster.storage.engine import Transaction
 
 MessageT_co = TypeVar("MessageT_co", bound=CheckinMessage, covariant=True)
@@ -143,6 +144,14 @@ def note_restricted(tx: Transaction, spoken: Speaking, ctx: Context, source: str
         spoken.enrollment.channel.id, Signal.REFUSED_CONTACT, code, ctx.now, spoken.epoch, source, {"restricted": True}
     )
     evidence.append(tx, [observation], ctx.new_id)
+    if spoken.speaker is Speaker.SUPERSEDED:
+        renewals.open_if_none(
+            tx,
+            spoken.enrollment.channel.device_id,
+            epoch=spoken.enrollment.epoch,
+            reason=RenewalReason.SUPERSEDED,
+            at=ctx.now,
+        )
     reviews.schedule(tx, device, ctx.now)
 
 

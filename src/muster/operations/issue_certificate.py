@@ -18,12 +18,14 @@ from muster.crypto.names import COMMON_NAME, MAXIMUM_COMMON_NAME_OCTETS, first_v
 from muster.crypto.requests import CertificateRequest
 from muster.crypto.well_known_keys import is_well_known
 from muster.domain.access import Grant, IssueAgain, may_use_challenge
-from muster.domain.control.evidence import Observation, Signal
+from muster.domain.control.evidence import REFUSED_RENEWAL, Observation, Signal
 from muster.domain.enrollment import Identity, Provenance
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.renewal import FIRST_RETRIES
+from muster.domain.renewal_failures import classify_refusal
 from muster.operations.context import Context
 from muster.protocol.identifiers import ChannelId, DeviceId
-from muster.storage import enrollments, evidence, identities
+from muster.storage import enrollments, evidence, identities, renewals, reviews
 from muster.storage.engine import Transaction
 from muster.storage.identities import NewIdentity
 
@@ -54,8 +56,38 @@ IssueOutcome: TypeAlias = IssuedCertificate | Refusal
 
 
 def issue_certificates(tx: Transaction, orders: Sequence[CertificateOrder], ctx: Context) -> list[IssueOutcome]:
-    """Issue a certificate for each of *orders*, or refuse it; one outcome for each, in order."""
-    return [_issue(tx, order, ctx) for order in orders]
+    """Issue a certificate for each of *orders*, or refuse it; one outcome for each, in order.
+
+    What is refused with the challenge of a device's renewal is evidence of that device, even if the challenge is over.
+    """
+    outcomes = []
+    for order in orders:
+        outcome = _issue(tx, order, ctx)
+        if isinstance(outcome, Refusal) and order.request.challenge:
+            _note_refused_renewal(tx, order, outcome, hash_secret(order.request.challenge), ctx)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _note_refused_renewal(
+    tx: Transaction, order: CertificateOrder, refusal: Refusal, secret_hash: bytes, ctx: Context
+) -> None:
+    challenge = identities.challenge(tx, secret_hash)
+    device_id = None if challenge is None else challenge.made_for.renewal_of
+    if device_id is None:
+        return
+    device = ChannelId(device_id)
+    enrollment = enrollments.find(tx, [device]).get(device)
+    if enrollment is None:
+        return
+    failure = classify_refusal(refusal.code)
+    renewals.note_failed(tx, device_id, failure, refusal.message, at=ctx.now, challenge_hash=secret_hash)
+    detail = {"code": refusal.code.value, "failure": failure.value}
+    observation = Observation(
+        device, Signal.IDENTITY_ISSUED, REFUSED_RENEWAL, ctx.now, enrollment.epoch, order.source, detail
+    )
+    evidence.append(tx, [observation], ctx.new_id)
+    reviews.schedule(tx, device, ctx.now + FIRST_RETRIES[0])
 
 
 def _issue(tx: Transaction, order: CertificateOrder, ctx: Context) -> IssueOutcome:

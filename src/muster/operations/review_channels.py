@@ -12,7 +12,9 @@ from muster.domain.enrollment import EnrollmentState
 from muster.domain.push_policy import PushReason
 from muster.operations.context import Context
 from muster.operations.release_set_up import release_channels
-from muster.storage import commands, evidence, push, reviews
+from muster.operations.renew_identities import is_due, look_again_at
+from muster.protocol.identifiers import ChannelId
+from muster.storage import commands, evidence, push, renewals, reviews
 from muster.storage.engine import Transaction
 
 CLAIM_LIMIT = 200
@@ -26,11 +28,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """What one pass did. *more*: the limit was reached, others may be due."""
+    """What one pass did. *more*: the limit was reached, others may be due. *to_renew*: devices about whose identity
+    something is to be done, each in a transaction of its own (`renew_identities`).
+    """
 
     count: int
     next_due_at: datetime | None
     more: bool
+    to_renew: tuple[ChannelId, ...] = ()
 
 
 def review_channels(tx: Transaction, items: Sequence[None], ctx: Context) -> list[Reviewed]:
@@ -43,6 +48,8 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
     waiting = commands.waiting_counts(tx, [review.channel_id for review in due])
     enrolled = [review.channel_id for review in due if review.state is EnrollmentState.ENROLLED]
     look_again = release_channels(tx, enrolled, ctx)
+    pinned = renewals.read(tx, [review.channel_id for review in due])
+    to_renew: list[ChannelId] = []
     routine = _full_grain(ctx.now + REVIEW_INTERVAL)
     observations = []
     for review in due:
@@ -59,12 +66,16 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
         if review.state is EnrollmentState.ENROLLED and waiting.get(review.channel_id):
             # a wish lost with its push (refused token, restored database) comes back here
             push.wish_if_none(tx, review.channel_id, reason=PushReason.COMMAND_WAITING, at=ctx.now)
-        reviews.done(
-            tx, review.channel_id, at=ctx.now, next_at=min(routine, look_again.get(review.channel_id, routine))
-        )
+        next_at = min(routine, look_again.get(review.channel_id, routine))
+        identity = pinned.get(review.channel_id)
+        if identity is not None and is_due(identity, ctx):
+            to_renew.append(review.channel_id)
+        elif identity is not None and (at := look_again_at(identity, ctx)) is not None:
+            next_at = min(next_at, _full_grain(at))
+        reviews.done(tx, review.channel_id, at=ctx.now, next_at=next_at)
     if observations:
         evidence.append(tx, observations, ctx.new_id)
-    return Reviewed(len(due), reviews.next_due(tx), more=len(due) == CLAIM_LIMIT)
+    return Reviewed(len(due), reviews.next_due(tx), more=len(due) == CLAIM_LIMIT, to_renew=tuple(to_renew))
 
 
 def _full_grain(at: datetime) -> datetime:

@@ -9,10 +9,16 @@ from typing import assert_never
 
 from muster.domain.command_queue import QueueEntry, QueuePurpose
 from muster.domain.enrollment import Enrollment
+from muster.domain.renewal import USE_WITHIN
+from muster.domain.renewal_failures import SAID_BY_US, classify_chain, describe_chain
 from muster.domain.set_up import RELEASE_REQUEST_TYPES
 from muster.operations.context import Context
 from muster.operations.release_set_up import settle_release
-from muster.protocol.connect import Status
+from muster.operations.renew_identities import note_failure
+from muster.protocol.connect import ErrorItem, Status, decode_report
+from muster.protocol.errors import MalformedMessage
+from muster.protocol.identifiers import ChannelId
+from muster.storage import renewals, reviews
 from muster.storage.engine import Transaction
 
 
@@ -33,7 +39,42 @@ def settle_answers(tx: Transaction, settled: Sequence[SettledEntry], ctx: Contex
         match one.entry.purpose:
             case QueuePurpose.COMMAND if one.entry.request_type in RELEASE_REQUEST_TYPES:
                 settle_release(tx, one.enrollment, one.status, ctx)
-            case QueuePurpose.RENEWAL | QueuePurpose.UNENROLL | QueuePurpose.COMMAND:
+            case QueuePurpose.RENEWAL:
+                _settle_renewal(tx, one, ctx)
+            case QueuePurpose.UNENROLL | QueuePurpose.COMMAND:
                 pass
             case _:
                 assert_never(one.entry.purpose)
+
+
+def _settle_renewal(tx: Transaction, one: SettledEntry, ctx: Context) -> None:
+    """Note what the device says of its renewal. An acknowledgement closes nothing: the new identity has to be used."""
+    device_id = one.enrollment.channel.device_id
+    command_uuid = one.entry.command_uuid
+    if one.status is Status.ACKNOWLEDGED:
+        if renewals.note_acknowledged(tx, device_id, command_uuid, ctx.now):
+            reviews.schedule(tx, ChannelId(device_id), ctx.now + USE_WITHIN)
+        return
+    chain = _error_chain(one.body)
+    failure = classify_chain(chain)
+    known = renewals.failure_of(tx, device_id)
+    if known in SAID_BY_US:
+        failure = known  # of which the device sees only that SCEP failed
+    note_failure(
+        tx,
+        ChannelId(device_id),
+        one.enrollment.epoch,
+        failure,
+        describe_chain(chain) if chain else f"{one.status.value}, without a reason",
+        ctx,
+        command_uuid=command_uuid,
+        source=one.source,
+    )
+
+
+def _error_chain(body: bytes) -> tuple[ErrorItem, ...]:
+    """Read the error chain of a report; a report that can't be read whole has none."""
+    try:
+        return decode_report(body).error_chain
+    except MalformedMessage:
+        return ()

@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from muster.domain.command_queue import QueuePurpose
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import (
     EndReason,
@@ -32,9 +33,10 @@ from muster.operations.keep_bootstrap_token import keep_secret
 from muster.operations.release_set_up import note_awaiting
 from muster.protocol.checkin import TokenUpdate
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
-from muster.storage import commands, enrollments, escrow, evidence, identities, outbox, push, reviews
+from muster.storage import commands, enrollments, escrow, evidence, identities, outbox, push, renewals, reviews
 from muster.storage.engine import Transaction
 from muster.storage.escrow import SecretKind
+from muster.storage.renewals import ClosedBecause
 
 
 def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Context) -> CheckinOutcome:
@@ -108,10 +110,14 @@ def _update_device(
     match decision.meaning:
         case TokenUpdateMeaning.ENROLLED:
             _start_epoch(tx, enrollment, decision, ctx)
+            renewals.close(tx, channel.device_id, ClosedBecause.ENDED, ctx.now)
             identities.mark_pinned(tx, request.fingerprint, channel.device_id, epoch=decision.epoch, at=ctx.now)
         case TokenUpdateMeaning.RENEWED:
             enrollments.set_renewed(tx, channel.id, decision.pins)
             identities.mark_pinned(tx, request.fingerprint, channel.device_id, epoch=decision.epoch, at=ctx.now)
+            renewals.close(tx, channel.device_id, ClosedBecause.USED, ctx.now)
+            # its answer may still come, under either identity; handed out again, it would renew what was just renewed
+            commands.withhold_purpose(tx, channel.id, QueuePurpose.RENEWAL)
             _tell(tx, EventType.DEVICE_RENEWED_IDENTITY, channel.id, ctx)
         case TokenUpdateMeaning.REFRESH | TokenUpdateMeaning.RESTORED:
             pass

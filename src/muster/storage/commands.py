@@ -99,6 +99,15 @@ def close_purpose(tx: Transaction, channel_id: ChannelId, purpose: QueuePurpose,
     return _close(tx, sa.and_(queue.c.channel_id == channel_id, queue.c.purpose == purpose.value), at)
 
 
+def withhold_purpose(tx: Transaction, channel_id: ChannelId, purpose: QueuePurpose) -> None:
+    """Hand out what waits on a channel for *purpose* no more; it stays queued for its answer."""
+    tx.connection.execute(
+        sa.update(queue)
+        .where(queue.c.channel_id == channel_id, queue.c.purpose == purpose.value)
+        .values(is_withheld=True)
+    )
+
+
 def _close(tx: Transaction, stale: sa.ColumnElement[bool], at: datetime) -> int:
     rows = tx.connection.execute(sa.select(queue, commands.c.request_type).join(commands).where(stale)).all()
     if not rows:

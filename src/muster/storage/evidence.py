@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from muster.domain.control.evidence import COUNTED, Observation, Rumour, Signal
+from muster.domain.control.evidence import Observation, Rumour, Signal, is_counted
 from muster.storage.engine import Transaction
 from muster.storage.schema import evidence, rumours
 
@@ -49,7 +49,7 @@ def append(tx: Transaction, observations: Sequence[Observation], new_id: Callabl
     Refused contacts are counted where their class began within REFUSALS_TOGETHER, too.
     """
     for observation in observations:
-        if observation.signal in COUNTED and _count_repeat(tx, observation):
+        if is_counted(observation.signal, observation.observed_class) and _count_repeat(tx, observation):
             continue
         tx.connection.execute(
             _INSERT,

@@ -165,10 +165,32 @@ identities = Table(
     Column("account", Text),
     Column("epoch", Integer, comment="the epoch in which it is or was the pin; absent when it never was"),
     Column("retired_at", Instant, comment="replaced as the pin, or made useless by another renewal"),
+    Column("told_days", Integer, comment="days left when its end was last told about; 0: that it had expired"),
     Column("issued_at", Instant, nullable=False),
     Column("not_after", Instant, nullable=False),
     Index(None, "device_id"),
     Index(None, "not_after"),
+)
+
+renewals = Table(
+    "renewals",
+    metadata,
+    Column("device_id", Identifier, ForeignKey("channels.id"), primary_key=True),
+    Column("epoch", Integer, nullable=False, comment="the life of the device that it belongs to"),
+    Column("reason", Text, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("closed_at", Instant, comment="the new identity was used, or the device's life ended"),
+    Column("closed_because", Text),
+    Column("asked_at", Instant, comment="when an administrator asked for it last"),
+    Column("attempts", Integer, nullable=False),
+    Column("failures", Integer, nullable=False, comment="in a row"),
+    Column("command_uuid", Identifier, comment="the attempt sent last"),
+    Column("challenge_hash", LargeBinary, comment="of that attempt; absent where the identity came with the profile"),
+    Column("sent_at", Instant),
+    Column("acknowledged_at", Instant),
+    Column("failed_at", Instant),
+    Column("failure", Text, comment="class of the last failure"),
+    Column("failure_text", Text, comment="what the device or we said of it"),
 )
 
 enrollment_links = Table(

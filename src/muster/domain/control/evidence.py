@@ -30,6 +30,16 @@ class Signal(StrEnum):
 COUNTED = frozenset({Signal.REFUSED_CONTACT, Signal.PUSH_ANSWER, Signal.COMMAND_ANSWER, Signal.OWN_ERROR})
 """Signals of which repeats of one class are counted instead of kept one by one."""
 
+REFUSED_RENEWAL = "renewal_refused"
+"""Class of S13: a SCEP request with the challenge of a device's renewal was refused. Counted too, for who has such a
+challenge may ask as often as he likes."""
+
+
+def is_counted(signal: Signal, observed_class: str) -> bool:
+    """Tell whether repeats of a class are counted instead of kept one by one."""
+    return signal in COUNTED or (signal is Signal.IDENTITY_ISSUED and observed_class == REFUSED_RENEWAL)
+
+
 Detail: TypeAlias = Mapping[str, str | int | bool | None]
 
 

@@ -1,20 +1,43 @@
-"""The review worker: each channel is looked at when its review is due."""
+"""The review worker: each channel is looked at when its review is due, and what is found due is done."""
 
+from collections.abc import Callable
 from datetime import datetime
 
+import structlog
+
 from muster.operations.ports import Runner
+from muster.operations.renew_identities import RenewalOrder, renew_identities
 from muster.operations.review_channels import review_channels
+from muster.protocol.identifiers import ChannelId
+from muster.storage.errors import Unavailable
+
+log = structlog.get_logger("muster.reviews")
 
 
 class ReviewWorker:
-    """Reviews the channels that are due."""
+    """Reviews the channels that are due, and renews identities. *sign* signs profiles."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, sign: Callable[[bytes], bytes]) -> None:
         self._runner = runner
+        self._sign = sign
 
     async def step(self) -> datetime | None:
         """Review everything that is due; returns when the next review is."""
         while True:
             reviewed = (await self._runner.write(review_channels, [None]))[0]
+            for device_id in reviewed.to_renew:
+                await self._renew(device_id)
             if not reviewed.more:
                 return reviewed.next_due_at
+
+    async def _renew(self, device_id: ChannelId) -> None:
+        """Do what is due about one device's identity; a fault with one device keeps no other waiting."""
+        try:
+            is_sent = (await self._runner.write(renew_identities, [RenewalOrder(device_id, self._sign)]))[0]
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("identity_not_renewed", enrollment_id=device_id)
+            return
+        if is_sent:
+            log.info("renewal_sent", enrollment_id=device_id)
