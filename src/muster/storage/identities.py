@@ -43,6 +43,12 @@ def add_authority(tx: Transaction, authority: StoredAuthority, created_at: datet
     )
 
 
+def make_current(tx: Transaction, authority: StoredAuthority, at: datetime) -> None:
+    """Store a new authority that issues from now on; those before it are kept, and trusted, for ever."""
+    tx.connection.execute(sa.update(authorities).values(is_current=False))
+    add_authority(tx, authority, at)
+
+
 def find(tx: Transaction, fingerprint: bytes, *, for_update: bool = False) -> Identity | None:
     """Read an identity; None when we issued no such certificate.
 
