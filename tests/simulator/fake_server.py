@@ -20,10 +20,11 @@ from muster.laboratory.virtual_time import START
 from muster.protocol.checkin import (
     CheckinMessage,
     GetBootstrapToken,
+    ReturnToService,
     SetBootstrapToken,
     decode_checkin,
 )
-from muster.protocol.checkin_replies import bootstrap_token_reply
+from muster.protocol.checkin_replies import ReturnToServiceReply, bootstrap_token_reply, return_to_service_reply
 from muster.protocol.command import Command, encode_command
 from muster.protocol.connect import Report, Status, decode_report, looks_like_checkin
 from muster.protocol.identifiers import ChannelId, CommandUUID
@@ -67,6 +68,7 @@ class FakeServer:
     queues: defaultdict[str, list[Command]] = field(default_factory=lambda: defaultdict(list))
     script: defaultdict[str, deque[Reply]] = field(default_factory=lambda: defaultdict(deque))
     bootstrap_token: bytes | None = None
+    returns_with: bytes | None = None
     allow_legacy: bool = False
     issued: int = 0
     rng: Random = field(default_factory=lambda: Random(99))
@@ -139,6 +141,9 @@ class FakeServer:
             self.bootstrap_token = message.bootstrap_token
         if isinstance(message, GetBootstrapToken):
             return bootstrap_token_reply(self.bootstrap_token)
+        if isinstance(message, ReturnToService):
+            is_enabled = self.returns_with is not None
+            return return_to_service_reply(ReturnToServiceReply(is_enabled, mdm_profile_data=self.returns_with))
         return b""
 
     def answer_report(self, report: Report) -> bytes:

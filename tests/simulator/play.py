@@ -7,6 +7,7 @@ from datetime import timedelta
 from random import Random
 from typing import TypeVar
 
+from tests.simulator.fake_doors import FakeDoors
 from tests.simulator.fake_server import ORIGIN, FakeServer
 
 from muster.laboratory.virtual_time import VirtualTimeLoop
@@ -27,6 +28,7 @@ class Play:
 
     loop: VirtualTimeLoop
     server: FakeServer
+    doors: FakeDoors
     apns: SimulatedAPNs
     device: SimulatedDevice
     others: list[SimulatedDevice]
@@ -65,12 +67,13 @@ def play(
     """Run *scene* with fresh participants; the first device is `Play.device`."""
     loop = VirtualTimeLoop()
     server = FakeServer(loop.now)
+    doors = FakeDoors(server)
     apns = SimulatedAPNs(Random(seed))
     keys = itertools.cycle(published_keys()[:-1])
     cast = [
         SimulatedDevice(
             make_facts(platform, Random(f"{seed} {number}"), is_user_enrollment=is_user_enrollment),
-            transport=AsgiTransport(server),
+            transport=AsgiTransport(doors),
             push_service=apns,
             key_source=lambda: next(keys),
             clock=loop.now,
@@ -80,6 +83,6 @@ def play(
     ]
 
     async def main() -> T:
-        return await scene(Play(loop, server, apns, cast[0], cast[1:]))
+        return await scene(Play(loop, server, doors, apns, cast[0], cast[1:]))
 
     return loop.run(main())

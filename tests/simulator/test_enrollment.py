@@ -18,6 +18,7 @@ from muster.crypto.requests import make_request, read_request
 from muster.protocol.checkin import Authenticate, CheckOut, SetBootstrapToken, TokenUpdate
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import ChannelKind
+from muster.protocol.plist import PlistValue
 from muster.protocol.profile import BOOTSTRAP_TOKEN, GET_TOKEN, EnrollmentMode, Pkcs12Payload
 from muster.simulator.behaviour import SignatureStyle
 from muster.simulator.enrollment import EnrollmentFailed
@@ -435,6 +436,44 @@ def test_a_shared_ipads_user_is_known_by_account() -> None:
 
         assert p.server.messages[-1].channel.kind is ChannelKind.SHARED_IPAD
         assert p.server.messages[-1].channel.id.endswith(":pupil@school.example")
+
+    play(scene, Platform.IPAD)
+
+
+def test_on_a_shared_ipad_one_user_at_a_time_is_logged_in() -> None:
+    async def scene(p: Play) -> None:
+        await p.enroll()
+        first, second = User("G", "first@school.example", "First"), User("H", "second@school.example", "Second")
+        line = await p.device.log_in(first)
+        assert line is not None
+        await p.device.log_in(second)
+        p.push(line)
+
+        assert p.device.users == {first: False, second: True}
+        assert line.pushes_seen == 0
+        assert await p.device.log_in(first) is line
+        assert line.pushes_seen == 1
+
+    play(scene, Platform.IPAD)
+
+
+def test_a_new_user_of_a_shared_ipad_waits_until_it_is_configured() -> None:
+    async def scene(p: Play) -> None:
+        await p.enroll()
+        item: PlistValue = {"Item": "SharedDeviceConfiguration", "AwaitUserConfiguration": {"Enabled": True}}
+        p.server.queue(p.line.channel.id, "Settings", Settings=[item])
+        p.server.queue(p.line.channel.id, "UserConfigured")
+        await p.device.connect()
+        user = User("G", "pupil@school.example", "Pupil")
+        line = await p.device.log_in(user)
+        assert line is not None
+        uuid = p.server.queue(line.channel.id, "UserConfigured")
+        await p.device.connect(user)
+
+        assert p.statuses() == ["Idle", "Acknowledged", "Error", "Idle", "Acknowledged"]
+        assert len(p.server.answers(uuid)) == 1
+        updates = [message for message in p.server.messages if isinstance(message, TokenUpdate)]
+        assert [update.awaiting_configuration for update in updates] == [False, True, False]
 
     play(scene, Platform.IPAD)
 

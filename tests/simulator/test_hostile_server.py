@@ -14,7 +14,7 @@ from muster.protocol.plist import PlistValue
 from muster.simulator.enrollment import EnrollmentFailed
 from muster.simulator.facts import Platform
 from muster.simulator.inventory import RESPONDERS
-from muster.simulator.mdm_requests import error_code
+from muster.simulator.mdm_requests import Refusal, refusal_in
 from muster.simulator.session import Session
 from muster.simulator.signed_profile import unwrap_profile
 from muster.simulator.transport import Response
@@ -68,10 +68,10 @@ def test_every_enrollment_succeeds_or_fails(path: str, bodies: list[bytes]) -> N
 
 @settings(max_examples=100)
 @given(st.sampled_from([200, 403]), CONTENT_TYPES, st.binary(max_size=100) | st.text().map(str.encode))
-def test_an_error_code_is_text_or_nothing(status: int, content_type: str, body: bytes) -> None:
-    code = error_code(Response(status, {"content-type": content_type}, body))
+def test_no_noise_makes_a_device_leave(status: int, content_type: str, body: bytes) -> None:
+    refusal = refusal_in(Response(status, {"content-type": content_type}, body), is_user_channel=False)
 
-    assert code is None or isinstance(code, str)
+    assert refusal is (Refusal.NONE if status == 200 else Refusal.FAILED)
 
 
 @settings(max_examples=100)

@@ -49,6 +49,34 @@ def make_authority(
     return _sign(builder, key)
 
 
+def make_intermediate_authority(
+    common_name: str,
+    key: PrivateKey,
+    issuer: Authority,
+    *,
+    not_before: datetime,
+    not_after: datetime,
+    serial_number: int,
+) -> bytes:
+    """Make the certificate of an authority between a root and end entities, for simulated chains. Returns DER.
+
+    Times are aware, cut to the second. How many authorities may stand below it is not limited.
+    """
+    builder = _builder(
+        _name(common_name),
+        x509.load_der_x509_certificate(issuer.certificate_der).subject,
+        key.public_key(),
+        not_before=not_before,
+        not_after=not_after,
+        serial_number=serial_number,
+    )
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    builder = builder.add_extension(_key_usage(key_encipherment=False, is_authority=True), critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    builder = builder.add_extension(_authority_key_identifier(issuer, issuer.key.public_key()), critical=False)
+    return _sign(builder, issuer.key)
+
+
 def issue_identity(
     request: CertificateRequest,
     authority: Authority,

@@ -33,13 +33,17 @@ class Aftermath(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes into the report, who signs it where that is not the identity in force, and what happens after."""
+    """What goes into the report, who signs it where that is not the identity in force, and what happens after.
+
+    returns_with: the profile by which the device enrolls once it is erased.
+    """
 
     status: Status = Status.ACKNOWLEDGED
     keys: Mapping[str, PlistValue] = field(default_factory=dict)
     error_chain: tuple[ErrorItem, ...] = ()
     aftermath: Aftermath = Aftermath.NOTHING
     signer: SignerIdentity | None = None
+    returns_with: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,9 @@ def settings(situation: Situation, command: Command) -> Answer:
             case {"Item": "OrganizationInfo", "OrganizationInfo": dict(organization_info)}:
                 situation.contents.organization_info = organization_info
                 statuses.append({"Status": "Acknowledged"})
+            case {"Item": "SharedDeviceConfiguration", "AwaitUserConfiguration": {"Enabled": bool(is_enabled)}}:
+                situation.contents.awaits_user_configuration = is_enabled
+                statuses.append({"Status": "Acknowledged"})
             case _:
                 error: Keys = {"ErrorCode": 12008, "ErrorDomain": "MCMDMErrorDomain", "LocalizedDescription": "Invalid"}
                 statuses.append({"Status": "Error", "ErrorChain": [error]})
@@ -204,6 +211,22 @@ def set_lost_mode(situation: Situation, command: Command) -> Answer:
     return Answer()
 
 
+def erase_device(_situation: Situation, command: Command) -> Answer:
+    """Be erased; with ReturnToService the device takes a profile along by which it enrolls again."""
+    match command.keys.get("ReturnToService"):
+        case {"Enabled": True, "MDMProfileData": bytes(mobileconfig)}:
+            return Answer(aftermath=Aftermath.ERASE, returns_with=mobileconfig)
+        case _:
+            return Answer(aftermath=Aftermath.ERASE)
+
+
+def user_configured(situation: Situation, _command: Command) -> Answer:
+    """Let the user of a Shared iPad go on; the device channel has nobody to let go."""
+    if situation.user is None:
+        return refused(12021, "MCMDMErrorDomain", "“UserConfigured” is not a valid request type.")
+    return Answer(aftermath=Aftermath.LEAVE_SETUP_ASSISTANT)
+
+
 def afterwards(aftermath: Aftermath) -> Respond:
     """The answer to a command that is acknowledged first and done then."""
 
@@ -226,7 +249,7 @@ ACTIONS: dict[str, Responder] = {
     "DeviceLock": Responder(device_lock, _MAC | _MOBILE, 4),
     "DisableLostMode": Responder(set_lost_mode, _MOBILE, in_user_enrollment=False),
     "EnableLostMode": Responder(set_lost_mode, _MOBILE, in_user_enrollment=False),
-    "EraseDevice": Responder(afterwards(Aftermath.ERASE), right=8, in_user_enrollment=False),
+    "EraseDevice": Responder(erase_device, right=8, in_user_enrollment=False),
     "InstallApplication": Responder(install_application, right=4096),
     "InstallEnterpriseApplication": Responder(install_application, _MAC, 4096),
     "InstallProfile": Responder(install_profile, right=2),
@@ -235,5 +258,6 @@ ACTIONS: dict[str, Responder] = {
     "RestartDevice": Responder(afterwards(Aftermath.RESTART), right=4, in_user_enrollment=False),
     "Settings": Responder(settings, right=2048),
     "ShutDownDevice": Responder(afterwards(Aftermath.SHUT_DOWN), _MAC | _MOBILE, 4, in_user_enrollment=False),
+    "UserConfigured": Responder(user_configured, frozenset({Platform.IPAD})),
 }
 """Commands that do something. Those that ask are in `inventory`."""

@@ -88,6 +88,7 @@ class Behaviour:
     is_silent: bool = False
     loses_check_out: bool = False
     seconds_per_command: float = 0.0
+    seconds_per_update: float = 0.0
     clock_error: timedelta = timedelta(0)
     renews_without_authenticate: bool = False
     keeps_push_magic: bool = False
@@ -102,13 +103,15 @@ class Habits:
 
     push_delay: from a push to the connect. own_connects: between contacts of its own without a push; None: it makes
     none. after_not_now: when it comes back by itself after a session that ended with NotNow. after_failure: when it
-    comes back with what it could not deliver. boot: how long a restart takes.
+    comes back with what it could not deliver. in_setup: between contacts while it is held in Setup Assistant. boot:
+    how long a restart takes.
     """
 
     push_delay: tuple[float, float] = (0.2, 3.0)
     own_connects: tuple[float, float] | None = None
     after_not_now: tuple[float, float] = (300.0, 3600.0)
     after_failure: tuple[float, float] = (600.0, 3600.0)
+    in_setup: tuple[float, float] = (5.0, 30.0)
     boot: tuple[float, float] = (40.0, 120.0)
 
 

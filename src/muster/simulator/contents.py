@@ -63,6 +63,7 @@ class Contents:
     is_disk_encrypted: bool = False
     is_lost: bool = False
     available_capacity_gb: float = 0.0
+    awaits_user_configuration: bool = False
     organization_info: Keys = field(default_factory=dict)
     restarts: int = 0
     bootstrap_token: bytes | None = None

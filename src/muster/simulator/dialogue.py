@@ -20,6 +20,7 @@ from muster.simulator.facts import Platform, User
 from muster.simulator.inventory import RESPONDERS
 from muster.simulator.machine import Machine
 from muster.simulator.renewal import begin_renewal, finish_renewal, installation_error
+from muster.simulator.return_to_service import return_to_service
 from muster.simulator.session import Answered, Session, SessionEnd
 from muster.simulator.signed_profile import unwrap_profile
 from muster.simulator.transport import ConnectionLost, Response
@@ -52,14 +53,13 @@ async def connect(device: Machine, user: User | None) -> Session:
 async def _converse(device: Machine, enrollment: Enrollment, line: Line) -> Session:
     answered: list[Answered] = []
     body = line.unsent_report or _idle(line)
-    aftermath = Aftermath.NOTHING
-    signer: SignerIdentity | None = None
+    given = Answer()
     line.last_status = line.last_status if line.unsent_report else Status.IDLE
     http_status: int | None = None
     while len(answered) <= MAX_COMMANDS_PER_SESSION:
-        response = await _deliver(device, enrollment, line, body, signer)
+        response = await _deliver(device, enrollment, line, body, given.signer)
         http_status = response.status if response else http_status
-        end = await _after_delivery(device, line, response, aftermath)
+        end = await _after_delivery(device, line, response, given)
         if end is not None:
             return Session(end, tuple(answered), http_status)
         assert response is not None
@@ -69,9 +69,9 @@ async def _converse(device: Machine, enrollment: Enrollment, line: Line) -> Sess
         await asyncio.sleep(device.behaviour.seconds_per_command)
         given, uuid, request_type = await _carry_out(device, enrollment, line, command)
         answered.append(Answered(uuid, request_type, given.status))
-        line.last_status, aftermath, signer = given.status, given.aftermath, given.signer
+        line.last_status = given.status
         body = _encode(line, given.status, uuid, given)
-        line.unsent_report = None if aftermath in REPLACES_LATER else body
+        line.unsent_report = None if given.aftermath in REPLACES_LATER else body
     return Session(SessionEnd.ENDLESS, tuple(answered), http_status)
 
 
@@ -88,14 +88,12 @@ async def _deliver(
     return response
 
 
-async def _after_delivery(
-    device: Machine, line: Line, response: Response | None, aftermath: Aftermath
-) -> SessionEnd | None:
+async def _after_delivery(device: Machine, line: Line, response: Response | None, given: Answer) -> SessionEnd | None:
     """Do what the answer promised and what the reply demands. None: the session goes on with the command in it."""
-    if response is not None and aftermath not in REPLACES_LATER and not device.heed(response, line):
+    if response is not None and given.aftermath not in REPLACES_LATER and not device.heed(response, line):
         return SessionEnd.UNENROLLED if device.enrollment is None else SessionEnd.USER_NOT_MANAGED
-    if aftermath is not Aftermath.NOTHING:
-        end = await _do(device, line, aftermath)
+    if given.aftermath is not Aftermath.NOTHING:
+        end = await _do(device, line, given)
         if end is not None:
             return end
     if response is None:
@@ -105,9 +103,9 @@ async def _after_delivery(
     return None if response.body else SessionEnd.EMPTY
 
 
-async def _do(device: Machine, line: Line, aftermath: Aftermath) -> SessionEnd | None:
-    """Carry out *aftermath*, whether or not the answer arrived. None: the session goes on."""
-    match aftermath:
+async def _do(device: Machine, line: Line, given: Answer) -> SessionEnd | None:
+    """Carry out what comes after *given*, whether or not it arrived. None: the session goes on."""
+    match given.aftermath:
         case Aftermath.RESTART:
             device.contents.restarts += 1
             device.restart_due = True
@@ -117,7 +115,10 @@ async def _do(device: Machine, line: Line, aftermath: Aftermath) -> SessionEnd |
             device.power_off()
             return SessionEnd.RESTARTED
         case Aftermath.ERASE:
-            device.erase()
+            if given.returns_with is None:
+                device.erase()
+            else:
+                await return_to_service(device, given.returns_with)
             return SessionEnd.ERASED
         case Aftermath.UNENROLL:
             await device.remove_profile()

@@ -23,7 +23,7 @@ from muster.simulator.contents import read_profile
 from muster.simulator.enrollment import Enrollment, EnrollmentFailed, ReceivedProfile
 from muster.simulator.facts import Platform, make_uuid
 from muster.simulator.introduction import authenticate, token_update
-from muster.simulator.machine import Machine, roots_of
+from muster.simulator.machine import Machine
 from muster.simulator.scep_client import obtain_identity
 from muster.simulator.signed_profile import unwrap_profile
 from muster.simulator.transport import ConnectionLost
@@ -51,11 +51,11 @@ async def install(device: Machine, mobileconfig: bytes, *, awaits_configuration:
         raise EnrollmentFailed("profile", "the device is enrolled already")
     received = read_mobileconfig(mobileconfig)
     profile = received.profile
-    device.trusted_roots = roots_of(profile)
+    device.take_terms(profile)
     try:
         enrollment = await _introduced(device, profile, awaits_configuration=awaits_configuration)
     except EnrollmentFailed:
-        device.trusted_roots = frozenset()
+        device.forget_terms()
         raise
     device.enrollment = enrollment
     device.contents.profiles[profile.payload_identifier] = received.installed

@@ -71,3 +71,5 @@ async def _connect(
         come_back[line.channel.id] = loop.time() + draw(habits.after_not_now)
     elif line.unsent_report is not None or line.owes_token_update:
         come_back[line.channel.id] = loop.time() + draw(habits.after_failure)
+    elif line.is_awaiting_configuration:
+        come_back[line.channel.id] = loop.time() + draw(habits.in_setup)

@@ -6,11 +6,13 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from random import Random
 
 from muster.crypto.cms.signing import SignerIdentity
 from muster.crypto.keys import RSAPrivateKey
+from muster.protocol.account_driven import read_www_authenticate
 from muster.protocol.apns import Push
 from muster.protocol.checkin import (
     CheckinMessage,
@@ -21,7 +23,7 @@ from muster.protocol.checkin import (
 )
 from muster.protocol.checkin_replies import read_bootstrap_token_reply
 from muster.protocol.identifiers import Identifiers, resolve_channel
-from muster.protocol.profile import PER_USER_CONNECTIONS, EnrollmentProfile
+from muster.protocol.profile import PER_USER_CONNECTIONS, EnrollmentMode, EnrollmentProfile
 from muster.simulator.behaviour import Behaviour, SignatureStyle
 from muster.simulator.contents import make_contents
 from muster.simulator.enrollment import Backup, Enrollment, EnrollmentFailed, Line, PushService
@@ -40,6 +42,7 @@ class Machine:
     *key_source* gives the private key for each new identity, *clock* the true time (aware UTC), *rng* everything that
     is random. A method that speaks to the server and is said to raise nothing survives whatever the server does.
 
+    sign_in_page: where somebody must sign in again before the server of an account-driven enrollment listens.
     private_root_der: the root above the server's TLS certificate where that is none of those which every device
     trusts; no request of its MDM client gets through unless it is among trusted_roots, those of its profile.
     """
@@ -67,11 +70,13 @@ class Machine:
         self.rng = rng
         self.requests = MdmRequests(transport, facts.user_agent)
         self.new_key = key_source
+        self.sign_in_page: str | None = None
         self.private_root_der: bytes | None = None
         self.trusted_roots: frozenset[bytes] = frozenset()
         self._clock = clock
         self._push_service = push_service
         self._stale_tokens: list[bytes] = []
+        self._facts_outside: DeviceFacts | None = None  # those outside the user enrollment that is in force
 
     @property
     def now(self) -> datetime:
@@ -94,7 +99,7 @@ class Machine:
         enrollment, self.enrollment = self.enrolled(), None
         for line in enrollment.all_lines:
             self.close_line(line)
-        self.trusted_roots = frozenset()
+        self.forget_terms()
         self.contents.profiles.clear()
         managed = [name for name, application in self.contents.applications.items() if application.is_managed]
         for name in managed:
@@ -106,7 +111,7 @@ class Machine:
         for line in enrollment.all_lines if enrollment else ():
             self._push_service.go_offline(line.token)
             self._stale_tokens.append(line.token)
-        self.trusted_roots = frozenset()
+        self.forget_terms()
         self.contents = make_contents(self.facts, self.rng)
 
     def back_up(self) -> Backup:
@@ -132,8 +137,14 @@ class Machine:
     async def log_in(self, user: User) -> Line | None:
         """Log *user* in; where the profile has per-user connections, its own channel opens with a TokenUpdate.
 
+        On a Shared iPad whoever was logged in is logged out. Where it is set to, a user who comes for the first time
+        waits for UserConfigured.
+
         Returns its line; None when the device has none for it, or the server refused the user (410).
         """
+        if self.facts.platform is Platform.IPAD:  # Shared iPad: one at a time
+            for other in [other for other, is_logged_in in self.users.items() if is_logged_in and other != user]:
+                self.log_out(other)
         self.users[user] = True
         enrollment = self.enrollment
         if enrollment is None or PER_USER_CONNECTIONS not in enrollment.profile.server_capabilities:
@@ -142,6 +153,7 @@ class Machine:
         if line is None:
             identifiers = user_identifiers(self.facts, user)
             line = self.open_line(enrollment.profile.topic, identifiers, user, make_uuid(self.rng))
+            line.is_awaiting_configuration = self.contents.awaits_user_configuration
             enrollment.user_lines[user] = line
         else:
             line.is_open = True
@@ -251,6 +263,10 @@ class Machine:
 
     def heed(self, response: Response, line: Line) -> bool:
         """Do what *response*'s status means for the enrollment; True when *line* is still in force after it."""
+        page = read_www_authenticate(response.headers.get("www-authenticate", ""))
+        if response.status == 401 and self.requests.bearer is not None and page is not None:
+            self.sign_in_page = page
+            return True
         match refusal_in(response, is_user_channel=line.user is not None):
             case Refusal.UNENROLLED:
                 self.forget_enrollment()
@@ -307,6 +323,23 @@ class Machine:
         """Have APNs refuse *line*'s token from now on."""
         self._push_service.go_offline(line.token)
         self._push_service.unregister(line.token, self._clock())
+
+    def take_terms(self, profile: EnrollmentProfile) -> None:
+        """Let *profile* decide whose roots are trusted, and by what name the device goes.
+
+        A user enrollment gives it an EnrollmentID of its own, and shows nothing of the device's.
+        """
+        self.trusted_roots = roots_of(profile)
+        if profile.enrollment_mode is EnrollmentMode.BYOD and self.facts.enrollment_id is None:
+            self._facts_outside = self.facts
+            self.facts = replace(self.facts, enrollment_id=make_uuid(self.rng), is_supervised=False)
+
+    def forget_terms(self) -> None:
+        """Go back to how the device was without a profile."""
+        self.trusted_roots = frozenset()
+        self.requests.bearer = self.sign_in_page = None
+        if self._facts_outside is not None:
+            self.facts, self._facts_outside = self._facts_outside, None
 
     def bury_stale_tokens(self) -> None:
         """Have APNs refuse the tokens from before an erase: the device is set up again."""

@@ -4,7 +4,6 @@ Sources: Apple, "MDM" payload (SignMessage), "Check-in", "Sending MDM commands t
 replies that end an enrollment.
 """
 
-import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from enum import Enum, auto
@@ -12,15 +11,13 @@ from urllib.parse import urljoin
 
 from muster.crypto.algorithms import Digest
 from muster.crypto.cms.signing import SignerIdentity
-from muster.protocol.errors import MalformedMessage
+from muster.protocol.enrollment_errors import UNRECOGNIZED_DEVICE, decode_error
 from muster.protocol.mdm_signature import make_mdm_signature
-from muster.protocol.plist import read_plist
 from muster.simulator.behaviour import SignatureStyle
 from muster.simulator.transport import ConnectionLost, Response, Transport
 
 CHECKIN_CONTENT_TYPE = "application/x-apple-aspen-mdm-checkin"
 CONNECT_CONTENT_TYPE = "application/x-apple-aspen-mdm; charset=UTF-8"
-UNRECOGNIZED_DEVICE = "com.apple.unrecognized.device"
 
 MAX_REDIRECTS = 5
 """A device follows redirects, and remembers none; this many in a row is a loop."""
@@ -49,8 +46,9 @@ class MdmRequests:
     """One device's way to its MDM server. Signatures over equal bodies are remembered, for they are equal."""
 
     def __init__(self, transport: Transport, user_agent: str) -> None:
-        """Everything goes through *transport*."""
+        """Everything goes through *transport*. `bearer`: the access token that every PUT carries; None: none."""
         self.transport = transport
+        self.bearer: str | None = None
         self._user_agent = user_agent
         self._signatures: OrderedDict[tuple[bytes, SignatureStyle, bytes], str] = OrderedDict()
 
@@ -61,11 +59,20 @@ class MdmRequests:
         headers = {"Content-Type": content_type, "User-Agent": self._user_agent, "Accept": "*/*"}
         if style is not SignatureStyle.NONE:
             headers["Mdm-Signature"] = self._sign(body, identity, style)
+        if self.bearer is not None:
+            headers["Authorization"] = f"Bearer {self.bearer}"
         return await self._follow("PUT", url, headers, body)
 
     async def get(self, url: str) -> Response:
         """GET without any proof of identity. Raises ConnectionLost."""
         return await self._follow("GET", url, {"User-Agent": self._user_agent, "Accept": "*/*"}, b"")
+
+    async def post(self, url: str, content_type: str, body: bytes, *, bearer: str | None = None) -> Response:
+        """POST *body*, which is signed in itself. Raises ConnectionLost."""
+        headers = {"Content-Type": content_type, "User-Agent": self._user_agent, "Accept": "*/*"}
+        if bearer is not None:
+            headers["Authorization"] = f"Bearer {bearer}"
+        return await self._follow("POST", url, headers, body)
 
     async def _follow(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Response:
         for _ in range(MAX_REDIRECTS + 1):
@@ -98,20 +105,10 @@ def refusal_in(response: Response, *, is_user_channel: bool) -> Refusal:
         return Refusal.NONE
     if response.status == 401 and not is_user_channel:
         return Refusal.UNENROLLED
-    if response.status == 403 and error_code(response) == UNRECOGNIZED_DEVICE:
-        return Refusal.UNENROLLED
+    if response.status == 403:
+        error = decode_error(response.headers.get("content-type", ""), response.body)
+        if error is not None and error.code == UNRECOGNIZED_DEVICE:
+            return Refusal.UNENROLLED
     if response.status == 410 and is_user_channel:
         return Refusal.USER_NOT_MANAGED
     return Refusal.FAILED
-
-
-def error_code(response: Response) -> str | None:
-    """Apple's `code` in the body of a refusal, JSON or property list; None when there is none."""
-    content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    keys: object
-    try:
-        keys = json.loads(response.body) if content_type == "application/json" else read_plist(response.body)
-    except (ValueError, RecursionError, MalformedMessage):
-        return None
-    code = keys.get("code") if isinstance(keys, dict) else None
-    return code if isinstance(code, str) else None
