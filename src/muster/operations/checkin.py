@@ -127,7 +127,8 @@ def speaker_for(
     if beside is not None and beside != fingerprint:
         other = identities.find(tx, beside)
         device_id = enrollment.channel.device_id
-        if other is None or device_id not in (other.device_id, other.renewal_of):
+        # one that is none of ours says nothing: a connection needs no certificate at all
+        if other is not None and device_id not in (other.device_id, other.renewal_of):
             return Refusal(
                 RefusalCode.IDENTITY_MISMATCH,
                 "the message is signed by one identity and came over a connection of another's",
