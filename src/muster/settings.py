@@ -94,6 +94,10 @@ class Settings(BaseModel):
         None, description="PEM file to sign profiles with; default: the TLS certificate, else our own authority."
     )
     profile_signer_key: Path | None = Field(None, description="PEM file with the key of profile_signer_certificate.")
+    device_attestation_roots: Path | None = Field(
+        None,
+        description="PEM file with roots that vouch for devices beside Apple's, for trials with simulated devices.",
+    )
     # identities
     identity_lifetime_days: int = Field(
         365, ge=1, le=3650, description="How long device identities are valid, in days."

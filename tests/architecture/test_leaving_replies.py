@@ -122,3 +122,22 @@ def test_no_refusal_makes_a_device_leave(code: RefusalCode) -> None:
 
 def test_every_mapped_status_is_one_that_devices_survive() -> None:
     assert set(STATUS.values()) <= {400, 403, 404, 413, 503}
+
+
+def test_devices_in_setup_assistant_are_told_that_they_are_unknown_by_one_function_from_one_door() -> None:
+    writers = [place for place in functions_naming("unrecognized_device") if place.startswith("device_errors.py")]
+
+    assert writers == ["device_errors.py: not_listed_reply"]
+    assert functions_naming("not_listed_reply") == ["automated.py: _give"]
+
+
+@pytest.mark.parametrize("name", ["messages.py", "presented.py", "refusals.py", "scep.py", "errors.py"])
+def test_doors_of_enrolled_devices_know_nothing_of_the_codes_for_others(name: str) -> None:
+    [door] = [path for path in DOORS if path.name == name and path.parent.name == "device"]
+
+    assert not {"ways_in", "device_errors", "not_listed_reply"} & {
+        part
+        for node in ast.walk(parsed(door))
+        if isinstance(node, ast.ImportFrom)
+        for part in str(node.module).split(".")
+    }

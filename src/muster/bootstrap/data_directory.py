@@ -35,6 +35,8 @@ class Surroundings:
     new_rsa_key: Callable[[int], RSAPrivateKey] = generate_rsa_key
     poll: timedelta | None = POLL
     durable: bool = True
+    device_roots: tuple[bytes, ...] = ()
+    """Who vouches for devices (DER) beside Apple's roots."""
     policy: Callable[[Policy], Policy] = lambda policy: policy
 
 

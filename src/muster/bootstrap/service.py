@@ -13,6 +13,7 @@ from starlette.routing import Mount
 from muster.bootstrap.data_directory import Surroundings, bring_schema_up, initialise, open_engine, read_key_ring
 from muster.bootstrap.profiles import enrollment_terms, profile_signer
 from muster.bootstrap.runner import EngineRunner, make_context, node_name
+from muster.bootstrap.ways_in import device_roots, make_ways_in
 from muster.crypto.sealing import KeyRing
 from muster.edges.apns.provider import ApnsProvider
 from muster.edges.console.app import make_console
@@ -217,6 +218,7 @@ def _device_application(
 ) -> DeviceApplication:
     recorder = RefusalRecorder(runner)
     bodies = BodyReader()
+    terms = enrollment_terms(settings)
     policy = MessagePolicy(
         settings.accept_legacy_algorithms,
         foundation.authorities_der,
@@ -243,9 +245,18 @@ def _device_application(
         ),
         enroll=EnrollDoor(
             runner=runner,
-            terms=enrollment_terms(settings),
+            terms=terms,
             signer=signer,
             recorder=recorder,
+        ),
+        ways_in=make_ways_in(
+            runner=views,
+            terms=terms,
+            signer=signer,
+            roots=device_roots(settings, around),
+            allow_legacy=settings.accept_legacy_algorithms,
+            recorder=recorder,
+            bodies=bodies,
         ),
         recorder=recorder,
         others=others,

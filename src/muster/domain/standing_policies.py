@@ -6,11 +6,12 @@ as unset: no device is to suffer for it.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
 from muster.domain.errors import Refusal, RefusalCode
+from muster.protocol.account_driven import ModelFamily
 
 PolicyValue: TypeAlias = str | int | bool | list["PolicyValue"] | dict[str, "PolicyValue"] | None
 """What a policy may hold: JSON without fractions."""
@@ -24,6 +25,8 @@ class PolicyName(StrEnum):
 
     ON_ENROLL = "on_enroll"
     ON_RESTORE = "on_restore"
+    ADE_LINK = "ade_link"
+    ACCOUNT_DRIVEN = "account_driven"
 
 
 class Admission(StrEnum):
@@ -39,6 +42,10 @@ class StandingPolicies:
 
     on_enroll: Admission = Admission.ACCEPT
     on_restore: Admission = Admission.ACCEPT
+    ade_link: str | None = None
+    """The link of Automated Device Enrollment without a token in its address."""
+    account_driven: Mapping[str, str] = field(default_factory=dict)
+    """The link by which people enroll with their account, by the model family of the device, or "default"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,22 @@ def _admission_fault(value: PolicyValue) -> str | None:
     return None if value in tuple(Admission) else "it is accept or refuse"
 
 
+DEFAULT_FAMILY = "default"
+NO_LINK = "none"
+"""As a person sets `ade_link` to nothing."""
+
+
+def _ade_link_fault(value: PolicyValue) -> str | None:
+    return None if isinstance(value, str) and value else "it is the id of a link, or none"
+
+
+def _account_driven_fault(value: PolicyValue) -> str | None:
+    families = (*ModelFamily, DEFAULT_FAMILY)
+    if isinstance(value, dict) and all(name in families and isinstance(link, str) for name, link in value.items()):
+        return None
+    return f"it is an object whose names are of {', '.join(families)} and whose values are ids of links"
+
+
 KINDS: Mapping[PolicyName, PolicyKind] = {
     PolicyName.ON_ENROLL: PolicyKind(
         "accept or refuse devices that come with an enrollment link's fresh identity, known before or not",
@@ -65,6 +88,16 @@ KINDS: Mapping[PolicyName, PolicyKind] = {
         "or a device restored from an older backup",
         Admission.ACCEPT.value,
         _admission_fault,
+    ),
+    PolicyName.ADE_LINK: PolicyKind(
+        "the link of kind ade that devices use at /ade, and Apple Configurator is told of; none: no such way",
+        NO_LINK,
+        _ade_link_fault,
+    ),
+    PolicyName.ACCOUNT_DRIVEN: PolicyKind(
+        'the links by which people enroll with their account, by kind of device, as in {"Mac": "ID", "default": "ID"}',
+        {},
+        _account_driven_fault,
     ),
 }
 
@@ -101,6 +134,11 @@ def standing_policies(stored: Mapping[str, PolicyValue]) -> StandingPolicies:
         name: stored[name] if name in stored and kind.fault_of(stored[name]) is None else kind.default
         for name, kind in KINDS.items()
     }
+    ade_link, account_driven = str(values[PolicyName.ADE_LINK]), values[PolicyName.ACCOUNT_DRIVEN]
+    assert isinstance(account_driven, dict), "its fault was looked for"
     return StandingPolicies(
-        on_enroll=Admission(str(values[PolicyName.ON_ENROLL])), on_restore=Admission(str(values[PolicyName.ON_RESTORE]))
+        on_enroll=Admission(str(values[PolicyName.ON_ENROLL])),
+        on_restore=Admission(str(values[PolicyName.ON_RESTORE])),
+        ade_link=None if ade_link == NO_LINK else ade_link,
+        account_driven={family: str(link) for family, link in account_driven.items()},
     )

@@ -248,6 +248,18 @@ def outstanding_challenges(tx: Transaction, link_id: str, now: datetime) -> int:
     ).scalar_one()
 
 
+def forget_unused_challenges(tx: Transaction, made_for: Grant, *, keep: int) -> None:
+    """Drop the unused challenges of *made_for*'s link, device and account, but for the *keep* latest."""
+    mine = sa.and_(
+        challenges.c.link_id == made_for.link_id,
+        challenges.c.expected_udid.is_not_distinct_from(made_for.expected_udid),
+        challenges.c.account.is_not_distinct_from(made_for.account),
+        challenges.c.used_at.is_(None),
+    )
+    latest = sa.select(challenges.c.secret_hash).where(mine).order_by(challenges.c.created_at.desc()).limit(keep)
+    tx.connection.execute(sa.delete(challenges).where(mine, challenges.c.secret_hash.not_in(latest)))
+
+
 def add_challenge(tx: Transaction, challenge: Challenge, created_at: datetime) -> None:
     """Store a fresh challenge; only its hash is kept."""
     tx.connection.execute(

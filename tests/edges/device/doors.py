@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, MutableM
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from tests.support.authorities import certified, ec_keys
 from tests.support.runner import InlineRunner
 from tests.support.site import MAC, Site, authority, head
 
+from muster.bootstrap.ways_in import make_ways_in
 from muster.crypto.cms.signing import SignerIdentity
 from muster.edges.device.application import DeviceApplication
 from muster.edges.device.enroll import EnrollDoor
@@ -28,6 +30,10 @@ from muster.storage.journal import JournalRecord
 
 T = TypeVar("T")
 
+TERMS = EnrollmentTerms("https://mdm.example.org", None, "Example")
+DEVICE_ROOT = certified("Test Root", ec_keys()[0], is_ca=True)
+DEVICE_CA = certified("Test Device CA", ec_keys()[1], DEVICE_ROOT, is_ca=True)
+"""Who vouches for devices, in place of Apple."""
 CLIENT = ("203.0.113.9", 40000)
 CHECKIN_TYPE = "application/x-apple-aspen-mdm-checkin"
 CONNECT_TYPE = "application/x-apple-aspen-mdm; charset=UTF-8"
@@ -103,6 +109,7 @@ class Doors:
         self.bodies = BodyReader()
         self.lookups = Lookups(site.runner)
         ours = authority()
+        signer = ProfileSigner(SignerIdentity(ours.certificate_der, ours.key))
         self.app = DeviceApplication(
             messages=MessageDoor(
                 connects=site.runner,
@@ -124,9 +131,18 @@ class Doors:
             ),
             enroll=EnrollDoor(
                 runner=site.runner,
-                terms=EnrollmentTerms("https://mdm.example.org", None, "Example"),
-                signer=ProfileSigner(SignerIdentity(ours.certificate_der, ours.key)),
+                terms=TERMS,
+                signer=signer,
                 recorder=self.recorder,
+            ),
+            ways_in=make_ways_in(
+                runner=site.runner,
+                terms=TERMS,
+                signer=signer,
+                roots=(DEVICE_ROOT.certificate_der,),
+                allow_legacy=allow_legacy,
+                recorder=self.recorder,
+                bodies=self.bodies,
             ),
             recorder=self.recorder,
             others=_nothing_here,

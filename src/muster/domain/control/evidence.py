@@ -23,11 +23,14 @@ class Signal(StrEnum):
     TOKEN_UPDATE = "S6"  # noqa: S105 - a signal's number
     AUTHENTICATE = "S7"
     CHECK_OUT = "S8"
+    PROFILE_FETCHED = "S12"
     IDENTITY_ISSUED = "S13"
     OWN_ERROR = "own"
 
 
-COUNTED = frozenset({Signal.REFUSED_CONTACT, Signal.PUSH_ANSWER, Signal.COMMAND_ANSWER, Signal.OWN_ERROR})
+COUNTED = frozenset(
+    {Signal.REFUSED_CONTACT, Signal.PUSH_ANSWER, Signal.COMMAND_ANSWER, Signal.PROFILE_FETCHED, Signal.OWN_ERROR}
+)
 """Signals of which repeats of one class are counted instead of kept one by one."""
 
 REFUSED_RENEWAL = "renewal_refused"

@@ -146,6 +146,7 @@ _SENTENCES: dict[tuple[str, str], str] = {
     (Signal.AUTHENTICATE, "repeated"): "That Authenticate was a late copy: the enrollment goes on",
     (Signal.AUTHENTICATE, "token_update_missing"): "No TokenUpdate followed the Authenticate",
     (Signal.CHECK_OUT, "checked_out"): "It checked out: its enrollment profile was removed",
+    (Signal.PROFILE_FETCHED, "automated_enrollment"): "Its enrollment profile was fetched in Setup Assistant",
     (Signal.IDENTITY_ISSUED, "renewal"): "A new identity was issued to it",
 }
 
@@ -182,6 +183,7 @@ def evidence_mark(row: EvidenceRow) -> Mark:
         Signal.TOKEN_UPDATE.value: "TokenUpdate",
         Signal.AUTHENTICATE.value: "Authenticate",
         Signal.CHECK_OUT.value: "CheckOut",
+        Signal.PROFILE_FETCHED.value: "Profile",
         Signal.IDENTITY_ISSUED.value: "Identity",
     }
     return Mark(names.get(row.signal, row.signal), shape, tone)

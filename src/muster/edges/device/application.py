@@ -3,7 +3,7 @@
 Devices are dispatched before any framework: a router would cost more than the answer.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from muster.edges.device.enroll import ENROLL_PREFIX, EnrollDoor
@@ -22,7 +22,10 @@ SCEP_PATH = "/scep"
 
 
 class DeviceApplication:
-    """Dispatches devices to their doors, and all other requests to *others*."""
+    """Dispatches devices to their doors, and all other requests to *others*.
+
+    *ways_in* are the doors before an enrollment, by whole path or by its first segment.
+    """
 
     def __init__(
         self,
@@ -30,12 +33,14 @@ class DeviceApplication:
         messages: MessageDoor,
         scep: ScepDoor,
         enroll: EnrollDoor,
+        ways_in: Mapping[str, AsgiApplication],
         recorder: RefusalRecorder,
         others: AsgiApplication,
     ) -> None:
         self._messages = messages
         self._recorder = recorder
         self._enroll = enroll
+        self._ways_in = ways_in
         self._others = others
         self._doors: dict[str, AsgiApplication] = {MDM_PATH: messages, CHECK_IN_PATH: messages, SCEP_PATH: scep}
 
@@ -46,6 +51,8 @@ class DeviceApplication:
             door = self._doors.get(path)
             if door is None and path.startswith(ENROLL_PREFIX):
                 door = self._enroll
+            elif door is None:
+                door = self._ways_in.get(path) or self._ways_in.get(f"/{path[1:].partition('/')[0]}")
             if door is not None:
                 await door(scope, receive, send)
                 return

@@ -1,0 +1,52 @@
+"""The doors by which devices and people come in, put together."""
+
+from muster.bootstrap.data_directory import Surroundings
+from muster.bootstrap.pem_files import read_certificates
+from muster.crypto.apple_roots import apple_device_roots
+from muster.edges.device.application import AsgiApplication
+from muster.edges.device.http import BodyReader
+from muster.edges.device.refusals import RefusalRecorder
+from muster.edges.device.ways_in.automated import ADE_PATH, AutomatedDoor
+from muster.edges.device.ways_in.introductions import IntroductionReader
+from muster.edges.device.ways_in.rendering import PageRenderer
+from muster.edges.device.ways_in.service_config import SERVICE_CONFIG_PATH, ServiceConfigDoor
+from muster.edges.device.ways_in.sign_in import SignInDesk
+from muster.operations.enrollment_profiles import EnrollmentTerms
+from muster.operations.ports import Runner
+from muster.protocol.profile_signature import ProfileSigner
+from muster.settings import Settings
+
+
+def device_roots(settings: Settings, around: Surroundings) -> tuple[bytes, ...]:
+    """Who vouches for devices, DER: Apple, and whom an operator adds for trials."""
+    more: tuple[bytes, ...] = ()
+    if settings.device_attestation_roots is not None:
+        more = read_certificates(settings.device_attestation_roots, "device_attestation_roots")
+    return (*apple_device_roots(), *around.device_roots, *more)
+
+
+def make_ways_in(
+    *,
+    runner: Runner,
+    terms: EnrollmentTerms,
+    signer: ProfileSigner,
+    roots: tuple[bytes, ...],
+    allow_legacy: bool,
+    recorder: RefusalRecorder,
+    bodies: BodyReader,
+) -> dict[str, AsgiApplication]:
+    """Make the doors before an enrollment, by whole path or by its first segment."""
+    renderer = PageRenderer(terms.organization, terms.public_url)
+    secure = terms.public_url.startswith("https://")
+    desk = SignInDesk(runner=runner, renderer=renderer, recorder=recorder, bodies=bodies, secure_cookies=secure)
+    introductions = IntroductionReader(bodies, roots, allow_legacy)
+    automated = AutomatedDoor(
+        runner=runner,
+        terms=terms,
+        signer=signer,
+        introductions=introductions,
+        renderer=renderer,
+        desk=desk,
+        recorder=recorder,
+    )
+    return {ADE_PATH: automated, SERVICE_CONFIG_PATH: ServiceConfigDoor(runner=runner, terms=terms)}

@@ -1,0 +1,161 @@
+"""Automated Device Enrollment over HTTP: Setup Assistant posts who the device is, or opens a page with it.
+
+`POST /ade/TOKEN` is the `url` of the profile that Apple hands the device, `/ade/TOKEN/web` its
+`configuration_web_url`; `/ade` alone is the link that the policy `ade_link` names. Source: Apple, "Define Profile",
+"MachineInfo".
+"""
+
+from collections.abc import Callable
+from urllib.parse import parse_qs, quote
+
+import structlog
+
+from muster.domain.access import DEVICE
+from muster.domain.automated_enrollment import NotListed, UpdateFirst
+from muster.domain.errors import Refusal
+from muster.edges.device import metrics
+from muster.edges.device.errors import method_reply, refusal_reply, timed_out_reply, unavailable_reply
+from muster.edges.device.http import ClientGone, Receive, Reply, Request, Scope, Send, TooManyBodies, send_reply
+from muster.edges.device.refusals import RefusalRecorder
+from muster.edges.device.ways_in.device_errors import not_listed_reply, update_first_reply
+from muster.edges.device.ways_in.introductions import IntroductionReader
+from muster.edges.device.ways_in.profiles import profile_reply
+from muster.edges.device.ways_in.rendering import PageRenderer
+from muster.edges.device.ways_in.sign_in import SignInDesk
+from muster.operations.enroll_automatically import (
+    MAXIMUM_INTRODUCTION_CHARACTERS,
+    AutomatedOutcome,
+    DeviceAsks,
+    SignInOnPage,
+    enroll_automatically,
+)
+from muster.operations.enrollment_profiles import EnrollmentTerms
+from muster.operations.ports import Runner
+from muster.protocol.machine_info import MachineInfo
+from muster.protocol.profile_signature import ProfileSigner
+from muster.storage.errors import Unavailable
+
+ADE_PATH = "/ade"
+WEB = "/web"
+MAXIMUM_TOKEN_CHARACTERS = 64
+"""Of a link's token; ours have 32."""
+
+log = structlog.get_logger("muster.enroll")
+
+
+class AutomatedDoor:
+    """Answers devices in Setup Assistant."""
+
+    def __init__(
+        self,
+        *,
+        runner: Runner,
+        terms: EnrollmentTerms,
+        signer: ProfileSigner,
+        introductions: IntroductionReader,
+        renderer: PageRenderer,
+        desk: SignInDesk,
+        recorder: RefusalRecorder,
+    ) -> None:
+        self._runner = runner
+        self._terms = terms
+        self._signer = signer
+        self._introductions = introductions
+        self._renderer = renderer
+        self._desk = desk
+        self._recorder = recorder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        await send_reply(send, request, await self._answer(request))
+
+    async def _answer(self, request: Request) -> Reply:
+        whole: str = request.scope["path"]
+        path = whole.removeprefix(ADE_PATH)
+        is_page = path.endswith(WEB)
+        token = path.removesuffix(WEB).removeprefix("/")[:MAXIMUM_TOKEN_CHARACTERS] or None
+        try:
+            if is_page:
+                return await self._answer_page(request, token)
+            if request.method != "POST":
+                return method_reply("POST")
+            introduced = await self._introductions.from_body(request, is_vouched=True)
+            if isinstance(introduced, Refusal):
+                return self._refuse(request, introduced, refusal_reply)
+            asked = DeviceAsks(token, introduced.info, self._terms, request.source)
+            return await self._give(request, await self._ask(asked), refusal_reply)
+        except Unavailable as error:
+            log.warning("unavailable", error=str(error))
+            return unavailable_reply()
+        except TooManyBodies:
+            return unavailable_reply()
+        except ClientGone:
+            return timed_out_reply()
+
+    async def _answer_page(self, request: Request, token: str | None) -> Reply:
+        """Answer the page that Setup Assistant shows: the profile, or first the form."""
+        if request.method not in ("GET", "POST"):
+            return method_reply("GET", "POST")
+        introduction = _introduction(request)
+        device: MachineInfo | str
+        user = None
+        if request.method == "POST":
+            # first who the device is: who can't be given a profile needs no password
+            device = introduction
+            outcome = await self._ask(DeviceAsks(token, device, self._terms, request.source, is_page=True))
+            if not isinstance(outcome, SignInOnPage):
+                return await self._give(request, outcome, self._renderer.refusal)
+            signed_in = await self._desk.sign_in(request, self._action(token, introduction))
+            if isinstance(signed_in, Reply):
+                return signed_in
+            user = signed_in.user.user_name
+        else:
+            introduced = await self._introductions.from_header(request)
+            if isinstance(introduced, Refusal):
+                return self._refuse(request, introduced, self._renderer.refusal)
+            device = introduced.info
+        outcome = await self._ask(DeviceAsks(token, device, self._terms, request.source, user, is_page=True))
+        if isinstance(outcome, SignInOnPage):
+            return self._desk.form(self._action(token, outcome.introduction))
+        return await self._give(request, outcome, self._renderer.refusal)
+
+    def _action(self, token: str | None, introduction: str) -> str:
+        path = f"{ADE_PATH}{WEB}" if token is None else f"{ADE_PATH}/{quote(token, safe='')}{WEB}"
+        return f"{self._renderer.path(path)}?device={quote(introduction, safe='')}"
+
+    async def _ask(self, asked: DeviceAsks) -> AutomatedOutcome:
+        [outcome] = await self._runner.write(enroll_automatically, [asked], DEVICE)
+        return outcome
+
+    async def _give(self, request: Request, outcome: AutomatedOutcome, refuse: Callable[[Refusal], Reply]) -> Reply:
+        match outcome:
+            case Refusal():
+                return self._refuse(request, outcome, refuse)
+            case NotListed():
+                log.warning("refused", code="not_listed", source=request.source)
+                return not_listed_reply(request, outcome)
+            case UpdateFirst():
+                log.info("update_required", os_version=outcome.os_version, source=request.source)
+                return update_first_reply(request, outcome)
+            case SignInOnPage():
+                raise AssertionError("a form is shown where there is a page")
+            case _:
+                log.info("profile_handed_out", way="automated", source=request.source)
+                return await profile_reply(outcome, self._signer)
+
+    def _refuse(self, request: Request, refusal: Refusal, refuse: Callable[[Refusal], Reply]) -> Reply:
+        metrics.REFUSALS.labels(refusal.code.value).inc()
+        log.warning("refused", code=refusal.code.value, source=request.source, reason=refusal.message)
+        self._recorder.record(refusal.code, claimed_id=None, fingerprint=None, source=request.source)
+        return refuse(refusal)
+
+
+def _introduction(request: Request) -> str:
+    """Read what the form's address brings back of the device; empty where it brings nothing."""
+    query: bytes = request.scope.get("query_string", b"")[: 2 * MAXIMUM_INTRODUCTION_CHARACTERS]
+    try:
+        found = parse_qs(query.decode("latin-1"), max_num_fields=4).get("device", [""])
+    except ValueError:
+        return ""
+    return found[0]
