@@ -10,6 +10,7 @@ from muster.domain.access import SERVER, Actor
 from muster.domain.policy import Policy
 from muster.operations.context import Context
 from muster.storage.engine import Engine, Transaction
+from muster.storage.journal import JournalRecord
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -19,7 +20,10 @@ NOW = datetime(2026, 11, 22, 14, 31, 7, tzinfo=UTC)
 
 
 class InlineRunner:
-    """Runs operations on *engine* at `time` and under `policy`, which the test may set. Nothing is concurrent here."""
+    """Runs operations on *engine* at `time` and under `policy`, which the test may set. Nothing is concurrent here.
+
+    What they have to say to the journal is added to `journal`.
+    """
 
     def __init__(self, engine: Engine, *, seed: int = 1) -> None:
         self.engine = engine
@@ -27,6 +31,7 @@ class InlineRunner:
         self.random_bytes = random.Random(seed).randbytes
         self.ring = KeyRing.generate(self.random_bytes, NOW)
         self.policy = Policy()
+        self.journal: list[JournalRecord] = []
 
     async def write(
         self,
@@ -36,7 +41,13 @@ class InlineRunner:
     ) -> list[Outcome]:
         """Run *operation* in one transaction."""
         context = self.context(actor)
-        return self.engine.write(lambda tx: operation(tx, items, context))
+
+        def work(tx: Transaction) -> tuple[list[Outcome], list[JournalRecord]]:
+            return operation(tx, items, context), tx.to_journal
+
+        outcomes, to_journal = self.engine.write(work)
+        self.journal += to_journal
+        return outcomes
 
     async def read(self, view: Callable[[Transaction], T]) -> T:
         """Run *view* in a transaction that may only read."""

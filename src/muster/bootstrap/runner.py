@@ -1,20 +1,20 @@
 """Runs operations: fills in their circumstances, and keeps them off the event loop."""
 
 import asyncio
-import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from muster.bootstrap.data_directory import Surroundings
+from muster.bootstrap.journaling import NodeJournal, node_name
 from muster.crypto.sealing import KeyRing
 from muster.domain.access import SERVER, Actor
 from muster.operations.context import Context
 from muster.settings import Settings
 from muster.storage.engine import Engine, Transaction, Work
+from muster.storage.journal import JournalPosition, JournalRecord
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -26,7 +26,10 @@ Notice = Callable[[Mapping[Work, datetime]], None]
 
 
 class EngineRunner:
-    """Runs operations over an engine on an executor of its own, and gives *notice* of what they make due."""
+    """Runs operations over an engine on an executor of its own, and gives *notice* of what they make due.
+
+    What they have to say to the *journal* is written after the commit, before their outcomes are returned.
+    """
 
     def __init__(
         self,
@@ -34,11 +37,13 @@ class EngineRunner:
         executor: Executor | None,
         context: Callable[[Actor], Context],
         notice: Notice = lambda due: None,  # noqa: ARG005 - nobody needs to know
+        journal: NodeJournal | None = None,
     ) -> None:
         self._engine = engine
         self._executor = executor
         self._context = context
         self._notice = notice
+        self._journal = journal
 
     async def write(
         self,
@@ -48,10 +53,15 @@ class EngineRunner:
     ) -> list[Outcome]:
         """Run *operation* in one transaction; see operations.ports.Runner."""
         loop = asyncio.get_running_loop()
-        outcomes, due = await loop.run_in_executor(self._executor, self._write, operation, items, actor)
-        if due:
-            self._notice(due)
-        return outcomes
+        written = await loop.run_in_executor(self._executor, self._write, operation, items, actor)
+        if self._journal is not None:
+            if written.to_journal:
+                await self._journal.write(written.to_journal)
+            if written.journal_mark is not None:
+                self._journal.note_processed(written.journal_mark)
+        if written.due:
+            self._notice(written.due)
+        return written.outcomes
 
     def write_now(
         self,
@@ -60,16 +70,23 @@ class EngineRunner:
         actor: Actor = SERVER,
     ) -> list[Outcome]:
         """Run *operation* in one transaction, in the calling thread; nobody is given notice."""
-        return self._write(operation, items, actor)[0]
+        written = self._write(operation, items, actor)
+        if self._journal is not None and written.to_journal:
+            self._journal.write_now(written.to_journal)
+        return written.outcomes
 
     def _write(
         self,
         operation: Callable[[Transaction, Sequence[Item], Context], list[Outcome]],
         items: Sequence[Item],
         actor: Actor,
-    ) -> tuple[list[Outcome], Mapping[Work, datetime]]:
+    ) -> "_Written[Outcome]":
         context = self._context(actor)
-        return self._engine.write(lambda tx: (operation(tx, items, context), tx.due))
+
+        def work(tx: Transaction) -> _Written[Outcome]:
+            return _Written(operation(tx, items, context), tx.due, tx.to_journal, tx.journal_mark)
+
+        return self._engine.write(work)
 
     async def read(self, view: Callable[[Transaction], T]) -> T:
         """Run *view* in a transaction that may only read; see operations.ports.Runner."""
@@ -84,11 +101,14 @@ class EngineRunner:
         return self._context(SERVER).now
 
 
-def node_name(settings: Settings) -> str:
-    """Return the node's name: as set, else the host's, in the characters that file names take."""
-    name = settings.node or socket.gethostname()
-    kept = "".join(character if character.isalnum() or character in "-_" else "-" for character in name)[:64]
-    return f"{kept}-{os.getpid()}" if settings.workers > 1 else kept
+@dataclass(frozen=True, slots=True)
+class _Written(Generic[Outcome]):
+    """What a transaction did, and what it wants done after its commit."""
+
+    outcomes: list[Outcome]
+    due: Mapping[Work, datetime]
+    to_journal: Sequence[JournalRecord]
+    journal_mark: JournalPosition | None
 
 
 def make_context(settings: Settings, around: Surroundings, ring: KeyRing) -> Callable[[Actor], Context]:

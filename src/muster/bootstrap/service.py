@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -11,8 +11,10 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from muster.bootstrap.data_directory import Surroundings, bring_schema_up, initialise, open_engine, read_key_ring
+from muster.bootstrap.journaling import JOURNAL, open_journal
 from muster.bootstrap.profiles import enrollment_terms, profile_signer
-from muster.bootstrap.runner import EngineRunner, make_context, node_name
+from muster.bootstrap.replaying import catch_up
+from muster.bootstrap.runner import EngineRunner, make_context
 from muster.bootstrap.ways_in import device_roots, make_ways_in
 from muster.crypto.sealing import KeyRing
 from muster.edges.apns.provider import ApnsProvider
@@ -38,8 +40,6 @@ from muster.protocol.profile_signature import ProfileSigner
 from muster.settings import Settings
 from muster.storage import migrate
 from muster.storage.engine import Engine, Work
-from muster.storage.errors import Unavailable
-from muster.storage.journal import Journal, JournalRecord
 
 PARTITION_INTERVAL = timedelta(hours=12)
 
@@ -115,18 +115,14 @@ def _compose(
         for work, at in due.items():
             workers[work].expect(at)
 
-    connects = EngineRunner(engine, executors.connects, context, notice)
-    runner = EngineRunner(engine, executors.operations, context, notice)
+    journal = open_journal(settings, around, ring, executors.journal)
+    connects = EngineRunner(engine, executors.connects, context, notice, journal)
+    runner = EngineRunner(engine, executors.operations, context, notice, journal)
     views = _ViewRunner(runner, EngineRunner(engine, executors.views, context))
     foundation = runner.write_now(lay_foundation, [settings.organization])[0]
+    if catch_up(runner, settings.data_dir / JOURNAL, ring).rebuilt:
+        foundation = runner.write_now(lay_foundation, [settings.organization])[0]  # an authority may be among it
     runner.write_now(announce_address, [Address(settings.effective_public_url, settings.check_in_url)])
-    journal = Journal(
-        settings.data_dir / "journal",
-        node=node_name(settings),
-        ring=ring,
-        random_bytes=around.random_bytes,
-        durable=around.durable,
-    )
     sender = push_sender or _apns_provider(settings, around)
     signer = profile_signer(settings, foundation)
     steps: dict[Work, Step] = {
@@ -138,8 +134,8 @@ def _compose(
 
     def close() -> None:
         sender.close()
-        executors.shut_down()
         journal.close()
+        executors.shut_down()
         engine.close()
 
     return Service(
@@ -155,7 +151,7 @@ def _compose(
             connects=connects,
             runner=runner,
             views=views,
-            journal=_journal_writer(journal, executors.journal),
+            journal=journal.write,
             others=_administration(settings, ring, views),
         ),
         loops=(*workers.values(), Loop("partitions", _partition_step(runner), now=around.now, poll=None)),
@@ -192,16 +188,6 @@ def _apns_provider(settings: Settings, around: Surroundings) -> PushSender:
         ca_pem=None if settings.apns_ca is None else settings.apns_ca.read_bytes(),
         proxy=settings.apns_proxy,
     )
-
-
-def _journal_writer(journal: Journal, executor: Executor) -> JournalWriter:
-    async def write(records: Sequence[JournalRecord]) -> None:
-        try:
-            await asyncio.get_running_loop().run_in_executor(executor, journal.append, records)
-        except OSError as error:
-            raise Unavailable(f"the journal can't be written: {error}") from error
-
-    return write
 
 
 def _device_application(

@@ -1,8 +1,10 @@
 """What every command shares: where the data is, and a way to run operations on it beside the server."""
 
 import getpass
+import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from muster.bootstrap.data_directory import Surroundings, open_engine, read_key_ring
+from muster.bootstrap.journaling import open_journal
 from muster.bootstrap.profiles import enrollment_terms
 from muster.bootstrap.runner import EngineRunner, make_context
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
@@ -86,11 +89,15 @@ def connect(data_dir: Path | None, database: str | None, key_ring: Path | None) 
     around = Surroundings()
     ring = read_key_ring(settings.key_ring_path)
     engine = open_engine(settings, connections=1)
+    writing = ThreadPoolExecutor(1, "journal")
+    journal = open_journal(settings, around, ring, writing, part=f"-cli-{os.getpid()}")
     try:
         migrate.check_schema(engine)
         context = make_context(settings, around, ring)
-        runner = EngineRunner(engine, None, context)
+        runner = EngineRunner(engine, None, context, journal=journal)
         engine.read(lambda tx: check_key_ring(tx, context(SERVER)))
         yield Connection(settings, runner)
     finally:
+        journal.close()
+        writing.shutdown()
         engine.close()

@@ -1,13 +1,16 @@
 """`muster init`, `serve`, `check`, `migrate`: the server itself."""
 
+import os
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from muster.bootstrap.data_directory import Surroundings, bring_schema_up, initialise, open_engine, read_key_ring
+from muster.bootstrap.journaling import open_journal
 from muster.bootstrap.pem_files import check_pem_files
 from muster.bootstrap.runner import EngineRunner, make_context
 from muster.cli.admins import OWNER
@@ -42,9 +45,12 @@ def init(
     settings = read_settings(flags)
     around = Surroundings()
     initialise(settings, around)
+    ring = read_key_ring(settings.key_ring_path)
     engine = open_engine(settings, connections=1)
+    writing = ThreadPoolExecutor(1, "journal")
+    journal = open_journal(settings, around, ring, writing, part=f"-cli-{os.getpid()}")
     try:
-        runner = EngineRunner(engine, None, make_context(settings, around, read_key_ring(settings.key_ring_path)))
+        runner = EngineRunner(engine, None, make_context(settings, around, ring), journal=journal)
         foundation = runner.write_now(lay_foundation, [settings.organization])[0]
         print(f"Ready: installation {foundation.installation.id} in {settings.data_dir}.", file=sys.stderr)
         if runner.read_now(count_administrators) == 0:
@@ -52,6 +58,8 @@ def init(
             print(f"{settings.effective_public_url}/sign-in/{link.token}")
             print("The link above signs the first administrator in, once, within 24 hours.", file=sys.stderr)
     finally:
+        journal.close()
+        writing.shutdown()
         engine.close()
 
 

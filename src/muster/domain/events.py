@@ -18,6 +18,8 @@ class EventType(StrEnum):
     DEVICE_IDENTITY_EXPIRED = "device.identity_expired"
     DEVICE_CHECKED_OUT = "device.checked_out"
     USER_ENROLLED = "user.enrolled"
+    DATABASE_ROLLED_BACK = "database.rolled_back"
+    """Of no channel: the database was restored from a backup, and was told by the journal what it missed."""
 
 
 @dataclass(frozen=True, slots=True)

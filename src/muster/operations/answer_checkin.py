@@ -4,7 +4,7 @@ What a message means is decided in `muster.domain.enrollment`; here is where eac
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, assert_never
 
 from muster.domain.errors import Refusal, RefusalCode
@@ -43,9 +43,16 @@ from muster.protocol.checkin_replies import (
     user_authenticate_reply,
 )
 from muster.protocol.identifiers import ChannelId
+from muster.storage import enrollments, journal_marks
 from muster.storage.engine import Transaction
+from muster.storage.journal import JournalPosition
 
 AnyCheckin: TypeAlias = CheckinRequest[CheckinMessage]
+
+CheckinOperation: TypeAlias = Callable[[Transaction, Sequence[AnyCheckin], Context], list[CheckinOutcome]]
+
+JOURNALED = (Authenticate, TokenUpdate, CheckOut, SetBootstrapToken)
+"""Messages that change what we know, and that the device won't say again: written down before anything else."""
 
 
 def answer_checkins(tx: Transaction, requests: Sequence[AnyCheckin], ctx: Context) -> list[CheckinOutcome]:
@@ -56,7 +63,7 @@ def answer_checkins(tx: Transaction, requests: Sequence[AnyCheckin], ctx: Contex
     channels = {request.message.channel for request in requests}
     ids = {channel.id for channel in channels} | {ChannelId(channel.device_id) for channel in channels}
     tx.lock_rows(sorted(ids))
-    outcomes = [_answer(tx, request, ctx) for request in requests]
+    outcomes = [answer_checkin(tx, request, ctx) for request in requests]
     refused = [
         RefusedContact(outcome.code, request.message.channel.id, request.fingerprint, request.source, ctx.now)
         for request, outcome in zip(requests, outcomes, strict=True)
@@ -65,6 +72,29 @@ def answer_checkins(tx: Transaction, requests: Sequence[AnyCheckin], ctx: Contex
     if refused:
         record_refusals(tx, refused, ctx)
     return outcomes
+
+
+def answer_journaled(position: JournalPosition | None) -> CheckinOperation:
+    """Return `answer_checkins` for requests that the journal has up to *position*: the database notes how far it is.
+
+    *position* absent: none of them is journaled.
+    """
+
+    def answer(tx: Transaction, requests: Sequence[AnyCheckin], ctx: Context) -> list[CheckinOutcome]:
+        outcomes = answer_checkins(tx, requests, ctx)
+        if position is not None:
+            journal_marks.set_mark(tx, position, ctx.now)
+        return outcomes
+
+    return answer
+
+
+def answer_checkin(tx: Transaction, request: AnyCheckin, ctx: Context) -> CheckinOutcome:
+    """Answer *request*, the rows of its device and channel being held; a refusal is returned, and recorded nowhere."""
+    outcome = _answer(tx, request, ctx)
+    if isinstance(outcome, CheckinAnswer) and isinstance(request.message, JOURNALED):
+        enrollments.set_checked_in(tx, request.message.channel.id, request.received_at or ctx.now)
+    return outcome
 
 
 def _answer(tx: Transaction, request: CheckinRequest[Any], ctx: Context) -> CheckinOutcome:

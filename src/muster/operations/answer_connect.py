@@ -40,6 +40,7 @@ from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage import commands, enrollments, evidence
 from muster.storage.engine import Transaction
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
+from muster.storage.journal_records import handed_out_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,10 @@ def _answer(
     next_entry = channel.head if _may_be_handed(request, speaker, is_going_on=is_going_on) else None
     if next_entry is not None and not is_free and next_entry.purpose is not QueuePurpose.RENEWAL:
         next_entry = None
+    is_last_time = next_entry is not None and is_once_only(next_entry.request_type, next_entry.purpose)
+    if next_entry is not None and is_last_time:
+        # it must not be handed out again from a backup that was made before
+        tx.to_journal.append(handed_out_record(enrollment.channel.id, next_entry.command_uuid, at=ctx.now))
     applied.append(
         AppliedConnect(
             enrollment.channel.id,
@@ -153,7 +158,7 @@ def _answer(
             else None,
             not_now=answered.command_uuid if answered is not None and effect is QueueEffect.COUNT_NOT_NOW else None,
             handed_out=next_entry,
-            withhold_after=next_entry is not None and is_once_only(next_entry.request_type, next_entry.purpose),
+            withhold_after=is_last_time,
         )
     )
     return _reply(next_entry, ctx)

@@ -15,6 +15,7 @@ from muster.storage.engine import Transaction
 from muster.storage.errors import WrongKeyRing
 from muster.storage.identities import StoredAuthority
 from muster.storage.installations import Installation
+from muster.storage.journal_records import authority_record
 
 AUTHORITY_LIFETIME = timedelta(days=20 * 365)
 """Longer than any device is used; rotation doesn't wait for it."""
@@ -88,6 +89,7 @@ def _make_authority(tx: Transaction, organization: str, ctx: Context) -> StoredA
     sealed = ctx.seal(private_key_der(key), table="authorities", column="key_sealed", row=name.hex())
     authority = StoredAuthority(name, certificate_der, sealed, is_current=True)
     identities.add_authority(tx, authority, ctx.now)
+    tx.to_journal.append(authority_record(authority, created_at=ctx.now, at=ctx.now))
     return authority
 
 

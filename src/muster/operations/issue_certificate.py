@@ -24,6 +24,7 @@ from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.renewal import FIRST_RETRIES
 from muster.domain.renewal_failures import classify_refusal
 from muster.operations.context import Context
+from muster.operations.journal_identity import journal_identity
 from muster.protocol.identifiers import ChannelId, DeviceId
 from muster.storage import enrollments, evidence, identities, renewals, reviews
 from muster.storage.engine import Transaction
@@ -116,6 +117,7 @@ def _issue_for_challenge(tx: Transaction, order: CertificateOrder, ctx: Context)
     if isinstance(verdict, IssueAgain):
         certificate_der = identities.certificate_of(tx, verdict.identity_fingerprint)
         assert certificate_der is not None, "a used challenge names a stored identity"
+        journal_identity(tx, verdict.identity_fingerprint, ctx, source=order.source, challenge=(secret_hash, key))
         return IssuedCertificate(certificate_der, is_repeated=True)
     assert challenge is not None, "may_use_challenge refuses an unknown challenge"
     issued = sign_and_store(tx, order, challenge.made_for, ctx)
@@ -132,6 +134,7 @@ def _renew(tx: Transaction, order: CertificateOrder, renewing: bytes, ctx: Conte
         return Refusal(RefusalCode.IDENTITY_UNKNOWN, "the identity to renew was not issued by this server")
     for certificate_der in identities.successors(tx, renewing, identity.device_id):
         if certified_key(certificate_der) == order.request.public_key_der:
+            journal_identity(tx, fingerprint_of(certificate_der), ctx, source=order.source)
             return IssuedCertificate(certificate_der, is_repeated=True)  # asked again, its reply having been lost
     if identity.is_replaced:
         return Refusal(RefusalCode.IDENTITY_SUPERSEDED, "the identity was renewed before")
@@ -139,7 +142,7 @@ def _renew(tx: Transaction, order: CertificateOrder, renewing: bytes, ctx: Conte
         return Refusal(RefusalCode.IDENTITY_EXPIRED, f"the identity expired on {identity.not_after:%Y-%m-%d}")
     if identity.device_id is None:
         # No device has used it yet: the successor takes its place, so that one link use stays one device.
-        issued = sign_and_store(tx, order, _grant_of(identity), ctx)
+        issued = sign_and_store(tx, order, _grant_of(identity), ctx, replaces=renewing)
         identities.replace(tx, renewing, fingerprint_of(issued.certificate_der))
         return issued
     device = ChannelId(identity.device_id)
@@ -162,8 +165,13 @@ def _grant_of(identity: Identity) -> Grant:
     )
 
 
-def sign_and_store(tx: Transaction, order: CertificateOrder, grant: Grant, ctx: Context) -> IssuedCertificate:
-    """Issue a certificate for *order* and remember that it is for *grant*; whether it may be is not asked here."""
+def sign_and_store(
+    tx: Transaction, order: CertificateOrder, grant: Grant, ctx: Context, *, replaces: bytes | None = None
+) -> IssuedCertificate:
+    """Issue a certificate for *order* and remember that it is for *grant*; whether it may be is not asked here.
+
+    It is journaled before it leaves. *replaces* is the identity in whose place it is, no device having used that.
+    """
     not_after = ctx.now + ctx.policy.identity_lifetime
     certificate_der = issue_identity(
         order.request,
@@ -187,6 +195,9 @@ def sign_and_store(tx: Transaction, order: CertificateOrder, grant: Grant, ctx: 
             inspect_certificate(certificate_der).not_after,
         ),
     )
+    secret = order.request.challenge
+    challenge = (hash_secret(secret), spki_fingerprint(order.request.public_key_der)) if secret else None
+    journal_identity(tx, fingerprint, ctx, source=order.source, challenge=challenge, replaces=replaces)
     if grant.renewal_of is not None:
         device = ChannelId(grant.renewal_of)
         enrollment = enrollments.find(tx, [device]).get(device)

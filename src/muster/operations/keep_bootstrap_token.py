@@ -38,14 +38,15 @@ def get_bootstrap_token(tx: Transaction, request: CheckinRequest[GetBootstrapTok
 
 def keep_secret(
     tx: Transaction, device_id: DeviceId, kind: SecretKind, secret: bytes, epoch: int, ctx: Context
-) -> None:
-    """Seal *secret* and keep it; the same one again changes nothing."""
+) -> bool:
+    """Seal *secret* and keep it; the same one again changes nothing. Tells whether it was another."""
     current = escrow.current(tx, device_id, kind, epoch=epoch)
     if current is not None and open_secret(current, ctx) == secret:
-        return
+        return False
     secret_id = ctx.new_id()
     sealed = ctx.seal(secret, table="escrow", column="sealed", row=secret_id)
     escrow.add(tx, device_id, kind, SealedSecret(secret_id, sealed, epoch, ctx.now))
+    return True
 
 
 def open_secret(secret: SealedSecret, ctx: Context) -> bytes:

@@ -9,7 +9,7 @@ from muster.domain.access import SERVER, Actor
 from muster.operations.context import Context
 from muster.protocol.apns import Push, PushOutcome
 from muster.storage.engine import Transaction
-from muster.storage.journal import JournalRecord
+from muster.storage.journal import JournalPosition, JournalRecord
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -79,5 +79,6 @@ class Runner(Protocol):
         """Return the time that operations are given: aware UTC, virtual in the laboratory."""
 
 
-JournalWriter = Callable[[Sequence[JournalRecord]], Awaitable[None]]
-"""Writes records to the journal and returns when they would survive a power cut. Raises Unavailable when it can't."""
+JournalWriter = Callable[[Sequence[JournalRecord]], Awaitable[JournalPosition | None]]
+"""Writes records to the journal and returns, when they would survive a power cut, the place behind the last one; None
+when there are none. Raises Unavailable when it can't."""

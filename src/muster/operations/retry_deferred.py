@@ -124,7 +124,7 @@ def _not_after(tx: Transaction, message: DeferredMessage) -> datetime:
 def _process_checkin(tx: Transaction, request: AnyCheckin, then: Context) -> None:
     message = request.message
     tx.lock_rows([ChannelId(message.channel.device_id)])
-    if not _is_overtaken(tx, message, then.now):
+    if not is_overtaken(tx, message, then.now):
         answer_checkins(tx, [request], then)
     elif isinstance(message, TokenUpdate) and message.unlock_token:
         # only the first TokenUpdate may bring it: the newer one has none, and so didn't replace it
@@ -135,7 +135,7 @@ def _process_checkin(tx: Transaction, request: AnyCheckin, then: Context) -> Non
             keep_secret(tx, device_id, SecretKind.UNLOCK_TOKEN, message.unlock_token, spoken.epoch, then)
 
 
-def _is_overtaken(tx: Transaction, message: CheckinMessage, received_at: datetime) -> bool:
+def is_overtaken(tx: Transaction, message: CheckinMessage, received_at: datetime) -> bool:
     """Tell whether the device has said something newer that *message* would undo."""
     newer: datetime | None = None
     match message:

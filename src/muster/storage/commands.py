@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from muster.domain.command_queue import QueuePurpose
+from muster.domain.command_queue import ONCE_ONLY_REQUEST_TYPES, QueuePurpose
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import commands, queue, reports
@@ -132,6 +132,58 @@ def _close(tx: Transaction, stale: sa.ColumnElement[bool], at: datetime) -> int:
     )
     tx.connection.execute(sa.delete(queue).where(stale))
     return len(rows)
+
+
+# --- what waits for a person's word -----------------------------------------------------------------------------------
+
+ROLLED_BACK = "rolled_back"
+"""The database was restored from a backup: the command may have been handed out after that was made."""
+HANDED_OUT_BEFORE = "handed_out_before"
+"""The journal has it that the command was handed out; what the device answered is not known any more."""
+
+
+def note_hand_out(tx: Transaction, channel_id: ChannelId, command_uuid: CommandUUID, *, at: datetime) -> bool:
+    """Let a queued command wait for a person's word, for it was handed out at *at*; False where that is known."""
+    result = tx.connection.execute(
+        sa.update(queue)
+        .where(queue.c.channel_id == channel_id, queue.c.command_uuid == command_uuid, queue.c.handed_out_count == 0)
+        .values(is_withheld=True, held_because=HANDED_OUT_BEFORE, handed_out_count=1, handed_out_at=at)
+    )
+    return result.rowcount > 0
+
+
+def hold_once_only(tx: Transaction) -> int:
+    """Let every once-only command that may still be handed out wait for a person's word. Returns how many there are."""
+    types = sa.select(commands.c.command_uuid).where(commands.c.request_type.in_(sorted(ONCE_ONLY_REQUEST_TYPES)))
+    is_once_only = (queue.c.purpose == QueuePurpose.UNENROLL.value) | queue.c.command_uuid.in_(types)
+    result = tx.connection.execute(
+        sa.update(queue)
+        .where(is_once_only, queue.c.is_withheld.is_(False))
+        .values(is_withheld=True, held_because=ROLLED_BACK)
+    )
+    return result.rowcount
+
+
+def held(tx: Transaction, command_uuid: CommandUUID | None = None) -> tuple[tuple[ChannelId, CommandUUID], ...]:
+    """Name what waits for a person's word, by channel and command, sorted; with *command_uuid* only that command."""
+    select = sa.select(queue.c.channel_id, queue.c.command_uuid).where(queue.c.held_because.is_not(None))
+    if command_uuid is not None:
+        select = select.where(queue.c.command_uuid == command_uuid)
+    return tuple(sorted((ChannelId(one), CommandUUID(uuid)) for one, uuid in tx.connection.execute(select)))
+
+
+def release(tx: Transaction, channel_id: ChannelId, command_uuid: CommandUUID) -> None:
+    """Let a command that waits for a person's word be handed out."""
+    tx.connection.execute(
+        sa.update(queue)
+        .where(queue.c.channel_id == channel_id, queue.c.command_uuid == command_uuid)
+        .values(is_withheld=False, held_because=None)
+    )
+
+
+def close(tx: Transaction, channel_id: ChannelId, command_uuid: CommandUUID, at: datetime) -> int:
+    """Close a queued command, unanswered: kept in history, never handed out. Returns how many there were: 1 or 0."""
+    return _close(tx, sa.and_(queue.c.channel_id == channel_id, queue.c.command_uuid == command_uuid), at)
 
 
 def recorded_statuses(

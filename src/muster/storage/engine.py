@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from muster.domain.command_queue import HeadQuery
 from muster.protocol.identifiers import ChannelId
 from muster.storage.hot import AppliedConnect, LockedChannel
+from muster.storage.journal import JournalPosition, JournalRecord
 
 T = TypeVar("T")
 
@@ -43,11 +44,15 @@ class Transaction(ABC):
     """One open transaction. The statements of each aggregate are functions over it, in their modules.
 
     *due* tells what it made due, and when the earliest of each kind is: after the commit, for waking workers.
+    *to_journal* is what has to be in the journal before anybody learns of the commit. *journal_mark* is how far into
+    the node's journal it brings the database.
     """
 
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
         self.due: dict[Work, datetime] = {}
+        self.to_journal: list[JournalRecord] = []
+        self.journal_mark: JournalPosition | None = None
 
     def made_due(self, work: Work, at: datetime) -> None:
         """Note that *work* will be due at *at*; whoever writes a due time says so."""

@@ -1,6 +1,8 @@
 """What devices were enrolled with: each set of terms once, by the hash of its content."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -22,6 +24,20 @@ def find(tx: Transaction, profile_id: bytes) -> EnrolledTerms | None:
     """Read the terms named *profile_id*; None when there are none."""
     stored = tx.connection.scalar(sa.select(enrollment_profiles.c.terms).where(enrollment_profiles.c.id == profile_id))
     return None if stored is None else terms_from_json(stored)
+
+
+def json_of(tx: Transaction, profile_id: bytes) -> Mapping[str, Any] | None:
+    """Read the terms named *profile_id* as they are stored; None when there are none."""
+    stored: Mapping[str, Any] | None = tx.connection.scalar(
+        sa.select(enrollment_profiles.c.terms).where(enrollment_profiles.c.id == profile_id)
+    )
+    return stored
+
+
+def keep_json(tx: Transaction, profile_id: bytes, terms: Mapping[str, Any], at: datetime) -> None:
+    """Store terms as `json_of` gave them, unless they are stored already; that *profile_id* is theirs isn't checked."""
+    values = {"id": profile_id, "terms": dict(terms), "created_at": at}
+    tx.connection.execute(tx.insert(enrollment_profiles).values(values).on_conflict_do_nothing())
 
 
 def of_device(tx: Transaction, device_id: DeviceId) -> EnrolledTerms | None:

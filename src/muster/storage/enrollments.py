@@ -180,6 +180,14 @@ def set_checked_in(tx: Transaction, channel_id: ChannelId, at: datetime) -> None
     _update(tx, channel_id, checked_in_at=later)
 
 
+def checked_in_at(tx: Transaction, channel_id: ChannelId) -> datetime | None:
+    """Tell when the journaled check-in had come that was processed last; None when none was."""
+    value: datetime | None = tx.connection.scalar(
+        sa.select(channels.c.checked_in_at).where(channels.c.id == channel_id)
+    )
+    return value
+
+
 def ended_at(tx: Transaction, channel_id: ChannelId) -> datetime | None:
     """Tell when a channel ended; None when it is not ended."""
     value: datetime | None = tx.connection.scalar(sa.select(channels.c.ended_at).where(channels.c.id == channel_id))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -47,6 +48,14 @@ def make_current(tx: Transaction, authority: StoredAuthority, at: datetime) -> N
     """Store a new authority that issues from now on; those before it are kept, and trusted, for ever."""
     tx.connection.execute(sa.update(authorities).values(is_current=False))
     add_authority(tx, authority, at)
+
+
+def current_since(tx: Transaction) -> datetime | None:
+    """Tell when the current authority was made; None when there is none."""
+    value: datetime | None = tx.connection.scalar(
+        sa.select(sa.func.max(authorities.c.created_at)).where(authorities.c.is_current)
+    )
+    return value
 
 
 def find(tx: Transaction, fingerprint: bytes, *, for_update: bool = False) -> Identity | None:
@@ -131,6 +140,28 @@ def _grant_values(grant: Grant) -> dict[str, object]:
         "expected_serial": grant.expected_serial,
         "account": grant.account,
     }
+
+
+def issued(tx: Transaction, fingerprint: bytes) -> NewIdentity | None:
+    """Read an identity as it was issued; None when we issued no such certificate."""
+    row = tx.connection.execute(sa.select(identities).where(identities.c.fingerprint == fingerprint)).one_or_none()
+    if row is None:
+        return None
+    return NewIdentity(
+        row.fingerprint, row.certificate_der, row.authority, _grant_of_row(row), row.issued_at, row.not_after
+    )
+
+
+def _grant_of_row(row: sa.Row[Any]) -> Grant:
+    return Grant(
+        Provenance(row.provenance),
+        row.link_id,
+        row.renewal_of,
+        row.profile_id,
+        row.expected_udid,
+        row.expected_serial,
+        row.account,
+    )
 
 
 def bind(tx: Transaction, fingerprint: bytes, device_id: DeviceId) -> None:
@@ -281,15 +312,7 @@ def challenge(tx: Transaction, secret_hash: bytes) -> Challenge | None:
         return None
     return Challenge(
         row.secret_hash,
-        Grant(
-            Provenance(row.provenance),
-            row.link_id,
-            row.renewal_of,
-            row.profile_id,
-            row.expected_udid,
-            row.expected_serial,
-            row.account,
-        ),
+        _grant_of_row(row),
         row.expires_at,
         row.used_at,
         row.used_for_key,

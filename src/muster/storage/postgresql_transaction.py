@@ -74,7 +74,7 @@ SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::byt
                          %s::timestamptz[], %s::int[], %s::int[])
 """
 _NOT_NOW = """
-UPDATE queue q SET not_now_count = q.not_now_count + 1, is_withheld = false
+UPDATE queue q SET not_now_count = q.not_now_count + 1, is_withheld = q.held_because IS NOT NULL
 FROM unnest(%s::text[], %s::text[]) AS v(channel_id, command_uuid)
 WHERE q.channel_id = v.channel_id AND q.command_uuid = v.command_uuid
 """

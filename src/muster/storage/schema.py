@@ -235,6 +235,26 @@ challenges = Table(
     Index(None, "link_id"),
 )
 
+journal_marks = Table(
+    "journal_marks",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("file", Text, nullable=False, comment="how far this database has taken in the node's journal: this file"),
+    Column("records", Integer, nullable=False, comment="and so many records of it"),
+    Column("at", Instant, nullable=False),
+)
+
+rollbacks = Table(
+    "rollbacks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("noticed_at", Instant, nullable=False),
+    Column("node", Text, nullable=False, comment="whose journal showed it"),
+    Column("database_at", Instant, comment="how far the database had come; absent: it had taken in nothing"),
+    Column("journal_at", Instant, nullable=False, comment="how far the journal went"),
+    Column("rebuilt", Integer, nullable=False, comment="records that were replayed"),
+)
+
 escrow = Table(
     "escrow",
     metadata,
@@ -289,6 +309,7 @@ queue = Table(
     Column("rank", Integer, nullable=False, comment="lower goes first: the priority, negated so that one index serves"),
     Column("position", BigInteger, nullable=False, comment="order within a rank"),
     Column("is_withheld", Boolean, nullable=False, comment="stays queued, but isn't handed out again"),
+    Column("held_because", Text, comment="why it waits for a person's word; then it is withheld, too"),
     Column("queued_at", Instant, nullable=False),
     Column("not_now_count", Integer, nullable=False),
     Column("handed_out_count", Integer, nullable=False),

@@ -50,7 +50,8 @@ INSERT INTO reports (channel_id, command_uuid, request_type, status, body, epoch
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _NOT_NOW = """
-UPDATE queue SET not_now_count = not_now_count + 1, is_withheld = 0 WHERE channel_id = ? AND command_uuid = ?
+UPDATE queue SET not_now_count = not_now_count + 1, is_withheld = (held_because IS NOT NULL)
+WHERE channel_id = ? AND command_uuid = ?
 """
 _HAND_OUT = """
 UPDATE queue SET handed_out_count = handed_out_count + 1, handed_out_at = ?, is_withheld = ?

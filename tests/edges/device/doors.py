@@ -26,7 +26,7 @@ from muster.protocol.mdm_signature import make_mdm_signature
 from muster.protocol.plist import PlistValue
 from muster.protocol.profile_signature import ProfileSigner
 from muster.storage.engine import Transaction
-from muster.storage.journal import JournalRecord
+from muster.storage.journal import JournalPosition, JournalRecord
 
 T = TypeVar("T")
 
@@ -153,10 +153,11 @@ class Doors:
         """End the loop."""
         self._loop.close()
 
-    async def _write_journal(self, records: Sequence[JournalRecord]) -> None:
+    async def _write_journal(self, records: Sequence[JournalRecord]) -> JournalPosition:
         if self.journal_error is not None:
             raise self.journal_error
         self.journal += records
+        return JournalPosition("2026-11-22.doors.journal", len(self.journal))
 
     # --- requests
 

@@ -5,7 +5,8 @@ The order is that of trust: bounds, signature, form, and only then the database.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import structlog
@@ -44,7 +45,7 @@ from muster.edges.device.presented import (
     who_presents,
 )
 from muster.edges.device.refusals import RefusalRecorder
-from muster.operations.answer_checkin import AnyCheckin, answer_checkins
+from muster.operations.answer_checkin import JOURNALED, AnyCheckin, answer_journaled
 from muster.operations.answer_connect import ConnectOutcome, ConnectReply, ConnectRequest, answer_connects
 from muster.operations.checkin import (
     CheckinAnswer,
@@ -56,7 +57,6 @@ from muster.operations.checkin import (
 from muster.operations.ports import JournalWriter, Runner
 from muster.operations.retry_deferred import CONNECT, Deferral, defer_messages
 from muster.protocol.checkin import (
-    Authenticate,
     CheckinMessage,
     CheckOut,
     SetBootstrapToken,
@@ -83,8 +83,8 @@ MAXIMUM_BODY_BYTES = 16 * 1024 * 1024
 METHODS = ("PUT", "POST")
 """Devices PUT; some other clients POST, and nothing is lost by hearing them."""
 
-JOURNALED = (Authenticate, TokenUpdate, CheckOut, SetBootstrapToken)
-"""Messages that change what we know, and that the device won't say again: written down before anything else."""
+CLOCK_STEP = timedelta(seconds=1)
+"""Within this, a clock that stands still or steps back is stepped over."""
 
 ACCEPTED_UNPROCESSED = (TokenUpdate, CheckOut, SetBootstrapToken)
 """Messages that are accepted when only a fault of ours keeps them from being processed. Never an Authenticate."""
@@ -138,6 +138,7 @@ class MessageDoor:
         self._policy = policy
         self._issuers = Issuers(lookups, policy)
         self._bodies = bodies
+        self._last_instant = datetime.min.replace(tzinfo=UTC)
         self._connects: Batcher[ConnectRequest, ConnectOutcome] = Batcher(
             self._flush_connects, key=lambda r: r.head.channel.id, size=lambda r: len(r.body)
         )
@@ -267,21 +268,28 @@ class MessageDoor:
                 return refusal_reply(outcome)
 
     async def _flush_checkins(self, batch: list[tuple[AnyCheckin, bytes]]) -> list[CheckinOutcome]:
-        records = [
-            JournalRecord(
-                self._checkin_runner.now(),
-                request.message.channel.id,
-                type(request.message).__name__,
-                certificate_der,
-                request.source,
-                request.body,
-            )
-            for request, certificate_der in batch
-            if isinstance(request.message, JOURNALED)
-        ]
-        if records:
-            await self._journal(records)
-        return await self._checkin_runner.write(answer_checkins, [request for request, _ in batch], DEVICE)
+        at = self._next_instant()
+        requests, records = [], []
+        for request, certificate_der in batch:
+            if not isinstance(request.message, JOURNALED):
+                requests.append(request)
+                continue
+            requests.append(replace(request, received_at=at))
+            name, channel_id = type(request.message).__name__, request.message.channel.id
+            records.append(JournalRecord(at, channel_id, name, certificate_der, request.source, request.body))
+        position = await self._journal(records) if records else None
+        return await self._checkin_runner.write(answer_journaled(position), requests, DEVICE)
+
+    def _next_instant(self) -> datetime:
+        """Return the time of a batch in the journal: no two have the same, so that a device's messages have an order.
+
+        A clock that is set back by more than a moment is believed: two batches a second apart are told apart anyway.
+        """
+        now = self._checkin_runner.now()
+        if timedelta(0) <= self._last_instant - now < CLOCK_STEP:
+            now = self._last_instant + timedelta(microseconds=1)
+        self._last_instant = now
+        return now
 
     # --- what goes wrong ---------------------------------------------------------------------------------------------
 
