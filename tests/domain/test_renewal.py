@@ -80,6 +80,13 @@ def with_attempt(attempt: Attempt) -> RenewalSituation:
             LookAgain(DUE + HOUR + DAY),
         ),
         (with_attempt(replace(SENT, is_waiting=False, acknowledged_at=DUE + HOUR)), DUE + HOUR + DAY, NotUsed()),
+        (
+            with_attempt(
+                replace(SENT, is_waiting=False, acknowledged_at=DUE + HOUR, asked_at=DUE + 2 * HOUR),
+            ),
+            DUE + 2 * HOUR,
+            SendRenewal(RenewalReason.EXPIRING),
+        ),
         # failed
         (with_attempt(FAILED), DUE + HOUR, LookAgain(DUE + 2 * HOUR)),
         (with_attempt(FAILED), DUE + 2 * HOUR, SendRenewal(RenewalReason.EXPIRING)),

@@ -260,6 +260,7 @@ def _administration(settings: Settings, ring: KeyRing, views: "_ViewRunner") -> 
         views,
         secure_cookies=settings.effective_public_url.startswith("https://"),
         public_url=settings.effective_public_url,
+        policy=settings.policy(),
     )
     return Starlette(routes=[*make_health(views, checks), Mount("/", app=console)])
 

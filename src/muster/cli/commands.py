@@ -125,7 +125,14 @@ def show(
     if as_json:
         answers = {channel_id: _readable(body) for channel_id, body in details.answers.items()}
         fields = {name: getattr(details, name) for name in ("command_uuid", "request_type", "created_at", "created_by")}
-        print_json({**fields, "command": _readable(details.body), "channels": details.rows, "answers": answers})
+        print_json(
+            {
+                **fields,
+                "command": None if details.body is None else _readable(details.body),
+                "channels": details.rows,
+                "answers": answers,
+            }
+        )
         return
     print(f"{details.request_type} {details.command_uuid}, by {details.created_by}, {ago(details.created_at, now)}")
     for row in details.rows:

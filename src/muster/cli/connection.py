@@ -59,6 +59,14 @@ class Connection:
             raise CommandRefused(outcome)
         return outcome
 
+    def run_all(
+        self,
+        operation: Callable[[Transaction, Sequence[Item], Context], Sequence[Outcome]],
+        items: Sequence[Item],
+    ) -> list[Outcome]:
+        """Run *operation* on *items* in one transaction; refusals are among the outcomes."""
+        return self._runner.write_now(lambda tx, some, ctx: list(operation(tx, some, ctx)), items, self._actor)
+
     def view(self, view: Callable[[Transaction], T]) -> T:
         """Read."""
         return self._runner.read_now(view)

@@ -1,15 +1,20 @@
 """`muster devices`: which devices there are, and what is known of one."""
 
+import sys
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
-from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
 from muster.cli.output import ago, print_json, print_table
 from muster.domain.enrollment import EnrollmentState
+from muster.domain.errors import Refusal
+from muster.operations.ask_for_renewals import AskedRenewal, ask_for_renewals
 from muster.operations.views.devices import PAGE_LIMIT, DeviceDetails, DeviceQuery, DeviceRow, list_devices, show_device
+from muster.operations.views.identities import RenewalRow, renewal_of
 from muster.protocol.identifiers import ChannelId
 
 app = typer.Typer(help="Devices and their channels.", no_args_is_help=True)
@@ -77,18 +82,45 @@ def show(
     with connect(data_dir, database, key_ring) as data:
         now = data.now
         # a user channel's id is its device's, a colon, and the user's
-        details = data.view(lambda tx: show_device(tx, ChannelId(device_id.partition(":")[0]), now))
+        channel_id, policy = ChannelId(device_id.partition(":")[0]), data.settings.policy()
+        details, renewal = data.view(
+            lambda tx: (show_device(tx, channel_id, now), renewal_of(tx, channel_id, now, policy))
+        )
     if details is None:
         raise CommandFailed(
             f"no device {device_id} is known", remedy="See `muster devices list`.", code=ExitCode.ABSENT
         )
     if as_json:
-        print_json(details)
+        print_json({**asdict(details), "renewal": renewal})
         return
-    _print_details(details, now)
+    _print_details(details, renewal, now)
 
 
-def _print_details(details: DeviceDetails, now: datetime) -> None:
+@app.command("renew")
+def renew(
+    device_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The devices' UDIDs or EnrollmentIDs.")],
+    data_dir: DataDir = None,
+    database: Database = None,
+    key_ring: KeyRingFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Renew the identities of devices now, whenever they end."""
+    with connect(data_dir, database, key_ring) as data:
+        outcomes = data.run_all(ask_for_renewals, [ChannelId(device_id) for device_id in device_ids])
+    asked = [outcome for outcome in outcomes if isinstance(outcome, AskedRenewal)]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+    if as_json:
+        print_json(asked)
+    for one in asked:
+        what = "waits already, and the device is pushed again" if one.is_waiting else "is sent within a minute"
+        print(f"{one.device_id}: its renewal {what}.", file=sys.stderr)
+    for refusal in refused[1:]:
+        print(f"{refusal.message}.", file=sys.stderr)
+    if refused:
+        raise CommandRefused(refused[0])
+
+
+def _print_details(details: DeviceDetails, renewal: RenewalRow | None, now: datetime) -> None:
     device = details.device
     sentence = _sentence(device, now, is_in_setup=bool(details.facts.get("awaiting_configuration")))
     print(f"{device.name or device.serial_number or device.id}: {sentence}")
@@ -98,6 +130,8 @@ def _print_details(details: DeviceDetails, now: datetime) -> None:
         if value is not None:
             shown = f"{value:%Y-%m-%d}" if isinstance(value, datetime) else value
             print(f"  {name.replace('_', ' '):<24}{shown}")
+    if renewal is not None and renewal.words:
+        print(f"\n{renewal.words}")
     print("\nChannels")
     print_table(
         ("ID", "KIND", "STATE", "USER", "LAST CONTACT", "LAST PROOF", "WAITING"),

@@ -30,15 +30,15 @@ _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(day
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([mhdw])")
 
 
-def read_duration(text: str) -> timedelta:
-    """Read a duration such as 30m, 12h, 7d or 2w. Raises BadParameter for anything else."""
+def read_duration(text: str, option: str = "--expires") -> timedelta:
+    """Read a duration such as 30m, 12h, 7d or 2w, given as *option*. Raises BadParameter for anything else."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise typer.BadParameter("give a number and a unit: 30m, 12h, 7d or 2w", param_hint="--expires")
+        raise typer.BadParameter("give a number and a unit: 30m, 12h, 7d or 2w", param_hint=option)
     try:
         return int(match[1]) * _UNITS[match[2]]
     except OverflowError:
-        raise typer.BadParameter("too long", param_hint="--expires") from None
+        raise typer.BadParameter("too long", param_hint=option) from None
 
 
 @app.command("link")

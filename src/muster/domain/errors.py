@@ -44,6 +44,7 @@ class RefusalCode(StrEnum):
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
     NOT_ENROLLED = "not_enrolled"
+    RENEWAL_IMPOSSIBLE = "renewal_impossible"
     PUSH_CERTIFICATE_MISSING = "push_certificate_missing"
     PUSH_CERTIFICATE_UNFIT = "push_certificate_unfit"
     SIGN_IN_UNKNOWN = "sign_in_unknown"

@@ -150,6 +150,8 @@ def _go_on(
         retry_at = attempt.failed_at + retry_delay(attempt.failures, situation.not_after - attempt.failed_at)
         return SendRenewal(reason) if is_asked_for or now >= retry_at else LookAgain(retry_at)
     if attempt.acknowledged_at is not None and attempt.acknowledged_at >= sent_at:
+        if attempt.asked_at is not None and attempt.asked_at >= attempt.acknowledged_at:
+            return SendRenewal(reason)
         use_by = attempt.acknowledged_at + USE_WITHIN
         return NotUsed() if now >= use_by else LookAgain(use_by)
     if not attempt.is_waiting:

@@ -5,6 +5,7 @@ from tests.support.runner import NOW
 
 from muster.domain.control.evidence import Signal
 from muster.domain.enrollment import EndReason, EnrollmentState, Provenance
+from muster.domain.renewal import RenewalState
 from muster.edges.console import words
 from muster.operations.views.devices import EvidenceRow
 from muster.protocol.apns import OutcomeClass
@@ -57,3 +58,7 @@ def test_details_are_short() -> None:
     row = _row(Signal.TOKEN_UPDATE, "enrolled", {"identity": "a0" * 32, "has_unlock_token": True, "nothing": None})
 
     assert words.evidence_detail(row) == "identity a0a0a0a0 · has unlock token yes"
+
+
+def test_every_state_of_a_renewal_has_words() -> None:
+    assert set(words.RENEWAL_STATES) == set(RenewalState)

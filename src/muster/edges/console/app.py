@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from muster.domain.policy import Policy
 from muster.edges.console.device_pages import DevicePages
 from muster.edges.console.rendering import Renderer
 from muster.edges.console.sessions import SameOriginOnly, Sessions
@@ -18,16 +19,19 @@ from muster.storage.errors import Unavailable
 RETRY_AFTER_SECONDS = 5
 
 
-def make_console(runner: Runner, *, secure_cookies: bool, public_url: str | None = None) -> Starlette:
+def make_console(
+    runner: Runner, *, secure_cookies: bool, public_url: str | None = None, policy: Policy | None = None
+) -> Starlette:
     """Make the console, to be mounted at `/`.
 
     *secure_cookies* is False only where it is served over plain HTTP on loopback: browsers then send its cookies
     without TLS. *public_url* is where devices reach this server; absent, the first page says how to set it.
+    *policy* says when identities are renewed; absent: the defaults.
     """
     renderer = Renderer()
     sessions = Sessions(runner, secure_cookies=secure_cookies)
     sign_in = SignInPages(runner, renderer, sessions)
-    devices = DevicePages(runner, renderer, sessions, public_url)
+    devices = DevicePages(runner, renderer, sessions, public_url, policy or Policy())
     app = Starlette(
         routes=[
             Route("/", sign_in.home),

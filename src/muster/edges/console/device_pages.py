@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from muster.domain.control.contact import ContactDay
 from muster.domain.enrollment import EnrollmentState
+from muster.domain.policy import Policy
 from muster.edges.console import facts, words
 from muster.edges.console.first_steps import first_steps
 from muster.edges.console.listing import Listing, UnknownChoice, read_listing
@@ -37,6 +38,7 @@ from muster.operations.views.devices import (
     show_device,
 )
 from muster.operations.views.fleet import push_certificate_ends
+from muster.operations.views.identities import RenewalRow, renewal_of
 from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction
 
@@ -55,11 +57,14 @@ class _Listed:
 class DevicePages:
     """The pages about devices, for those who are signed in."""
 
-    def __init__(self, runner: Runner, renderer: Renderer, sessions: Sessions, public_url: str | None) -> None:
+    def __init__(
+        self, runner: Runner, renderer: Renderer, sessions: Sessions, public_url: str | None, policy: Policy
+    ) -> None:
         self._runner = runner
         self._renderer = renderer
         self._sessions = sessions
         self._public_url = public_url
+        self._policy = policy
 
     async def list_page(self, request: Request) -> Response:
         """Show the list."""
@@ -108,7 +113,7 @@ class DevicePages:
     async def _device(self, request: Request, template: str) -> Response:
         device_id = ChannelId(request.path_params["device_id"])
         now = self._runner.now()
-        signed_in = await self._sessions.read(request, lambda tx: _read_device(tx, device_id, now))
+        signed_in = await self._sessions.read(request, lambda tx: _read_device(tx, device_id, now, self._policy))
         if signed_in is None:
             return self._nobody(request, template)
         if signed_in.value is None:
@@ -118,7 +123,7 @@ class DevicePages:
                 f"No device with the id {device_id} ever spoke to this server.",
                 "Search for it in the list of devices by its serial number or name.",
             )
-        details, commands = signed_in.value
+        details, renewal, commands = signed_in.value
         clock = Clock(now)
         context = {
             "fragment_url": f"/fragments{device_url(device_id)}",
@@ -126,8 +131,8 @@ class DevicePages:
             "details": details,
             "device": details.device,
             "names": facts.channel_names(details),
-            "facts": facts.facts_of(details, clock),
-            "sentence": device_sentence(details, clock),
+            "facts": facts.facts_of(details, clock, renewal),
+            "sentence": device_sentence(details, clock, renewal),
             "timeline": draw_timeline(details, commands, now),
             "width": WIDTH,
             "tick_height": TICK_HEIGHT,
@@ -156,12 +161,14 @@ def _read_list(tx: Transaction, listing: Listing, now: datetime) -> _Listed:
 
 
 def _read_device(
-    tx: Transaction, device_id: ChannelId, now: datetime
-) -> tuple[DeviceDetails, tuple[CommandRow, ...]] | None:
+    tx: Transaction, device_id: ChannelId, now: datetime, policy: Policy
+) -> tuple[DeviceDetails, RenewalRow | None, tuple[CommandRow, ...]] | None:
     if not device_id.isprintable():
         return None  # no id of ours has control characters, and PostgreSQL refuses NUL
     details = show_device(tx, device_id, now)
-    return None if details is None else (details, list_device_commands(tx, device_id))
+    if details is None:
+        return None
+    return details, renewal_of(tx, device_id, now, policy), list_device_commands(tx, device_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from markupsafe import Markup, escape
 from muster.edges.console import words
 from muster.edges.console.times import Clock
 from muster.operations.views.devices import DeviceDetails
+from muster.operations.views.identities import RenewalRow
 from muster.protocol.identifiers import ChannelId
 
 _KINDS = {
@@ -43,7 +44,7 @@ def channel_names(details: DeviceDetails) -> dict[ChannelId, str]:
     }
 
 
-def facts_of(details: DeviceDetails, clock: Clock) -> list[Fact]:
+def facts_of(details: DeviceDetails, clock: Clock, renewal: RenewalRow | None = None) -> list[Fact]:
     """List the facts that are known; what is not known is left out."""
     device, known = details.device, details.facts
     model = known.get("product_name")
@@ -64,6 +65,7 @@ def facts_of(details: DeviceDetails, clock: Clock) -> list[Fact]:
         _time("Last contact", device.last_contact_at, clock),
         _time("Last obeyed", device.last_proof_at, clock),
         _time("Identity expires", device.identity_not_after, clock),
+        _text("Renewal", None if renewal is None else words.RENEWAL_STATES[renewal.state]),
         _push(details, clock),
     ]
     return [fact for fact in facts if fact is not None]

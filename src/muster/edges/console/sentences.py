@@ -9,6 +9,7 @@ from muster.domain.enrollment import EnrollmentState
 from muster.edges.console import words
 from muster.edges.console.times import Clock
 from muster.operations.views.devices import DeviceCounts, DeviceDetails, DeviceRow
+from muster.operations.views.identities import RenewalRow
 
 SILENT_AFTER = timedelta(days=7)
 """Silence of an enrolled device worth a word: Apple counts a device as away after several days to a week."""
@@ -16,14 +17,17 @@ EXPIRY_NOTICE = timedelta(days=30)
 """How long before its end an identity or the push certificate is worth a word."""
 
 
-def device_sentence(details: DeviceDetails, clock: Clock) -> Markup:
-    """Say of one device whether it is enrolled, when it was heard, what waits, and what is wrong with it."""
+def device_sentence(details: DeviceDetails, clock: Clock, renewal: RenewalRow | None = None) -> Markup:
+    """Say of one device whether it is enrolled, when it was heard, what waits, and what is wrong with it.
+
+    *renewal* is how the renewal of its identity stands.
+    """
     row = details.device
     parts = [_enrollment(row, clock)]
     if row.state != EnrollmentState.ENDED:
         parts += [_contact(row, clock), _waiting(row.commands_waiting)]
     first = Markup("; ").join(parts) + "."
-    return Markup(" ").join([first, *_findings(details, clock)])
+    return Markup(" ").join([first, *_findings(details, clock, renewal)])
 
 
 def _enrollment(row: DeviceRow, clock: Clock) -> Markup:
@@ -49,7 +53,7 @@ def _waiting(count: int) -> Markup:
     return escape("1 command waits" if count == 1 else f"{count:,} commands wait")
 
 
-def _findings(details: DeviceDetails, clock: Clock) -> list[Markup]:
+def _findings(details: DeviceDetails, clock: Clock, renewal: RenewalRow | None) -> list[Markup]:
     row = details.device
     if row.state == EnrollmentState.ENDED:
         return []
@@ -65,6 +69,8 @@ def _findings(details: DeviceDetails, clock: Clock) -> list[Markup]:
         findings.append(Markup("Its identity expired {}.").format(clock.ago_in_words(row.identity_not_after)))
     elif row.identity_not_after is not None and row.identity_not_after - clock.now < EXPIRY_NOTICE:
         findings.append(Markup("Its identity expires {}.").format(clock.ago_in_words(row.identity_not_after)))
+    if renewal is not None and renewal.words:
+        findings.append(escape(renewal.words))
     return findings
 
 

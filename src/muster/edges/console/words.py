@@ -6,9 +6,10 @@ Nothing is told by colour alone: each mark has a word and a shape of its own.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from muster.domain.control.evidence import Signal
+from muster.domain.control.evidence import REFUSED_RENEWAL, Signal
 from muster.domain.enrollment import EndReason, EnrollmentState
 from muster.domain.errors import RefusalCode
+from muster.domain.renewal import RenewalState
 from muster.operations.views.devices import EvidenceRow
 from muster.protocol.apns import OutcomeClass
 from muster.protocol.connect import Status
@@ -63,6 +64,15 @@ PROVENANCES = {
     "link": "An enrollment link",
     "renewal": "The renewal of its identity",
     "ota": "The Profile Service's second phase",
+}
+
+RENEWAL_STATES = {
+    RenewalState.NOT_DUE: "",
+    RenewalState.DUE: "due",
+    RenewalState.SENT: "sent, not answered yet",
+    RenewalState.ACKNOWLEDGED: "installed, not used yet",
+    RenewalState.FAILED: "failed, tried again",
+    RenewalState.IMPOSSIBLE: "not possible",
 }
 
 _PUSH_ANSWERS = {
@@ -138,6 +148,7 @@ _SENTENCES: dict[tuple[str, str], str] = {
     (Signal.COMMAND_ANSWER, "unknown_command"): "It answered a command that this server does not know",
     (Signal.COMMAND_ANSWER, "late_answer"): "It answered a command after that was closed",
     (Signal.TOKEN_UPDATE, "enrolled"): "A TokenUpdate completed the enrollment",
+    (Signal.TOKEN_UPDATE, "restored"): "It speaks by an identity that was renewed since: restored from an older backup",
     (Signal.TOKEN_UPDATE, "renewed"): "The renewed identity came into use",
     (Signal.TOKEN_UPDATE, "token_changed"): "A TokenUpdate brought another push token, topic or magic",
     (Signal.TOKEN_UPDATE, "returned"): "It connected again after its enrollment had ended",
@@ -148,9 +159,14 @@ _SENTENCES: dict[tuple[str, str], str] = {
     (Signal.CHECK_OUT, "checked_out"): "It checked out: its enrollment profile was removed",
     (Signal.PROFILE_FETCHED, "automated_enrollment"): "Its enrollment profile was fetched in Setup Assistant",
     (Signal.IDENTITY_ISSUED, "renewal"): "A new identity was issued to it",
+    (Signal.IDENTITY_ISSUED, "renewal_sent"): "The renewal of its identity was queued",
+    (Signal.IDENTITY_ISSUED, REFUSED_RENEWAL): "Its request for a renewed identity was refused",
+    (Signal.COMMAND_ANSWER, "renewal_failed"): "The renewal of its identity failed",
 }
 
-_ALARMING = frozenset({"token_update_missing", Status.ERROR.value, Status.COMMAND_FORMAT_ERROR.value})
+_ALARMING = frozenset(
+    {"token_update_missing", "renewal_failed", REFUSED_RENEWAL, Status.ERROR.value, Status.COMMAND_FORMAT_ERROR.value}
+)
 
 
 def evidence_sentence(row: EvidenceRow) -> str:

@@ -37,7 +37,8 @@ class CommandDetails:
     request_type: str
     created_at: datetime
     created_by: str
-    body: bytes
+    body: bytes | None
+    """Absent where it holds a secret, and is sealed."""
     rows: tuple[CommandRow, ...]
     answers: dict[ChannelId, bytes]
 
@@ -78,7 +79,7 @@ def show_command(tx: Transaction, command_uuid: CommandUUID) -> CommandDetails |
         command.request_type,
         command.created_at,
         command.created_by,
-        command.body,
+        None if command.is_sealed else command.body,
         (*_waiting(tx, queue.c.command_uuid == command_uuid), *_answered(tx, answered)),
         {ChannelId(row.channel_id): row.body for row in bodies},
     )
