@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from tests.cli.conftest import FORMER, MAC
 from tests.support.command_line import CommandLine
-from tests.support.fleet import add_device, insert
+from tests.support.fleet import add_device
 
 from muster.storage import schema
 from muster.storage.sqlite import SqliteEngine
@@ -21,7 +21,8 @@ def muster(data_dir: Path) -> CommandLine:
     engine = SqliteEngine(data_dir / "muster.db", synchronous="OFF")
     ends = datetime.now(UTC) + timedelta(days=40, hours=12)
     add_device(engine, SOON, serial_number="F9FX", name="Bea's iPad", identity_not_after=ends)
-    insert(engine, sa.update(schema.identities).values(issued_at=ends - timedelta(days=365)))
+    aged = sa.update(schema.identities).values(issued_at=ends - timedelta(days=365))
+    engine.write(lambda tx: tx.connection.execute(aged))
     engine.close()
     return CommandLine("--data-dir", str(data_dir))
 
