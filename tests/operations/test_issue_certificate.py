@@ -33,7 +33,7 @@ from muster.domain.policy import Policy
 from muster.operations.answer_checkin import answer_checkins
 from muster.operations.checkin import CheckinAnswer, CheckinRequest
 from muster.operations.context import Context
-from muster.operations.enrollment_links import LinkOrder
+from muster.operations.enrollment_links import LinkOrder, create_links
 from muster.operations.issue_certificate import (
     CertificateOrder,
     IssuedCertificate,
@@ -71,7 +71,7 @@ def device_id(identifiers: Identifiers) -> DeviceId:
 
 
 def add_link(site: Site, *, uses: int | None = 1) -> EnrollmentLink:
-    return site.link(LinkOrder(uses, timedelta(days=30))).link
+    return site.do(create_links, LinkOrder(uses, timedelta(days=30)))[0].link
 
 
 def add_challenge(
@@ -137,7 +137,7 @@ def test_challenge_buys_an_identity_of_ours_for_nobody_yet(site: Site) -> None:
     assert facts.not_before == site.now - timedelta(days=1)
     assert facts.not_after == site.now + timedelta(days=365)
     assert stored(site, certificate) == Identity(
-        fingerprint(certificate), None, Provenance.LINK, None, facts.not_after, link.id
+        fingerprint(certificate), None, Provenance.LINK, None, facts.not_after, link.id, issued_at=site.now
     )
     assert uses(site) == 1
 

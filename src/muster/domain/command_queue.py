@@ -28,6 +28,8 @@ class QueuePurpose(StrEnum):
 
 RENEWAL_PRIORITY = 1_000_000
 """Above what anybody may ask for: a device that renews late is lost."""
+UNENROLL_PRIORITY = 500_000
+"""Above what anybody may ask for, too: what comes after it is for nobody."""
 
 
 @dataclass(frozen=True, slots=True)

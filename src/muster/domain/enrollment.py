@@ -68,6 +68,7 @@ class Identity:
     """The epoch in which it is or was the pin; absent when it never was."""
     retired_at: datetime | None = None
     """When another took its place, as the pin or as the renewal to come."""
+    issued_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, assert_never
 
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.letting_go import LetGo
 from muster.operations.check_out import check_out
 from muster.operations.checkin import (
     JSON,
@@ -23,6 +24,7 @@ from muster.operations.context import Context
 from muster.operations.enroll_device import enroll_device
 from muster.operations.keep_bootstrap_token import get_bootstrap_token, set_bootstrap_token
 from muster.operations.record_refusals import RefusedContact, record_refusals
+from muster.operations.turn_away import turned_away
 from muster.operations.update_token import update_token
 from muster.protocol.checkin import (
     Authenticate,
@@ -67,7 +69,7 @@ def answer_checkins(tx: Transaction, requests: Sequence[AnyCheckin], ctx: Contex
     refused = [
         RefusedContact(outcome.code, request.message.channel.id, request.fingerprint, request.source, ctx.now)
         for request, outcome in zip(requests, outcomes, strict=True)
-        if isinstance(outcome, Refusal)
+        if isinstance(outcome, Refusal | LetGo)
     ]
     if refused:
         record_refusals(tx, refused, ctx)
@@ -99,6 +101,10 @@ def answer_checkin(tx: Transaction, request: AnyCheckin, ctx: Context) -> Checki
 
 def _answer(tx: Transaction, request: CheckinRequest[Any], ctx: Context) -> CheckinOutcome:
     message: CheckinMessage = request.message
+    if request.wants_reply and not isinstance(message, CheckOut):
+        let_go = turned_away(tx, message.channel.device_id, request.fingerprint, ctx)
+        if let_go is not None:
+            return let_go
     match message:
         case Authenticate():
             return enroll_device(tx, request, ctx)

@@ -7,7 +7,7 @@ refusal, an error to record) costs statements of its own.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from muster.domain.command_queue import (
     QueueEffect,
@@ -29,12 +29,14 @@ from muster.domain.enrollment import (
     goes_on,
     lane_of,
 )
-from muster.domain.errors import Refusal
+from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.letting_go import LetGo
 from muster.domain.set_up import RELEASE_REQUEST_TYPES
 from muster.operations.checkin import Speaking, come_back, note_restricted, speaker_for, wake, wakes
 from muster.operations.context import Context
 from muster.operations.record_refusals import RefusedContact, record_refusals
 from muster.operations.settle_answers import SettledEntry, settle_answers
+from muster.operations.turn_away import restored_refused, turned_away
 from muster.protocol.connect import ReportHead, Status
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage import commands, enrollments, evidence
@@ -70,7 +72,10 @@ class ConnectReply:
     """What was out of the ordinary, for the log."""
 
 
-ConnectOutcome: TypeAlias = ConnectReply | Refusal
+ConnectOutcome: TypeAlias = ConnectReply | LetGo | Refusal
+
+
+_NoT = TypeVar("_NoT", Refusal, LetGo, LetGo | Refusal)
 
 
 @dataclass(slots=True)
@@ -118,16 +123,13 @@ def _answer(
     if channel is None:
         return _refuse(request, channel_unknown(head.channel), ctx, aside)
     enrollment = channel.enrollment
-    speaker = speaker_for(tx, enrollment, request.fingerprint, request.beside, ctx)
-    if isinstance(speaker, Refusal):
-        return _refuse(request, speaker, ctx, aside)
-    lane = lane_of(speaker, request.identity_not_after, ctx.now, ctx.policy.restricted_lane)
-    if isinstance(lane, Refusal):
-        return _refuse(request, lane, ctx, aside)
-    is_free = lane is Lane.FULL
+    admitted = _admit(tx, request, enrollment, ctx)
+    if not isinstance(admitted, _Admitted):
+        return _refuse(request, admitted, ctx, aside)
+    speaker, is_free = admitted.speaker, admitted.lane is Lane.FULL
     if not is_free:
         aside.restricted.append((request, enrollment, speaker))
-    elif enrollment.state is EnrollmentState.ENDED and speaker is Speaker.CURRENT:
+    elif enrollment.state is EnrollmentState.ENDED and speaker is Speaker.CURRENT and not _ends(channel.answered, head):
         aside.returned.append((request, enrollment))
     elif request.wants_command and wakes(enrollment, speaker):
         aside.woken.append(enrollment.channel.id)
@@ -141,7 +143,8 @@ def _answer(
     if answered is not None and effect is QueueEffect.CLOSE and _sets_something_going(answered):
         assert head.status is not None, "an undefined status closes nothing"
         aside.settled.append(SettledEntry(enrollment, answered, head.status, request.body, request.source))
-    next_entry = channel.head if _may_be_handed(request, speaker, is_going_on=is_going_on) else None
+    is_open = _may_be_handed(request, speaker, is_going_on=is_going_on) and not _ends(answered, head)
+    next_entry = channel.head if is_open else None
     if next_entry is not None and not is_free and next_entry.purpose is not QueuePurpose.RENEWAL:
         next_entry = None
     is_last_time = next_entry is not None and is_once_only(next_entry.request_type, next_entry.purpose)
@@ -162,6 +165,44 @@ def _answer(
         )
     )
     return _reply(next_entry, ctx)
+
+
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    speaker: Speaker
+    lane: Lane
+
+
+def _admit(
+    tx: Transaction, request: ConnectRequest, enrollment: Enrollment, ctx: Context
+) -> _Admitted | LetGo | Refusal:
+    speaker = speaker_for(tx, enrollment, request.fingerprint, request.beside, ctx)
+    let_go = _let_go(tx, request, enrollment, speaker, ctx) if request.wants_command else None
+    if let_go is not None:
+        return let_go
+    if isinstance(speaker, Refusal):
+        return speaker
+    lane = lane_of(speaker, request.identity_not_after, ctx.now, ctx.policy.restricted_lane)
+    return lane if isinstance(lane, Refusal) else _Admitted(speaker, lane)
+
+
+def _let_go(
+    tx: Transaction, request: ConnectRequest, enrollment: Enrollment, speaker: Speaker | Refusal, ctx: Context
+) -> LetGo | Refusal | None:
+    """Tell whether the device is turned away; only one that is ended, or has no pin in force, costs a look."""
+    device_id = enrollment.channel.device_id
+    is_stray = isinstance(speaker, Refusal) and speaker.code is RefusalCode.IDENTITY_NOT_PINNED
+    if is_stray or (isinstance(speaker, Speaker) and enrollment.state is EnrollmentState.ENDED):
+        let_go = turned_away(tx, device_id, request.fingerprint, ctx)
+        if let_go is not None:
+            return let_go
+    return restored_refused(tx, device_id, request.fingerprint, ctx) if speaker is Speaker.SUPERSEDED else None
+
+
+def _ends(answered: QueueEntry | None, head: ReportHead) -> bool:
+    """Tell whether a report says that our enrollment profile is removed: it is the device's last word."""
+    is_removal = answered is not None and answered.purpose is QueuePurpose.UNENROLL
+    return is_removal and head.status is Status.ACKNOWLEDGED
 
 
 def _sets_something_going(answered: QueueEntry) -> bool:
@@ -187,7 +228,7 @@ def _reply(entry: QueueEntry | None, ctx: Context) -> ConnectReply:
     return ConnectReply(body, entry.command_uuid, entry.request_type)
 
 
-def _refuse(request: ConnectRequest, refusal: Refusal, ctx: Context, aside: _Aside) -> Refusal:
+def _refuse(request: ConnectRequest, refusal: _NoT, ctx: Context, aside: _Aside) -> _NoT:
     aside.refused.append(
         RefusedContact(refusal.code, request.head.channel.id, request.fingerprint, request.source, ctx.now)
     )

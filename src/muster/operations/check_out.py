@@ -6,9 +6,11 @@ from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.events import Event, EventType
 from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, record_contact, speaking
 from muster.operations.context import Context
+from muster.operations.let_go import end_enrollment
+from muster.operations.unenrollment import settle_by_check_out
 from muster.protocol.checkin import CheckOut
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, evidence, outbox, push, reviews
+from muster.storage import enrollments, evidence, outbox
 from muster.storage.engine import Transaction
 
 
@@ -22,12 +24,11 @@ def check_out(tx: Transaction, request: CheckinRequest[CheckOut], ctx: Context) 
     if spoken.enrollment.state is EnrollmentState.ENDED:
         record_contact(tx, device, ctx)
         return CheckinAnswer(signal="repeated")  # the reply was lost; it is no news
-    ended = [device, *enrollments.user_channels_of(tx, channel.device_id)]
     record_contact(tx, device, ctx)
-    enrollments.set_ended(tx, ended, at=ctx.now, reason=EndReason.CHECKED_OUT)
-    push.drop_wishes(tx, ended)
+    device_channel = enrollments.find(tx, [device])[device]
+    is_ours = settle_by_check_out(tx, device_channel, request.source, ctx)
+    end_enrollment(tx, channel.device_id, EndReason.UNENROLLED if is_ours else EndReason.CHECKED_OUT, ctx)
     observation = Observation(device, Signal.CHECK_OUT, "checked_out", ctx.now, spoken.epoch, request.source)
     evidence.append(tx, [observation], ctx.new_id)
     outbox.append(tx, [Event(ctx.new_id(), EventType.DEVICE_CHECKED_OUT, device, ctx.now)])
-    reviews.schedule(tx, device, ctx.now)
     return CheckinAnswer(signal="checked_out")

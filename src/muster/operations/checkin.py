@@ -21,11 +21,12 @@ from muster.domain.enrollment import (
     who_speaks_unpinned,
 )
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.letting_go import LetGo
 from muster.domain.renewal import RenewalReason
 from muster.operations.context import Context
 from muster.protocol.checkin import CheckinMessage
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, evidence, identities, push, renewals, reviews
+from muster.storage import departures, enrollments, evidence, identities, push, renewals, reviews
 from muster.storage.engine import Transaction
 
 MessageT_co = TypeVar("MessageT_co", bound=CheckinMessage, covariant=True)
@@ -48,6 +49,8 @@ class CheckinRequest(Generic[MessageT_co]):
     """SHA-256 of another certificate that the connection presented, where it is not the signer's."""
     received_at: datetime | None = None
     """When it came, as the journal has it; absent: now."""
+    wants_reply: bool = True
+    """False for a message that is processed belatedly: nobody is there to be told anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class UserNotManaged:
     """Policy does not manage this user: the device stops the user channel until the next login."""
 
 
-CheckinOutcome: TypeAlias = CheckinAnswer | DeclarationUnknown | UserNotManaged | Refusal
+CheckinOutcome: TypeAlias = CheckinAnswer | DeclarationUnknown | UserNotManaged | LetGo | Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +172,14 @@ def come_back(tx: Transaction, enrollment: Enrollment, ctx: Context, source: str
     """Mark an ended channel enrolled again, for it speaks by the current pin; evidence says so.
 
     Nothing happens for a message that came before the end and is processed belatedly, nor for a user's channel of an
-    earlier life of the device: that user comes back by a TokenUpdate.
+    earlier life of the device: that user comes back by a TokenUpdate. Nor does a device come back that was rejected.
     """
     channel_id, device = enrollment.channel.id, ChannelId(enrollment.channel.device_id)
     ended_at = enrollments.ended_at(tx, channel_id)
     if ended_at is None or ended_at > ctx.now or enrollments.find(tx, [device])[device].epoch != enrollment.epoch:
+        return
+    rejection = departures.rejection_of(tx, enrollment.channel.device_id)
+    if rejection is not None and enrollment.epoch <= rejection.epoch:
         return
     enrollments.set_enrolled(tx, channel_id, epoch=enrollment.epoch, enrolled_at=ctx.now)
     observation = Observation(channel_id, Signal.TOKEN_UPDATE, "returned", ctx.now, enrollment.epoch, source)

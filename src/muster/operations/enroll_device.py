@@ -5,12 +5,19 @@ from dataclasses import replace
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import EnrollmentState, ExpectRenewal, Identity, OpenEpoch, read_authenticate
 from muster.domain.errors import Refusal
+from muster.domain.events import Event, EventType
 from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, record_contact
 from muster.operations.context import Context
+from muster.operations.turn_away import Newcomer, enrollment_refused
 from muster.protocol.checkin import Authenticate
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, evidence, identities, reviews
+from muster.storage import enrollments, evidence, identities, outbox, reviews
 from muster.storage.engine import Transaction
+
+SAME_SERIAL_NAMED = 10
+"""Of the devices with a newcomer's serial number: virtual machines may all have the same."""
+CLONES_NAMED = 20
+"""Of the devices that came by another's identity; who holds it can claim any name, and more tell nothing."""
 
 
 def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: Context) -> CheckinOutcome:
@@ -22,18 +29,29 @@ def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: C
     channel = message.channel
     channel_id = ChannelId(channel.device_id)
     identity = identities.find(tx, request.fingerprint, for_update=True)
+    enrollment = enrollments.find(tx, [channel_id]).get(channel_id)
     decision = read_authenticate(
         channel,
         identity,
-        enrollments.find(tx, [channel_id]).get(channel_id),
+        enrollment,
         now=ctx.now,
         last_epoch=enrollments.last_epoch(tx, channel.device_id),
         serial_number=message.serial_number,
         allowed_serials=_allowed_serials(tx, identity),
     )
     if isinstance(decision, Refusal):
+        if request.wants_reply and identity is not None and identity.device_id not in (None, channel.device_id):
+            _note_clone(tx, ChannelId(identity.device_id), request, ctx)
         return decision
     assert identity is not None, "read_authenticate refuses an unknown identity"
+    facts = replace(_facts(message), account=identity.account)
+    if isinstance(decision, OpenEpoch) and request.wants_reply:
+        refused = enrollment_refused(
+            tx, identity, Newcomer(channel.device_id, request.fingerprint, facts, enrollment), ctx
+        )
+        if refused is not None:
+            return refused
+    alike = _note_same_serial(tx, request, ctx) if enrollment is None else None
     enrollments.add(tx, channel, state=EnrollmentState.ENROLLING, epoch=0, first_seen_at=ctx.now)
     identities.bind(tx, request.fingerprint, channel.device_id)
     match decision:
@@ -51,7 +69,7 @@ def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: C
         case ExpectRenewal():
             enrollments.set_provisional(tx, channel.device_id, pin=request.fingerprint, epoch=None)
             epoch, observed = 0, "renewal"
-    enrollments.store_facts(tx, channel_id, replace(_facts(message), account=identity.account), ctx.now)
+    enrollments.store_facts(tx, channel_id, facts, ctx.now)
     record_contact(tx, channel_id, ctx)
     evidence.append(
         tx,
@@ -68,13 +86,44 @@ def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: C
                     "provenance": identity.provenance.value,
                     "serial_number": message.serial_number,
                     "topic": message.topic,
-                },
+                }
+                | ({} if alike is None else {"same_serial_as": alike}),
             )
         ],
         ctx.new_id,
     )
     reviews.schedule(tx, channel_id, ctx.now + ctx.policy.enrollment_patience)
     return CheckinAnswer(signal=observed)
+
+
+def _note_same_serial(tx: Transaction, request: CheckinRequest[Authenticate], ctx: Context) -> str | None:
+    """Tell others that a device we didn't know has the serial number of known ones; names them, None when there are
+    none. They are linked by it, and never mistaken for one another."""
+    serial_number, channel_id = request.message.serial_number, request.message.channel.id
+    if not serial_number:
+        return None
+    others = enrollments.with_serial(tx, serial_number, but=channel_id, limit=SAME_SERIAL_NAMED)
+    if not others:
+        return None
+    alike = ", ".join(others)
+    detail = {"serial_number": serial_number, "same_serial_as": alike}
+    outbox.append(tx, [Event(ctx.new_id(), EventType.DEVICE_SAME_SERIAL, channel_id, ctx.now, detail)])
+    return alike
+
+
+def _note_clone(tx: Transaction, owner: ChannelId, request: CheckinRequest[Authenticate], ctx: Context) -> None:
+    """Note with the owner of an identity who else came by it: a row and an event for each newcomer."""
+    newcomer = request.message.channel.device_id
+    tx.lock_rows([owner])
+    enrollment = enrollments.find(tx, [owner]).get(owner)
+    noted = evidence.details_of(tx, owner, Signal.AUTHENTICATE, "cloned", limit=CLONES_NAMED)
+    if enrollment is None or len(noted) >= CLONES_NAMED or any(one.get("newcomer") == newcomer for one in noted):
+        return
+    detail = {"newcomer": newcomer, "identity": request.fingerprint.hex()}
+    observation = Observation(owner, Signal.AUTHENTICATE, "cloned", ctx.now, enrollment.epoch, request.source, detail)
+    evidence.append(tx, [observation], ctx.new_id)
+    outbox.append(tx, [Event(ctx.new_id(), EventType.DEVICE_IDENTITY_CLONED, owner, ctx.now, {"newcomer": newcomer})])
+    reviews.schedule(tx, owner, ctx.now)
 
 
 def _allowed_serials(tx: Transaction, identity: Identity | None) -> frozenset[str] | None:

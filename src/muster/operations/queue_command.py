@@ -4,10 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from muster.domain.enrollment import EnrollmentState
+from muster.domain.enrollment import Enrollment, EnrollmentState
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.letting_go import DepartureKind
 from muster.domain.push_policy import PushReason
 from muster.operations.context import Context
+from muster.operations.let_go import (
+    DepartureOrder,
+    enqueue_removal,
+    may_unenroll,
+    record_departures,
+    removes_enrollment,
+)
 from muster.protocol.command import Command, CommandRequest, encode_command
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage import commands, enrollments, people, push
@@ -64,6 +72,7 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     tx.lock_rows(sorted(channel_ids))
     stored = enrollments.find(tx, channel_ids)
     targets: list[tuple[ChannelId, int]] = []
+    ending: list[Enrollment] = []
     refused: dict[ChannelId, Refusal] = {}
     for channel_id in channel_ids:
         enrollment = stored.get(channel_id)
@@ -77,14 +86,24 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
                 f"{channel_id} is not enrolled now ({enrollment.state.value})",
                 "Enroll it again, or wait until its enrollment is complete.",
             )
-        else:
+        elif not removes_enrollment(tx, order.request, enrollment.channel.device_id):
             targets.append((channel_id, enrollment.epoch))
-    if not targets:
+        elif (refusal := _may_end(tx, enrollment)) is not None:
+            refused[channel_id] = refusal
+        else:
+            ending.append(enrollment)
+    if not targets and not ending:
         return next(iter(refused.values()))
+    if ending:
+        departing = DepartureOrder(tuple(one.channel.device_id for one in ending))
+        limited = record_departures(tx, DepartureKind.UNENROLL, ending, departing, ctx)
+        if limited is not None:
+            return limited
     if known is None:
         commands.add(tx, commands.NewCommand(command_uuid, command.request_type, body, ctx.actor.name), ctx.now)
     commands.enqueue(tx, command_uuid, targets, priority=order.priority, at=ctx.now)
-    queued_on = tuple(channel_id for channel_id, _ in targets)
+    enqueue_removal(tx, command_uuid, ending, ctx)
+    queued_on = (*(channel_id for channel_id, _ in targets), *(one.channel.id for one in ending))
     awake = [channel_id for channel_id in queued_on if stored[channel_id].state is EnrollmentState.ENROLLED]
     push.wish(tx, awake, reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=ctx.now + ctx.policy.push_coalescing)
     subject = queued_on[0] if len(queued_on) == 1 else f"{len(queued_on)} channels"
@@ -95,3 +114,14 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     }
     people.record_act(tx, ctx.actor, "command.queue", subject, detail, ctx.now)
     return QueuedCommand(command_uuid, command.request_type, queued_on, refused)
+
+
+def _may_end(tx: Transaction, enrollment: Enrollment) -> Refusal | None:
+    """Tell why the enrollment profile can't be removed by this channel, or None when it can."""
+    if enrollment.channel.is_device:
+        return may_unenroll(tx, enrollment)
+    return Refusal(
+        RefusalCode.DEVICE_CHANNEL_ONLY,
+        f"{enrollment.channel.id} is a user's channel, and the enrollment profile is the device's",
+        f"To let the device go, send it to {enrollment.channel.device_id}.",
+    )

@@ -150,6 +150,7 @@ def _replay_checkin(tx: Transaction, record: JournalRecord, then: Context) -> Re
         record.source,
         identity_not_after=known_certificate(record.certificate_der).not_after,
         received_at=record.at,
+        wants_reply=False,
     )
     device_id = message.channel.device_id
     checked_in_at = enrollments.checked_in_at(tx, message.channel.id)

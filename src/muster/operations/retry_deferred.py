@@ -107,9 +107,9 @@ def process_deferred(tx: Transaction, messages: Sequence[DeferredMessage], ctx: 
             report = ConnectRequest(head, message.fingerprint, body, message.source, not_after, wants_command=False)
             answer_connects(tx, [report], then)
         else:
-            request = CheckinRequest(
-                decode_checkin(body), message.fingerprint, body, message.source, _not_after(tx, message)
-            )
+            not_after = _not_after(tx, message)
+            checkin = decode_checkin(body)
+            request = CheckinRequest(checkin, message.fingerprint, body, message.source, not_after, wants_reply=False)
             _process_checkin(tx, request, then)
         deferred.remove(tx, message.id)
     return [None] * len(messages)

@@ -15,6 +15,7 @@ from muster.domain.set_up import RELEASE_REQUEST_TYPES
 from muster.operations.context import Context
 from muster.operations.release_set_up import settle_release
 from muster.operations.renew_identities import note_failure
+from muster.operations.unenrollment import settle_unenrollment
 from muster.protocol.connect import ErrorItem, Status, decode_report
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId
@@ -41,7 +42,9 @@ def settle_answers(tx: Transaction, settled: Sequence[SettledEntry], ctx: Contex
                 settle_release(tx, one.enrollment, one.status, ctx)
             case QueuePurpose.RENEWAL:
                 _settle_renewal(tx, one, ctx)
-            case QueuePurpose.UNENROLL | QueuePurpose.COMMAND:
+            case QueuePurpose.UNENROLL:
+                settle_unenrollment(tx, one.enrollment, one.entry.command_uuid, one.status, one.source, ctx)
+            case QueuePurpose.COMMAND:
                 pass
             case _:
                 assert_never(one.entry.purpose)

@@ -9,6 +9,7 @@ from muster.domain.enrollment import (
     Enrollment,
     EnrollmentState,
     Lane,
+    Speaker,
     TokenUpdateDecision,
     TokenUpdateMeaning,
     read_token_update,
@@ -31,6 +32,7 @@ from muster.operations.checkin import (
 from muster.operations.context import Context
 from muster.operations.keep_bootstrap_token import keep_secret
 from muster.operations.release_set_up import note_awaiting
+from muster.operations.turn_away import restored_refused
 from muster.protocol.checkin import TokenUpdate
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
 from muster.storage import commands, enrollments, escrow, evidence, identities, outbox, push, renewals, reviews
@@ -46,6 +48,10 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
     spoken = speaking(tx, request, ctx)
     if isinstance(spoken, Refusal):
         return spoken
+    if spoken.speaker is Speaker.SUPERSEDED and request.wants_reply:
+        refused = restored_refused(tx, message.channel.device_id, request.fingerprint, ctx)
+        if refused is not None:
+            return refused
     update = _update_device if message.channel.is_device else _update_user
     meaning, epoch = update(tx, request, spoken, ctx)
     changed = push.set_target(

@@ -108,6 +108,23 @@ def withhold_purpose(tx: Transaction, channel_id: ChannelId, purpose: QueuePurpo
     )
 
 
+def is_waiting(tx: Transaction, channel_id: ChannelId, purpose: QueuePurpose) -> bool:
+    """Tell whether something queued for *purpose* may still be handed out on a channel."""
+    return _has(tx, channel_id, purpose, queue.c.is_withheld.is_(False))
+
+
+def was_handed_out(tx: Transaction, channel_id: ChannelId, purpose: QueuePurpose) -> bool:
+    """Tell whether something queued for *purpose* was handed out on a channel, and is not answered."""
+    return _has(tx, channel_id, purpose, queue.c.handed_out_count > 0)
+
+
+def _has(tx: Transaction, channel_id: ChannelId, purpose: QueuePurpose, condition: sa.ColumnElement[bool]) -> bool:
+    found = sa.select(queue.c.command_uuid).where(
+        queue.c.channel_id == channel_id, queue.c.purpose == purpose.value, condition
+    )
+    return tx.connection.execute(found.limit(1)).one_or_none() is not None
+
+
 def _close(tx: Transaction, stale: sa.ColumnElement[bool], at: datetime) -> int:
     rows = tx.connection.execute(sa.select(queue, commands.c.request_type).join(commands).where(stale)).all()
     if not rows:

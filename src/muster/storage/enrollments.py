@@ -174,6 +174,15 @@ def _change_state(
         tx.connection.execute(sa.update(channels).where(condition).values(state=after.value))
 
 
+def take_end_back(tx: Transaction, channel_ids: Sequence[ChannelId], *, epoch: int, reason: EndReason) -> None:
+    """Mark those channels enrolled again that ended in *epoch* for *reason*, as if they never had."""
+    tx.connection.execute(
+        sa.update(channels)
+        .where(channels.c.id.in_(channel_ids), channels.c.epoch == epoch, channels.c.ended_reason == reason.value)
+        .values(state=EnrollmentState.ENROLLED.value, ended_at=None, ended_reason=None)
+    )
+
+
 def set_checked_in(tx: Transaction, channel_id: ChannelId, at: datetime) -> None:
     """Record when the journaled check-in had come that was processed last."""
     later = sa.case((channels.c.checked_in_at > at, channels.c.checked_in_at), else_=sa.literal(at, Instant))
@@ -223,6 +232,24 @@ def store_facts(tx: Transaction, channel_id: ChannelId, facts: Facts, learned_at
     }
     insert = tx.insert(device_facts).values(channel_id=channel_id, **said)
     tx.connection.execute(insert.on_conflict_do_update(index_elements=["channel_id"], set_=said))
+
+
+def facts_of(tx: Transaction, channel_id: ChannelId) -> Facts:
+    """Read what a channel said of itself; nothing where it said nothing."""
+    columns = [device_facts.c[name] for name in Facts.__dataclass_fields__]
+    row = tx.connection.execute(sa.select(*columns).where(device_facts.c.channel_id == channel_id)).one_or_none()
+    return Facts() if row is None else Facts(*row)
+
+
+def with_serial(tx: Transaction, serial_number: str, *, but: ChannelId, limit: int) -> tuple[ChannelId, ...]:
+    """Name up to *limit* channels that said they have *serial_number*, sorted, other than *but*."""
+    rows = tx.connection.scalars(
+        sa.select(device_facts.c.channel_id)
+        .where(device_facts.c.serial_number == serial_number, device_facts.c.channel_id != but)
+        .order_by(device_facts.c.channel_id)
+        .limit(limit)
+    )
+    return tuple(ChannelId(channel_id) for channel_id in rows)
 
 
 def open_epoch(

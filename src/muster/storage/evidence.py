@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from muster.domain.control.evidence import Observation, Rumour, Signal, is_counted
+from muster.domain.control.evidence import Detail, Observation, Rumour, Signal, is_counted
+from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction
 from muster.storage.schema import evidence, rumours
 
@@ -95,6 +96,23 @@ def _count_repeat(tx: Transaction, observation: Observation) -> bool:
         },
     )
     return True
+
+
+def details_of(
+    tx: Transaction, channel_id: ChannelId, signal: Signal, observed_class: str, *, limit: int
+) -> tuple[Detail, ...]:
+    """Read what was noted beside up to *limit* observations of a class, the oldest first."""
+    rows = tx.connection.scalars(
+        sa.select(evidence.c.detail)
+        .where(
+            evidence.c.channel_id == channel_id,
+            evidence.c.signal == signal.value,
+            evidence.c.observed_class == observed_class,
+        )
+        .order_by(evidence.c.first_at, evidence.c.id)
+        .limit(limit)
+    )
+    return tuple(rows)
 
 
 def add_rumours(tx: Transaction, heard: Sequence[Rumour]) -> None:

@@ -13,6 +13,7 @@ import structlog
 
 from muster.domain.access import DEVICE
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.letting_go import LetGo
 from muster.edges.device import metrics
 from muster.edges.device.batcher import Batcher, Overloaded
 from muster.edges.device.errors import (
@@ -37,6 +38,7 @@ from muster.edges.device.http import (
     send_reply,
 )
 from muster.edges.device.issuers import Issuers
+from muster.edges.device.leaving import leaving_reply
 from muster.edges.device.presented import (
     SIGNATURE_MISSING,
     MessagePolicy,
@@ -217,6 +219,8 @@ class MessageDoor:
             log.exception("connect_failed", enrollment_id=head.channel.id, command_uuid=head.command_uuid)
             return await self._accept_unprocessed(request, head.channel, CONNECT, error, head.command_uuid)
         metrics.CONNECTS_OF[head.status].inc()
+        if isinstance(outcome, LetGo):
+            return self._let_go(outcome, head.channel.id, request.source)
         if isinstance(outcome, Refusal):
             self._log_refusal(outcome, head.channel.id, request.source, head.command_uuid)
             return refusal_reply(outcome)
@@ -263,6 +267,8 @@ class MessageDoor:
             case DeclarationUnknown():
                 log.info("declaration_unknown", enrollment_id=channel_id)
                 return declaration_unknown_reply()
+            case LetGo():
+                return self._let_go(outcome, channel_id, request.source)
             case Refusal():
                 self._log_refusal(outcome, channel_id, request.source)
                 return refusal_reply(outcome)
@@ -291,7 +297,15 @@ class MessageDoor:
         self._last_instant = now
         return now
 
-    # --- what goes wrong ---------------------------------------------------------------------------------------------
+    # --- who is let go, and what goes wrong --------------------------------------------------------------------------
+
+    def _let_go(self, outcome: LetGo, channel_id: ChannelId, address: str) -> Reply:
+        """Say the last word to a device, as an administrator or a policy has it."""
+        metrics.REFUSALS.labels(outcome.code.value).inc()
+        log.warning(
+            "let_go", enrollment_id=channel_id, code=outcome.code.value, reply=outcome.how.value, source=address
+        )
+        return leaving_reply(outcome.how)
 
     async def _accept_unprocessed(
         self,

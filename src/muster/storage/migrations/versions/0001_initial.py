@@ -254,24 +254,6 @@ Table(
 )
 
 Table(
-    "ota_enrollments",
-    metadata,
-    Column("challenge_hash", LargeBinary, primary_key=True, comment="SHA-256 of the challenge of phase 1"),
-    Column("link_id", Text, ForeignKey("enrollment_links.id"), nullable=False),
-    Column("account", Text, comment="who signed in, where that was asked for"),
-    Column("created_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False),
-    Column("udid", Text, comment="what the device named in phase 2"),
-    Column("serial_number", Text),
-    Column(
-        "is_attested", Boolean, nullable=False, comment="Apple's device authority vouched for the signer of phase 2"
-    ),
-    Column("answered_at", Instant),
-    Column("completed_at", Instant),
-    Index(None, "link_id"),
-)
-
-Table(
     "escrow",
     metadata,
     Column("id", Text, primary_key=True),
@@ -282,6 +264,25 @@ Table(
     Column("stored_at", Instant, nullable=False),
     Column("archived_at", Instant),
     Index(None, "device_id", "kind"),
+)
+
+Table(
+    "departures",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("device_id", Identifier, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("epoch", Integer, nullable=False, comment="the life of the device that is to end"),
+    Column("ordered_at", Instant, nullable=False),
+    Column("ordered_by", Text, nullable=False),
+    Column("is_counted", Boolean, nullable=False, comment="towards the hour's limit"),
+    Column("identity", LargeBinary, comment="fingerprint of the identity that a policy refused"),
+    Column("delivered_at", Instant),
+    Column("failed_at", Instant),
+    Column("withdrawn_at", Instant),
+    Index(None, "device_id"),
+    Index(None, "ordered_at"),
+    Index(None, "identity"),
 )
 
 Table(
