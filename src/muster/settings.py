@@ -52,6 +52,12 @@ class Settings(BaseModel):
         None,
         description="File with the sealing keys, shared by all nodes; default keys/ring.json in the data directory.",
     )
+    journal_days: int = Field(
+        400,
+        ge=2,
+        le=36500,
+        description="Days for which the journal is kept; more than the age of the oldest backup you may restore.",
+    )
     # how we are reached
     listen: str = Field(
         "127.0.0.1:8443", description="HOST:PORT to listen on; [::1]:PORT for IPv6; port 0 takes a free one."

@@ -4,25 +4,31 @@ Records go in small transactions, in the order of their times; one that trips ov
 told, the rest goes on.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
 import structlog
 
+from muster.bootstrap.journaling import JOURNAL
 from muster.bootstrap.runner import EngineRunner
 from muster.crypto.sealing import KeyRing
+from muster.edges.workers.loop import Step
 from muster.operations.context import Context
-from muster.operations.notice_rollback import CatchUp, RolledBack, finish_catch_ups
-from muster.operations.replay_journal import Replayed, ReplayResult, device_of, replay_records
+from muster.operations.notice_rollback import CatchUp, RolledBack, finish_catch_ups, forget_old_marks
+from muster.operations.replay_journal import Replayed, ReplayResult, replay_records
 from muster.protocol.identifiers import DeviceId
+from muster.settings import Settings
 from muster.storage import journal_marks
 from muster.storage.engine import Transaction
 from muster.storage.errors import Unavailable
 from muster.storage.journal import JournalDamage, JournalEntry, JournalPosition, JournalRecord, file_of
-from muster.storage.journal_files import journal_files, read_merged
+from muster.storage.journal_files import journal_files, read_merged, remove_old_files
+from muster.storage.journal_index import device_of
 from muster.storage.journal_marks import Mark
 
 RECORDS_TOGETHER = 100
@@ -111,6 +117,22 @@ def catch_up(runner: EngineRunner, directory: Path, ring: KeyRing) -> Tally:
         held = runner.write_now(finish_catch_ups, [done])[0]
         _log(tally, rolled_back, held)
     return tally
+
+
+def retention_step(runner: EngineRunner, settings: Settings) -> Step:
+    """Return the step that removes the journal's files of days longer ago than the settings keep them, once a day."""
+
+    async def step() -> datetime | None:
+        before = runner.now() - timedelta(days=settings.journal_days)
+        removed = await asyncio.get_running_loop().run_in_executor(
+            None, remove_old_files, settings.data_dir / JOURNAL, before.date()
+        )
+        if removed:
+            log.info("journal_files_removed", files=removed)
+        await runner.write(forget_old_marks, [before])
+        return runner.now() + timedelta(days=1)
+
+    return step
 
 
 def _older_than(entry: JournalEntry, node: str, mark: Mark | None) -> RolledBack | None:

@@ -13,7 +13,7 @@ from starlette.routing import Mount
 from muster.bootstrap.data_directory import Surroundings, bring_schema_up, initialise, open_engine, read_key_ring
 from muster.bootstrap.journaling import JOURNAL, open_journal
 from muster.bootstrap.profiles import enrollment_terms, profile_signer
-from muster.bootstrap.replaying import catch_up
+from muster.bootstrap.replaying import catch_up, retention_step
 from muster.bootstrap.runner import EngineRunner, make_context
 from muster.bootstrap.ways_in import device_roots, make_ways_in
 from muster.crypto.sealing import KeyRing
@@ -31,15 +31,18 @@ from muster.edges.health.routes import make_health
 from muster.edges.workers.deferred import DeferredWorker
 from muster.edges.workers.loop import Loop, Step
 from muster.edges.workers.pushes import PushWorker
+from muster.edges.workers.resurrections import Resurrections, Sought
 from muster.edges.workers.reviews import ReviewWorker
 from muster.operations.ensure_partitions import ensure_partitions
 from muster.operations.first_start import Address, Foundation, announce_address, lay_foundation
 from muster.operations.ports import JournalWriter, PushSender
 from muster.operations.views.readiness import check_clock, check_key_ring, check_schema
+from muster.protocol.identifiers import DeviceId
 from muster.protocol.profile_signature import ProfileSigner
 from muster.settings import Settings
 from muster.storage import migrate
 from muster.storage.engine import Engine, Work
+from muster.storage.journal_index import JournalIndex
 
 PARTITION_INTERVAL = timedelta(hours=12)
 
@@ -132,6 +135,10 @@ def _compose(
     }
     workers.update({work: Loop(work.value, step, now=around.now, poll=around.poll) for work, step in steps.items()})
 
+    index = JournalIndex(settings.data_dir / JOURNAL, ring)
+    resurrections = Resurrections(runner, index.find, lambda at: resurrecting.expect(at))  # noqa: PLW0108 - the loop is made of it
+    resurrecting = Loop("resurrections", resurrections.step, now=around.now, poll=None)
+
     def close() -> None:
         sender.close()
         journal.close()
@@ -152,9 +159,15 @@ def _compose(
             runner=runner,
             views=views,
             journal=journal.write,
+            seek=lambda device_id, identity: resurrections.seek(Sought(device_id, identity)),
             others=_administration(settings, ring, views),
         ),
-        loops=(*workers.values(), Loop("partitions", _partition_step(runner), now=around.now, poll=None)),
+        loops=(
+            *workers.values(),
+            resurrecting,
+            Loop("partitions", _partition_step(runner), now=around.now, poll=None),
+            Loop("journal", retention_step(runner, settings), now=around.now, poll=None),
+        ),
         runner=runner,
         _close=close,
     )
@@ -200,6 +213,7 @@ def _device_application(
     runner: EngineRunner,
     views: "_ViewRunner",
     journal: JournalWriter,
+    seek: Callable[[DeviceId, bytes], bool],
     others: AsgiApplication,
 ) -> DeviceApplication:
     recorder = RefusalRecorder(runner)
@@ -219,6 +233,7 @@ def _device_application(
             recorder=recorder,
             policy=lambda: policy,
             bodies=bodies,
+            seek=seek,
         ),
         scep=ScepDoor(
             runner=runner,

@@ -10,7 +10,21 @@ from collections.abc import Sequence
 
 import typer
 
-from muster.cli import admins, commands, demo, devices, enroll, identities, policy, push, push_cert, server, users
+from muster.cli import (
+    admins,
+    commands,
+    demo,
+    devices,
+    enroll,
+    held_commands,
+    identities,
+    journal,
+    policy,
+    push,
+    push_cert,
+    server,
+    users,
+)
 from muster.cli.errors import ExitCode, exit_code_of, explain, explain_usage
 
 app = typer.Typer(
@@ -25,7 +39,9 @@ demo.register(app)
 app.add_typer(enroll.app, name="enroll")
 app.add_typer(devices.app, name="devices")
 app.add_typer(identities.app, name="identities")
+held_commands.register(commands.app)
 app.add_typer(commands.app, name="commands")
+app.add_typer(journal.app, name="journal")
 app.add_typer(push.app, name="push")
 app.add_typer(push_cert.app, name="push-cert")
 app.add_typer(users.app, name="users")

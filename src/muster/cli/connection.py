@@ -76,6 +76,11 @@ class Connection:
         return enrollment_terms(self.settings, self.view(installations.read))
 
     @property
+    def runner(self) -> EngineRunner:
+        """What runs operations, for those that take more than one transaction."""
+        return self._runner
+
+    @property
     def now(self) -> datetime:
         """The present time, aware UTC."""
         return self._runner.now()

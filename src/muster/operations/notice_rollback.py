@@ -4,7 +4,7 @@ A restored database still holds commands that devices were handed long ago. What
 locking, restarting) waits until a person releases it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,6 +45,19 @@ def finish_catch_ups(tx: Transaction, catch_ups: Sequence[CatchUp], ctx: Context
     return [_finish(tx, one, ctx) for one in catch_ups]
 
 
+def note_resurrected(tx: Transaction, devices: Sequence[DeviceId], ctx: Context) -> list[None]:
+    """Have it in the evidence of *devices* that the database had lost them, and the journal had not; None for each."""
+    _note(tx, devices, "record_lost", ctx)
+    return [None] * len(devices)
+
+
+def forget_old_marks(tx: Transaction, befores: Sequence[datetime], ctx: Context) -> list[None]:  # noqa: ARG001 - the shape of operations
+    """Forget how far journals were taken in whose files are gone; None for each."""
+    for before in befores:
+        journal_marks.forget_marks(tx, before)
+    return [None] * len(befores)
+
+
 def _finish(tx: Transaction, catch_up: CatchUp, ctx: Context) -> int:
     for position in catch_up.positions:
         journal_marks.set_mark(tx, position, ctx.now)
@@ -55,10 +68,14 @@ def _finish(tx: Transaction, catch_up: CatchUp, ctx: Context) -> int:
     held = commands.hold_once_only(tx)
     rollback = Rollback(ctx.new_id(), ctx.now, found.node, found.database_at, found.journal_at, catch_up.rebuilt)
     journal_marks.add_rollback(tx, rollback)
-    for devices in slices(sorted(ChannelId(one) for one in catch_up.devices)):
-        for channel_id, enrollment in enrollments.find(tx, devices).items():
-            observation = Observation(channel_id, Signal.OWN_ERROR, "database_rolled_back", ctx.now, enrollment.epoch)
-            evidence.append(tx, [observation], ctx.new_id)
+    _note(tx, catch_up.devices, "database_rolled_back", ctx)
     detail: Detail = {"node": found.node, "rebuilt": catch_up.rebuilt, "held_commands": held}
     outbox.append(tx, [Event(ctx.new_id(), EventType.DATABASE_ROLLED_BACK, ChannelId(""), ctx.now, detail)])
     return held
+
+
+def _note(tx: Transaction, devices: Collection[DeviceId], what: str, ctx: Context) -> None:
+    for some in slices(sorted(ChannelId(one) for one in devices)):
+        for channel_id, enrollment in enrollments.find(tx, some).items():
+            observation = Observation(channel_id, Signal.OWN_ERROR, what, ctx.now, enrollment.epoch)
+            evidence.append(tx, [observation], ctx.new_id)

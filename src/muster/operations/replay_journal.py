@@ -25,6 +25,7 @@ from muster.storage import commands, enrollment_profiles, enrollments, escrow, i
 from muster.storage.engine import Transaction
 from muster.storage.escrow import SecretKind
 from muster.storage.journal import JournalRecord
+from muster.storage.journal_index import device_of
 from muster.storage.journal_records import (
     AUTHORITY,
     HANDED_OUT,
@@ -60,11 +61,6 @@ class Replayed:
     result: ReplayResult
     device_id: DeviceId = _NO_DEVICE
     reason: str = ""
-
-
-def device_of(record: JournalRecord) -> DeviceId:
-    """Name the device a record is about; empty where it is about none, or none is known."""
-    return DeviceId(record.channel_id.partition(":")[0])
 
 
 def replay_records(tx: Transaction, records: Sequence[JournalRecord], ctx: Context) -> list[Replayed]:
@@ -149,6 +145,7 @@ def _replay_checkin(tx: Transaction, record: JournalRecord, then: Context) -> Re
         record.body,
         record.source,
         identity_not_after=known_certificate(record.certificate_der).not_after,
+        beside=record.beside,
         received_at=record.at,
         wants_reply=False,
     )

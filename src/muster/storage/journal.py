@@ -36,6 +36,8 @@ class JournalRecord:
     certificate_der: bytes
     source: str
     body: bytes
+    beside: bytes | None = None
+    """SHA-256 of another certificate that the connection presented, where it is not the signer's."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -216,6 +218,7 @@ def _encode(record: JournalRecord, processed: JournalPosition | None) -> bytes:
             "certificate": base64.b64encode(record.certificate_der).decode(),
             "source": record.source,
             "body": base64.b64encode(record.body).decode(),
+            "beside": None if record.beside is None else record.beside.hex(),
             "processed": None if processed is None else [processed.file, processed.count],
         }
     ).encode()
@@ -229,6 +232,7 @@ def _decode(fields: dict[str, Any]) -> JournalRecord:
         base64.b64decode(fields["certificate"]),
         fields["source"],
         base64.b64decode(fields["body"]),
+        None if fields.get("beside") is None else bytes.fromhex(fields["beside"]),
     )
 
 

@@ -33,6 +33,14 @@ def journal_files(directories: Iterable[Path]) -> tuple[JournalFile, ...]:
     return tuple(sorted(found.values(), key=lambda file: (file.node, file.path.name)))
 
 
+def remove_old_files(directory: Path, before: date) -> int:
+    """Remove the journal's files of days before *before*; returns how many. Raises OSError when one can't be."""
+    old = [file for file in journal_files([directory]) if file.day < before]
+    for file in old:
+        file.path.unlink(missing_ok=True)
+    return len(old)
+
+
 def read_merged(
     files: Sequence[JournalFile],
     ring: KeyRing,

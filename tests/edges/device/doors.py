@@ -21,7 +21,7 @@ from muster.edges.device.scep import ScepDoor
 from muster.operations.enrollment_profiles import EnrollmentTerms
 from muster.protocol.checkin import CheckinMessage, encode_checkin
 from muster.protocol.connect import Report, encode_report
-from muster.protocol.identifiers import Identifiers
+from muster.protocol.identifiers import DeviceId, Identifiers
 from muster.protocol.mdm_signature import make_mdm_signature
 from muster.protocol.plist import PlistValue
 from muster.protocol.profile_signature import ProfileSigner
@@ -100,7 +100,13 @@ class Lookups(InlineRunner):
 class Doors:
     """The doors over *site*, on an event loop of their own. Every request is answered and its refusal recorded."""
 
-    def __init__(self, site: Site, *, allow_legacy: bool = False) -> None:
+    def __init__(
+        self,
+        site: Site,
+        *,
+        allow_legacy: bool = False,
+        seek: Callable[[DeviceId, bytes], bool] = lambda device_id, identity: False,  # noqa: ARG005 - nobody is sought
+    ) -> None:
         self.site = site
         self.journal: list[JournalRecord] = []
         self.journal_error: Exception | None = None
@@ -119,6 +125,7 @@ class Doors:
                 recorder=self.recorder,
                 policy=lambda: self.policy,
                 bodies=self.bodies,
+                seek=seek,
             ),
             scep=ScepDoor(
                 runner=site.runner,

@@ -90,6 +90,7 @@ _PUSH_ANSWERS = {
 
 _COMMAND_STATUSES = {
     "waiting": Mark("Waiting", Shape.CLOCK, Tone.BUSY),
+    "held": Mark("Held back", Shape.CLOCK, Tone.WARNING),
     Status.NOT_NOW.value: Mark("Not now", Shape.CLOCK, Tone.BUSY),
     Status.ACKNOWLEDGED.value: Mark("Acknowledged", Shape.DISC, Tone.GOOD),
     Status.ERROR.value: Mark("Error", Shape.CROSS, Tone.BAD),

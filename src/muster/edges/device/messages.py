@@ -72,6 +72,7 @@ from muster.protocol.identifiers import (
     Channel,
     ChannelId,
     CommandUUID,
+    DeviceId,
     read_identifiers,
     resolve_channel,
 )
@@ -110,6 +111,14 @@ class ProvenRequest:
         return self.speaker.fingerprint
 
 
+MAY_BE_LOST = frozenset({RefusalCode.CHANNEL_UNKNOWN, RefusalCode.IDENTITY_UNKNOWN, RefusalCode.IDENTITY_NOT_PINNED})
+"""How the transaction refuses those by an identity of ours whom a restored database has forgotten."""
+
+
+def _seek_nobody(device_id: DeviceId, fingerprint: bytes) -> bool:  # noqa: ARG001 - stands for a search
+    return False
+
+
 class RefusedRequest(Exception):
     """The request is refused before the database is asked. *claimed_id* is whom it says it is, where readable."""
 
@@ -120,7 +129,11 @@ class RefusedRequest(Exception):
 
 
 class MessageDoor:
-    """Answers check-ins and connects. *connects* runs the hot path apart from everything else; *lookups* only reads."""
+    """Answers check-ins and connects. *connects* runs the hot path apart from everything else; *lookups* only reads.
+
+    *seek* is told of a device that the database doesn't know by an identity of ours, and tells whether the journal is
+    searched for it; until then nothing it says may be lost.
+    """
 
     def __init__(
         self,
@@ -132,7 +145,9 @@ class MessageDoor:
         recorder: RefusalRecorder,
         policy: Callable[[], MessagePolicy],
         bodies: BodyReader,
+        seek: Callable[[DeviceId, bytes], bool] = _seek_nobody,
     ) -> None:
+        self._seek = seek
         self._connect_runner = connects
         self._checkin_runner = checkins
         self._journal = journal
@@ -223,7 +238,7 @@ class MessageDoor:
             return self._let_go(outcome, head.channel.id, request.source)
         if isinstance(outcome, Refusal):
             self._log_refusal(outcome, head.channel.id, request.source, head.command_uuid)
-            return refusal_reply(outcome)
+            return self._refuse_speaker(outcome, head.channel, request.fingerprint)
         _log_connect(head, outcome)
         if not outcome.body:
             return _NOTHING
@@ -271,7 +286,13 @@ class MessageDoor:
                 return self._let_go(outcome, channel_id, request.source)
             case Refusal():
                 self._log_refusal(outcome, channel_id, request.source)
-                return refusal_reply(outcome)
+                return self._refuse_speaker(outcome, message.channel, request.fingerprint)
+
+    def _refuse_speaker(self, refusal: Refusal, channel: Channel, fingerprint: bytes) -> Reply:
+        """Refuse; where the database may have lost the speaker, put off what it says until the journal was searched."""
+        if refusal.code in MAY_BE_LOST and self._seek(channel.device_id, fingerprint):
+            return unavailable_reply()
+        return refusal_reply(refusal)
 
     async def _flush_checkins(self, batch: list[tuple[AnyCheckin, bytes]]) -> list[CheckinOutcome]:
         at = self._next_instant()
@@ -282,7 +303,9 @@ class MessageDoor:
                 continue
             requests.append(replace(request, received_at=at))
             name, channel_id = type(request.message).__name__, request.message.channel.id
-            records.append(JournalRecord(at, channel_id, name, certificate_der, request.source, request.body))
+            records.append(
+                JournalRecord(at, channel_id, name, certificate_der, request.source, request.body, request.beside)
+            )
         position = await self._journal(records) if records else None
         return await self._checkin_runner.write(answer_journaled(position), requests, DEVICE)
 

@@ -11,12 +11,14 @@ from muster.storage.schema import channels, commands, queue, reports
 
 LIST_LIMIT = 500
 WAITING = "waiting"
+HELD = "held"
+"""It waits for a person's word: see `muster commands held`."""
 NOT_NOW = "NotNow"
 
 
 @dataclass(frozen=True, slots=True)
 class CommandRow:
-    """One command on one channel. *status* is Apple's word, `waiting` before any answer, or `closed`."""
+    """One command on one channel. *status* is Apple's word, `waiting` before any answer, `held` or `closed`."""
 
     channel_id: ChannelId
     command_uuid: CommandUUID
@@ -62,6 +64,35 @@ def list_device_commands(tx: Transaction, device_id: ChannelId) -> tuple[Command
     return (*_waiting(tx, queue.c.channel_id.in_(own)), *_answered(tx, reports.c.channel_id.in_(own)))
 
 
+@dataclass(frozen=True, slots=True)
+class HeldCommand:
+    """A command that waits for a person's word, because of a restored database; *because* is why."""
+
+    channel_id: ChannelId
+    command_uuid: CommandUUID
+    request_type: str
+    queued_at: datetime
+    handed_out_at: datetime | None
+    because: str
+
+
+def list_held(tx: Transaction) -> tuple[HeldCommand, ...]:
+    """List what waits for a person's word, the oldest first; at most LIST_LIMIT."""
+    rows = tx.connection.execute(
+        sa.select(queue, commands.c.request_type)
+        .join(commands)
+        .where(queue.c.held_because.is_not(None))
+        .order_by(queue.c.queued_at, queue.c.channel_id)
+        .limit(LIST_LIMIT)
+    )
+    return tuple(
+        HeldCommand(
+            row.channel_id, row.command_uuid, row.request_type, row.queued_at, row.handed_out_at, row.held_because
+        )
+        for row in rows
+    )
+
+
 def show_command(tx: Transaction, command_uuid: CommandUUID) -> CommandDetails | None:
     """Read one command; None when there is none of this UUID."""
     command = tx.connection.execute(sa.select(commands).where(commands.c.command_uuid == command_uuid)).one_or_none()
@@ -98,7 +129,7 @@ def _waiting(tx: Transaction, condition: sa.ColumnElement[bool]) -> tuple[Comman
             row.channel_id,
             row.command_uuid,
             row.request_type,
-            NOT_NOW if row.not_now_count else WAITING,
+            HELD if row.held_because else NOT_NOW if row.not_now_count else WAITING,
             row.queued_at,
             row.handed_out_at,
             row.handed_out_count,

@@ -1,0 +1,106 @@
+"""`muster commands held`, `release`, `cancel`: what waits for a person since a database was restored."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.output import ago, print_json, print_table
+from muster.operations.release_commands import Verdict, settle_held_commands
+from muster.operations.views.commands import list_held
+from muster.protocol.identifiers import CommandUUID
+from muster.storage.commands import HANDED_OUT_BEFORE, ROLLED_BACK
+
+WHY = {
+    ROLLED_BACK: "the database was restored",
+    HANDED_OUT_BEFORE: "it was handed out before the database was restored",
+}
+
+Uuid = Annotated[str | None, typer.Argument(metavar="UUID", help="The command's UUID; see `muster commands held`.")]
+All = Annotated[bool, typer.Option("--all", help="Every command that is held back.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to *app*."""
+    app.command("held")(held)
+    app.command("release")(release)
+    app.command("cancel")(cancel)
+
+
+def held(
+    data_dir: DataDir = None, database: Database = None, key_ring: KeyRingFile = None, as_json: AsJson = False
+) -> None:
+    """List the commands that wait for your word, for they may have been handed out before a database was restored."""
+    with connect(data_dir, database, key_ring) as data:
+        rows = data.view(list_held)
+        now = data.now
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        print("Nothing is held back.")
+        return
+    print_table(
+        ("ID", "UUID", "COMMAND", "QUEUED", "HANDED OUT", "WHY"),
+        [
+            (
+                row.channel_id,
+                row.command_uuid,
+                row.request_type,
+                ago(row.queued_at, now),
+                ago(row.handed_out_at, now),
+                WHY.get(row.because, row.because),
+            )
+            for row in rows
+        ],
+    )
+
+
+def release(
+    command_uuid: Uuid = None,
+    all_: All = False,
+    data_dir: DataDir = None,
+    database: Database = None,
+    key_ring: KeyRingFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a command that is held back go out after all: EraseDevice erases, even a device that was erased before."""
+    _settle(command_uuid, all_, data_dir, database, key_ring, as_json=as_json, does_release=True)
+
+
+def cancel(
+    command_uuid: Uuid = None,
+    all_: All = False,
+    data_dir: DataDir = None,
+    database: Database = None,
+    key_ring: KeyRingFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close a command that is held back: it is never handed out."""
+    _settle(command_uuid, all_, data_dir, database, key_ring, as_json=as_json, does_release=False)
+
+
+def _settle(
+    command_uuid: str | None,
+    is_all: bool,
+    data_dir: DataDir,
+    database: Database,
+    key_ring: KeyRingFile,
+    *,
+    as_json: bool,
+    does_release: bool,
+) -> None:
+    if (command_uuid is None) != is_all:
+        raise CommandFailed("name one command by its UUID, or give --all", code=ExitCode.USAGE)
+    verdict = Verdict(None if command_uuid is None else CommandUUID(command_uuid), does_release)
+    with connect(data_dir, database, key_ring) as data:
+        settled = data.run(settle_held_commands, verdict)
+    if as_json:
+        print_json([{"id": channel_id, "command_uuid": uuid} for channel_id, uuid in settled.entries])
+        return
+    for channel_id, uuid in settled.entries:
+        print(f"{uuid} {channel_id}")
+    what = "may be handed out now; their devices are pushed" if does_release else "are closed"
+    print(f"{len(settled.entries)} command(s) {what}.", file=sys.stderr)

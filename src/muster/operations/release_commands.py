@@ -1,0 +1,59 @@
+"""A person decides on commands that wait since a database was restored: they go out after all, or never."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.push_policy import PushReason
+from muster.operations.context import Context
+from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.storage import commands, people, push
+from muster.storage.engine import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What shall become of the held command *command_uuid*, or without one of all: out it goes, or it is closed."""
+
+    command_uuid: CommandUUID | None
+    does_release: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The commands a verdict was carried out on, by channel."""
+
+    entries: tuple[tuple[ChannelId, CommandUUID], ...]
+
+
+VerdictOutcome: TypeAlias = Settled | Refusal
+
+
+def settle_held_commands(tx: Transaction, verdicts: Sequence[Verdict], ctx: Context) -> list[VerdictOutcome]:
+    """Carry out each of *verdicts*, in one act of the audit log each.
+
+    Refused when nothing is held, or not this command.
+    """
+    return [_settle(tx, verdict, ctx) for verdict in verdicts]
+
+
+def _settle(tx: Transaction, verdict: Verdict, ctx: Context) -> VerdictOutcome:
+    channel_ids = sorted({channel_id for channel_id, _ in commands.held(tx, verdict.command_uuid)})
+    tx.lock_rows(channel_ids)
+    entries = commands.held(tx, verdict.command_uuid)  # as it is now that the rows are held
+    if not entries:
+        what = "nothing" if verdict.command_uuid is None else f"no command {verdict.command_uuid}"
+        return Refusal(RefusalCode.NOT_FOUND, f"{what} is held back", "See `muster commands held`.")
+    for channel_id, command_uuid in entries:
+        if verdict.does_release:
+            commands.release(tx, channel_id, command_uuid)
+        else:
+            commands.close(tx, channel_id, command_uuid, ctx.now)
+    if verdict.does_release:
+        channels = sorted({channel_id for channel_id, _ in entries})
+        push.wish(tx, channels, reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=ctx.now)
+    act = "command.release" if verdict.does_release else "command.cancel"
+    detail: people.AuditDetail = {"commands": len(entries)}
+    people.record_act(tx, ctx.actor, act, verdict.command_uuid or "all held commands", detail, ctx.now)
+    return Settled(entries)
