@@ -417,3 +417,20 @@ def test_only_the_hash_of_a_challenge_is_stored(site: Site) -> None:
     add_challenge(site, "secret", add_link(site))
 
     assert site.rows(sa.select(schema.challenges.c.secret_hash)) == [(hashlib.sha256(b"secret").digest(),)]
+
+
+def test_an_identity_does_not_outlive_its_authority(site: Site) -> None:
+    ends = inspect_certificate(authority().certificate_der).not_after
+    site.runner.time = ends - timedelta(days=100)
+    add_challenge(site, "secret", add_link(site))
+
+    certificate_der = issued(ask(site, "secret"))
+
+    assert inspect_certificate(certificate_der).not_after == ends
+
+
+def test_an_authority_that_has_expired_issues_nothing(site: Site) -> None:
+    site.runner.time = inspect_certificate(authority().certificate_der).not_after
+    add_challenge(site, "secret", add_link(site))
+
+    assert code(ask(site, "secret")) is RefusalCode.AUTHORITY_EXPIRED

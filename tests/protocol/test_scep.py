@@ -46,6 +46,7 @@ from muster.protocol.scep import (
     PKIMessage,
     PKIStatus,
     ScepRefusal,
+    addressed_authority,
     decode_ca_certificates,
     decode_capabilities,
     decode_cert_rep,
@@ -452,3 +453,16 @@ def test_any_signed_content_gives_documented_errors_only(content: bytes, *, is_e
     message = wrapped(content, to=authority().certificate_der if is_enveloped else None)
 
     assert decode_or_none(message) is None
+
+
+def test_a_request_is_for_the_authority_that_it_is_enveloped_to() -> None:
+    other = replace(authority(), certificate_der=rsa_identity().certificate_der)
+
+    assert addressed_authority(ask(), [other, authority()]) == authority()
+    assert addressed_authority(ask(), [other]) is None
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=100)
+def test_what_cannot_be_read_is_for_no_authority(noise: bytes) -> None:
+    assert addressed_authority(noise, [authority()]) is None

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from muster.bootstrap.authorities import NOTICE_WITHIN, AuthorityBook
 from muster.bootstrap.data_directory import Surroundings, bring_schema_up, initialise, open_engine, read_key_ring
 from muster.bootstrap.journaling import JOURNAL, open_journal
 from muster.bootstrap.profiles import enrollment_terms, profile_signer
@@ -55,6 +56,7 @@ class Service:
     surroundings: Surroundings
     engine: Engine
     foundation: Foundation
+    authorities: AuthorityBook
     application: DeviceApplication
     loops: tuple[Loop, ...]
     runner: EngineRunner
@@ -128,6 +130,7 @@ def _compose(
     runner.write_now(announce_address, [Address(settings.effective_public_url, settings.check_in_url)])
     sender = push_sender or _apns_provider(settings, around)
     signer = profile_signer(settings, foundation)
+    book = AuthorityBook(views, foundation.authorities)
     steps: dict[Work, Step] = {
         Work.PUSH: PushWorker(runner, sender).step,
         Work.REVIEW: ReviewWorker(runner, signer.sign).step,
@@ -153,7 +156,7 @@ def _compose(
         application=_device_application(
             settings,
             around,
-            foundation,
+            book,
             signer,
             connects=connects,
             runner=runner,
@@ -162,11 +165,13 @@ def _compose(
             seek=lambda device_id, identity: resurrections.seek(Sought(device_id, identity)),
             others=_administration(settings, ring, views),
         ),
+        authorities=book,
         loops=(
             *workers.values(),
             resurrecting,
             Loop("partitions", _partition_step(runner), now=around.now, poll=None),
             Loop("journal", retention_step(runner, settings), now=around.now, poll=None),
+            Loop("authorities", book.step, now=around.now, poll=None if around.poll is None else NOTICE_WITHIN),
         ),
         runner=runner,
         _close=close,
@@ -206,7 +211,7 @@ def _apns_provider(settings: Settings, around: Surroundings) -> PushSender:
 def _device_application(
     settings: Settings,
     around: Surroundings,
-    foundation: Foundation,
+    book: AuthorityBook,
     signer: ProfileSigner,
     *,
     connects: EngineRunner,
@@ -219,11 +224,11 @@ def _device_application(
     recorder = RefusalRecorder(runner)
     bodies = BodyReader()
     terms = enrollment_terms(settings)
-    policy = MessagePolicy(
-        settings.accept_legacy_algorithms,
-        foundation.authorities_der,
-        settings.client_certificate_header.lower().encode(),
-    )
+    header = settings.client_certificate_header.lower().encode()
+
+    def policy() -> MessagePolicy:
+        return MessagePolicy(settings.accept_legacy_algorithms, book.certificates_der(), header)
+
     return DeviceApplication(
         messages=MessageDoor(
             connects=connects,
@@ -231,15 +236,16 @@ def _device_application(
             lookups=views,
             journal=journal,
             recorder=recorder,
-            policy=lambda: policy,
+            policy=policy,
             bodies=bodies,
             seek=seek,
         ),
         scep=ScepDoor(
             runner=runner,
-            authority=lambda: foundation.authority,
+            authorities=book.all,
+            look_again=book.look_again,
             organization=settings.organization,
-            policy=lambda: policy,
+            policy=policy,
             recorder=recorder,
             bodies=bodies,
             random_bytes=around.random_bytes,

@@ -74,7 +74,8 @@ class ServedApplication:
                 set_up_logs(self._settings)
                 self._service = open_service(self._settings)
             if self.tls is not None:
-                self.tls.trust(self._service.foundation.authorities_der)
+                self.tls.trust(self._service.authorities.certificates_der())
+                self._service.authorities.tell = self.tls.trust
             await self._service.start()
         except Exception as error:  # said by the server, which then ends the process
             await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})

@@ -12,6 +12,7 @@ import typer
 
 from muster.cli import (
     admins,
+    authority,
     commands,
     demo,
     devices,
@@ -40,6 +41,7 @@ app.add_typer(enroll.app, name="enroll")
 app.add_typer(devices.app, name="devices")
 app.add_typer(identities.app, name="identities")
 held_commands.register(commands.app)
+app.add_typer(authority.app, name="authority")
 app.add_typer(commands.app, name="commands")
 app.add_typer(journal.app, name="journal")
 app.add_typer(push.app, name="push")

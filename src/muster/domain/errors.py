@@ -41,6 +41,7 @@ class RefusalCode(StrEnum):
     CHALLENGE_UNKNOWN = "challenge_unknown"
     CHALLENGE_EXPIRED = "challenge_expired"
     CHALLENGE_USED = "challenge_used"
+    AUTHORITY_EXPIRED = "authority_expired"
     KEY_WEAK = "key_weak"
     KEY_PUBLISHED = "key_published"
     # what an administrator asked

@@ -165,7 +165,9 @@ def next_renewal(situation: RenewalSituation, policy: Policy) -> tuple[datetime,
     """Tell when the renewal of an identity is due, no renewal being open, and why then."""
     due_at = expiry_renewal(situation, policy)
     if situation.rotated_at is not None:
-        paced = situation.rotated_at + policy.rotation_span * _place(situation.device_id)
+        # one that the former authority issued after all is not renewed in the same breath
+        begins = max(situation.rotated_at, situation.issued_at)
+        paced = begins + policy.rotation_span * _place(situation.device_id)
         if paced < due_at:
             return paced, RenewalReason.AUTHORITY_ROTATED
     return due_at, RenewalReason.EXPIRING

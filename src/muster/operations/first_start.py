@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from muster.crypto.certificates import fingerprint
+from muster.crypto.certificates import fingerprint as fingerprint_of
 from muster.crypto.errors import CryptoError
 from muster.crypto.issuance import Authority, make_authority
 from muster.crypto.keys import load_private_key, private_key_der
@@ -24,11 +24,20 @@ CANARY = b"muster"
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """What a process needs to know of its installation. *authorities_der*: every authority ever ours."""
+    """What a process needs to know of its installation. *authorities*: every one ever ours, the current one first."""
 
     installation: Installation
-    authority: Authority = field(repr=False)
-    authorities_der: tuple[bytes, ...]
+    authorities: tuple[Authority, ...] = field(repr=False)
+
+    @property
+    def authority(self) -> Authority:
+        """The authority that issues now."""
+        return self.authorities[0]
+
+    @property
+    def authorities_der(self) -> tuple[bytes, ...]:
+        """The certificates of all authorities."""
+        return tuple(one.certificate_der for one in self.authorities)
 
 
 def lay_foundation(tx: Transaction, organizations: Sequence[str], ctx: Context) -> list[Foundation]:
@@ -67,35 +76,54 @@ def _lay(tx: Transaction, organization: str, ctx: Context) -> Foundation:
         installation_id = ctx.new_id()
         installation = Installation(installation_id, f"org.muster-mdm.enrollment.{installation_id}")
         installations.add(tx, installation, ctx.now)
-    stored = identities.all_authorities(tx)
-    if not stored:
-        stored = (_make_authority(tx, organization, ctx),)
-    current = stored[0]
-    key_der = ctx.open(current.key_sealed, table="authorities", column="key_sealed", row=current.fingerprint.hex())
-    authority = Authority(current.certificate_der, load_private_key(key_der, is_ours=True))
-    return Foundation(installation, authority, tuple(one.certificate_der for one in stored))
+    if not identities.all_authorities(tx):
+        add_authority(tx, authority_name(organization), ctx)
+    return Foundation(installation, open_authorities(tx, ctx))
 
 
-def _make_authority(tx: Transaction, organization: str, ctx: Context) -> StoredAuthority:
+def open_authorities(tx: Transaction, ctx: Context) -> tuple[Authority, ...]:
+    """Read every authority ever ours with its key, the current one first."""
+    return tuple(
+        Authority(
+            stored.certificate_der,
+            load_private_key(
+                ctx.open(stored.key_sealed, table="authorities", column="key_sealed", row=stored.fingerprint.hex()),
+                is_ours=True,
+            ),
+        )
+        for stored in identities.all_authorities(tx)
+    )
+
+
+def load_authorities(tx: Transaction, items: Sequence[None], ctx: Context) -> list[tuple[Authority, ...]]:
+    """Read every authority ever ours; for processes that run while one is made."""
+    return [open_authorities(tx, ctx) for _ in items]
+
+
+def add_authority(tx: Transaction, name: str, ctx: Context) -> StoredAuthority:
+    """Make an authority called *name*, which issues from now on; it is journaled."""
     key = ctx.new_rsa_key(3072)  # outlives the devices; SCEP needs RSA
     certificate_der = make_authority(
-        _authority_name(organization),
+        name,
         key,
         now=ctx.now,
         lifetime=AUTHORITY_LIFETIME,
         serial_number=int.from_bytes(ctx.random_bytes(16), "big") >> 1 | 1,
     )
-    name = fingerprint(certificate_der)
-    sealed = ctx.seal(private_key_der(key), table="authorities", column="key_sealed", row=name.hex())
-    authority = StoredAuthority(name, certificate_der, sealed, is_current=True)
-    identities.add_authority(tx, authority, ctx.now)
+    fingerprint = fingerprint_of(certificate_der)
+    sealed = ctx.seal(private_key_der(key), table="authorities", column="key_sealed", row=fingerprint.hex())
+    authority = StoredAuthority(fingerprint, certificate_der, sealed, is_current=True)
+    identities.make_current(tx, authority, ctx.now)
     tx.to_journal.append(authority_record(authority, created_at=ctx.now, at=ctx.now))
     return authority
 
 
-def _authority_name(organization: str) -> str:
-    """Name the authority after the organization, whose name is cut where a common name would not hold it all."""
-    what = "Device Identity Authority"
+def authority_name(organization: str, number: int = 1) -> str:
+    """Name the authority after the organization, whose name is cut where a common name would not hold it all.
+
+    Later ones are numbered: some clients tell authorities apart by their names alone.
+    """
+    what = "Device Identity Authority" if number == 1 else f"Device Identity Authority {number}"
     room = MAXIMUM_COMMON_NAME_OCTETS - len(what) - 1
     whose = organization.encode()[:room].decode(errors="ignore").strip() or "Muster"
     return f"{whose} {what}"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from muster.crypto.certificates import certified_key, inspect_certificate
+from muster.crypto.certificates import certified_key, inspect_certificate, known_certificate
 from muster.crypto.certificates import fingerprint as fingerprint_of
 from muster.crypto.issuance import Authority, issue_identity
 from muster.crypto.keys import spki_fingerprint
@@ -94,6 +94,9 @@ def _note_refused_renewal(
 def _issue(tx: Transaction, order: CertificateOrder, ctx: Context) -> IssueOutcome:
     if is_well_known(order.request.public_key_der) and not ctx.policy.accepts_published_keys:
         return Refusal(RefusalCode.KEY_PUBLISHED, "the key is one of the published test keys; anyone may have it")
+    authority_ends = known_certificate(order.authority.certificate_der).not_after
+    if ctx.now >= authority_ends:
+        return Refusal(RefusalCode.AUTHORITY_EXPIRED, f"the authority asked for expired on {authority_ends:%Y-%m-%d}")
     if order.renewing is not None:
         return _renew(tx, order, order.renewing, ctx)
     return _issue_for_challenge(tx, order, ctx)
@@ -172,7 +175,9 @@ def sign_and_store(
 
     It is journaled before it leaves. *replaces* is the identity in whose place it is, no device having used that.
     """
-    not_after = ctx.now + ctx.policy.identity_lifetime
+    # an identity that outlives its authority is refused by whoever looks at the chain
+    authority_ends = known_certificate(order.authority.certificate_der).not_after
+    not_after = min(ctx.now + ctx.policy.identity_lifetime, authority_ends)
     certificate_der = issue_identity(
         order.request,
         order.authority,

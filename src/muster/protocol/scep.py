@@ -14,7 +14,7 @@ from muster.crypto import der
 from muster.crypto import errors as crypto_errors
 from muster.crypto.algorithms import Cipher, Digest
 from muster.crypto.certificates import certified_key, known_certificate
-from muster.crypto.cms.enveloped_data import envelope, open_envelope
+from muster.crypto.cms.enveloped_data import envelope, is_addressed_to, open_envelope
 from muster.crypto.cms.signed_data import Verified, parse_signed_data, verify_attached, verify_detached
 from muster.crypto.cms.signing import (
     SignerIdentity,
@@ -179,6 +179,20 @@ def decode_pki_message(
         is_legacy=verified.is_legacy or opened.is_legacy or (request is not None and request.is_legacy),
         is_signed_by_requested_key=request is not None and certified_key(signer) == request.public_key_der,
     )
+
+
+def addressed_authority(message: bytes, authorities: Sequence[Authority]) -> Authority | None:
+    """Tell to which of *authorities* a client's request is enveloped, so that it is opened and answered by that one.
+
+    None when it is none of them, and when *message* can't be read so far. Nothing is verified.
+    """
+    try:
+        content = parse_signed_data(message).content
+        if content is None:
+            return None
+        return next((one for one in authorities if is_addressed_to(content, one.certificate_der)), None)
+    except crypto_errors.CryptoError:
+        return None
 
 
 def encode_cert_rep_success(

@@ -8,6 +8,7 @@ from tests.crypto.material import (
     BODY,
     DATA,
     CountingBytes,
+    authority,
     bare_certificate,
     ec_identity,
     ec_key,
@@ -22,7 +23,7 @@ from tests.crypto.openssl import OpenSSL
 from muster.crypto import der
 from muster.crypto.algorithms import OID_OF_CIPHER, RSA_ENCRYPTION, Cipher
 from muster.crypto.certificates import known_certificate, pem_from_der
-from muster.crypto.cms.enveloped_data import Opened, envelope, open_envelope
+from muster.crypto.cms.enveloped_data import Opened, envelope, is_addressed_to, open_envelope
 from muster.crypto.errors import CannotDecrypt, MalformedMessage, RefusedAlgorithm
 from muster.crypto.keys import RSAPublicKey, private_key_pem
 
@@ -327,3 +328,17 @@ def test_every_truncation_of_an_envelope_is_refused() -> None:
 @given(st.binary(max_size=200))
 def test_random_bytes_are_refused(octets: bytes) -> None:
     assert open_or_none(octets) is None
+
+
+def test_an_envelope_tells_whom_it_is_for_without_being_opened() -> None:
+    sealed = envelope(BODY, rsa_identity().certificate_der, random_bytes=CountingBytes())
+
+    assert is_addressed_to(sealed, rsa_identity().certificate_der)
+    assert not is_addressed_to(sealed, authority().certificate_der)
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=100)
+def test_whom_it_is_for_is_refused_of_what_is_no_envelope(noise: bytes) -> None:
+    with pytest.raises((MalformedMessage, RefusedAlgorithm)):
+        is_addressed_to(noise, rsa_identity().certificate_der)

@@ -1,7 +1,7 @@
 """The doors for devices over a site, and a client that sends them anything, byte by byte if need be."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from tests.support.site import MAC, Site, authority, head
 
 from muster.bootstrap.ways_in import make_ways_in
 from muster.crypto.cms.signing import SignerIdentity
+from muster.crypto.issuance import Authority
 from muster.edges.device.application import DeviceApplication
 from muster.edges.device.enroll import EnrollDoor
 from muster.edges.device.http import BodyReader, Receive, Scope, Send
@@ -115,6 +116,9 @@ class Doors:
         self.bodies = BodyReader()
         self.lookups = Lookups(site.runner)
         ours = authority()
+        self.authorities: tuple[Authority, ...] = (ours,)
+        self.looked_again = 0
+        self.look_again: Callable[[], Awaitable[None]] = _nothing_new
         signer = ProfileSigner(SignerIdentity(ours.certificate_der, ours.key))
         self.app = DeviceApplication(
             messages=MessageDoor(
@@ -129,7 +133,8 @@ class Doors:
             ),
             scep=ScepDoor(
                 runner=site.runner,
-                authority=authority,
+                authorities=lambda: self.authorities,
+                look_again=self._look_again,
                 organization="Example",
                 policy=lambda: self.policy,
                 recorder=self.recorder,
@@ -159,6 +164,10 @@ class Doors:
     def close(self) -> None:
         """End the loop."""
         self._loop.close()
+
+    async def _look_again(self) -> None:
+        self.looked_again += 1
+        await self.look_again()
 
     async def _write_journal(self, records: Sequence[JournalRecord]) -> JournalPosition:
         if self.journal_error is not None:
@@ -248,3 +257,7 @@ async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
     """Stands for everything else that a server answers."""
     await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _nothing_new() -> None:
+    """What looking at the authorities again finds, unless the test says otherwise."""

@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from structlog.typing import EventDict
 from tests.crypto.material import CountingBytes, ec_key, other_rsa_key, rsa_key, small_rsa_key
 from tests.edges.device.doors import Doors, Reply
+from tests.support import renewing
 from tests.support.runner import NOW
 from tests.support.site import MAC, Site, authenticate, authority, token_update
 
 from muster.crypto.algorithms import Cipher, Digest
-from muster.crypto.certificates import key_matches
+from muster.crypto.certificates import is_issued_by, key_matches
 from muster.crypto.cms.signing import SignerIdentity
 from muster.crypto.issuance import make_self_signed
 from muster.crypto.keys import PrivateKey, RSAPrivateKey
@@ -82,12 +83,12 @@ def post(doors: Doors, message: bytes, *, query: bytes = b"operation=PKIOperatio
     return doors.ask("POST", "/scep", message, {"content-type": PKI_MESSAGE_MEDIA_TYPE}, query=query)
 
 
-def read(reply: Reply, signer: SignerIdentity | None = None) -> CertRep:
+def read(reply: Reply, signer: SignerIdentity | None = None, *, number: int = 0) -> CertRep:
     assert (reply.status, reply.headers["content-type"]) == (200, PKI_MESSAGE_MEDIA_TYPE)
     return decode_cert_rep(
         reply.body,
         signer or temporary(rsa_key()),
-        authority().certificate_der,
+        authority(number).certificate_der,
         transaction_id="transaction",
         sender_nonce=NONCE,
     )
@@ -347,3 +348,49 @@ def test_unknown_operation_is_a_bad_request(doors: Doors, site: Site, query: byt
 )
 def test_methods_do_what_they_are_for(doors: Doors, method: str, query: bytes, status: int) -> None:
     assert doors.ask(method, "/scep", query=query).status == status
+
+
+# After a rotation
+
+
+def rotated(doors: Doors, site: Site) -> None:
+    renewing.rotate(site, authority(1))
+    doors.authorities = (authority(1), authority(0))
+
+
+def test_who_asks_after_a_rotation_gets_the_new_authority(doors: Doors, site: Site) -> None:
+    rotated(doors, site)
+
+    assert doors.ask("GET", "/scep", query=b"operation=GetCACert").body == authority(1).certificate_der
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_each_authority_serves_who_addresses_it(doors: Doors, site: Site, number: int) -> None:
+    rotated(doors, site)
+    add_challenge(site)
+
+    answer = read(post(doors, pkcs_req(to=authority(number).certificate_der)), number=number)
+
+    assert answer.status is PKIStatus.SUCCESS
+    assert is_issued_by(answer.certificates_der[0], authority(number).certificate_der)
+    assert doors.looked_again == 0
+
+
+def test_a_refusal_is_signed_by_the_authority_that_was_addressed(doors: Doors, site: Site) -> None:
+    rotated(doors, site)
+
+    answer = read(post(doors, pkcs_req("made up", to=authority(0).certificate_der)), number=0)
+
+    assert answer.status is PKIStatus.FAILURE
+
+
+def test_a_message_to_an_authority_not_known_here_has_them_looked_up(doors: Doors, site: Site) -> None:
+    add_challenge(site)
+    message = pkcs_req(to=authority(1).certificate_der)
+
+    async def notice() -> None:
+        rotated(doors, site)
+
+    doors.look_again = notice
+
+    assert read(post(doors, message), number=1).status is PKIStatus.SUCCESS

@@ -131,6 +131,14 @@ def open_envelope(
     return Opened(content, message.cipher, message.cipher.is_legacy)
 
 
+def is_addressed_to(cms: bytes, certificate_der: bytes) -> bool:
+    """Tell whether an EnvelopedData, DER or BER, names *certificate_der* as a recipient; nothing is decrypted.
+
+    Raises MalformedMessage when the outer structure is broken, RefusedAlgorithm when its cipher is unknown.
+    """
+    return _recipient_of(_parse(cms).recipients, certificate_der) is not None
+
+
 def _content_key(
     key: RSAPrivateKey, recipient: _Recipient, scheme: padding.AsymmetricPadding, key_octets: int
 ) -> bytes:
@@ -162,12 +170,16 @@ def _select(recipients: tuple[_Recipient, ...], certificate_der: bytes | None) -
         if len(recipients) == 1:
             return recipients[0]
         raise CannotDecrypt
+    recipient = _recipient_of(recipients, certificate_der)
+    if recipient is None:
+        raise CannotDecrypt
+    return recipient
+
+
+def _recipient_of(recipients: tuple[_Recipient, ...], certificate_der: bytes) -> _Recipient | None:
     certificate = known_certificate(certificate_der)
     identifiers = ((certificate.issuer_name, certificate.serial_number), (certificate.subject_key_identifier,))
-    for recipient in recipients:
-        if recipient.identifier in identifiers:
-            return recipient
-    raise CannotDecrypt
+    return next((recipient for recipient in recipients if recipient.identifier in identifiers), None)
 
 
 def _parse(cms: bytes) -> _Envelope:

@@ -5,7 +5,7 @@ read gets a 400.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -42,6 +42,7 @@ from muster.protocol.scep import (
     MessageType,
     PKIMessage,
     ScepRefusal,
+    addressed_authority,
     decode_get_message,
     decode_pki_message,
     encode_ca_certificates,
@@ -73,13 +74,19 @@ log = structlog.get_logger("muster.scep")
 
 
 class ScepDoor:
-    """Answers SCEP as the authority itself; there is no separate registration authority."""
+    """Answers SCEP as the authority itself; there is no separate registration authority.
+
+    *authorities* are all there ever were, the current one first. A message is opened, answered and served by the one it
+    is addressed to, so that a client that asked for the authority before a rotation does not fail after it;
+    *look_again* has them read anew when a message is addressed to none of them.
+    """
 
     def __init__(
         self,
         *,
         runner: Runner,
-        authority: Callable[[], Authority],
+        authorities: Callable[[], Sequence[Authority]],
+        look_again: Callable[[], Awaitable[None]],
         organization: str,
         policy: Callable[[], MessagePolicy],
         recorder: RefusalRecorder,
@@ -87,7 +94,8 @@ class ScepDoor:
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self._runner = runner
-        self._authority = authority
+        self._authorities = authorities
+        self._look_again = look_again
         self._organization = organization
         self._policy = policy
         self._recorder = recorder
@@ -132,13 +140,16 @@ class ScepDoor:
             case b"GetCACaps":
                 return Reply(200, encode_capabilities(), b"text/plain")
             case b"GetCACert":
-                media_type, body = encode_ca_certificates([self._authority().certificate_der])
+                media_type, body = encode_ca_certificates([self._authorities()[0].certificate_der])
                 return Reply(200, body, media_type.encode())
             case _:
                 return self._refuse(RefusalCode.MESSAGE_UNKNOWN, "SCEP: the operation is not served", address)
 
     async def _pki_operation(self, body: bytes, address: str) -> Reply:
-        authority = self._authority()
+        authority = addressed_authority(body, self._authorities())
+        if authority is None:
+            await self._look_again()  # another node may have made one
+            authority = addressed_authority(body, self._authorities()) or self._authorities()[0]
         loop = asyncio.get_running_loop()
         try:
             message = await loop.run_in_executor(None, self._decode, body, authority)
