@@ -123,6 +123,13 @@ class Settings(BaseModel):
     challenge_lifetime_hours: int = Field(
         24, ge=1, le=720, description="How long a fetched profile may be installed, in hours."
     )
+    allow_pkcs12_identities: bool = Field(
+        False, description="Let links hand out identities made here, key included, for where SCEP can't be used."
+    )
+    accept_unattested_macs: bool = Field(
+        True,
+        description="Let Macs enroll over the air without a certificate of Apple's; many have none. Others never may.",
+    )
     accept_legacy_algorithms: bool = Field(
         True, description="Accept SHA-1 signatures and DES or 3DES envelopes where a client chose them."
     )
@@ -198,6 +205,8 @@ class Settings(BaseModel):
             set_up_hold=timedelta(seconds=self.setup_hold_seconds),
             set_up_patience=timedelta(minutes=self.setup_patience_minutes),
             manages_network_users=self.manage_network_users,
+            allows_pkcs12_identities=self.allow_pkcs12_identities,
+            accepts_unattested_macs=self.accept_unattested_macs,
             leavings_per_hour=self.leavings_per_hour,
         )
 

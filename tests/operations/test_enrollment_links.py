@@ -11,7 +11,7 @@ from tests.support.site import ADMINISTRATOR, Site
 from muster.domain import access
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations import enrollment_links
-from muster.operations.enrollment_links import LinkOpened, LinkOrder, NewLink, create_links, open_links
+from muster.operations.enrollment_links import LinkOpened, LinkOrder, NewLink, open_links
 from muster.operations.enrollment_profiles import EnrollmentTerms
 from muster.operations.issue_certificate import hash_secret
 from muster.operations.upload_push_certificate import UploadedPushCertificate, upload_push_certificates
@@ -30,7 +30,7 @@ def site(site: Site) -> Site:
 
 
 def make(site: Site, uses_allowed: int | None = 1, *, access_rights: int = 8191) -> NewLink:
-    return site.do(create_links, LinkOrder(uses_allowed, DAY, "for the school", access_rights))[0]
+    return site.link(LinkOrder(uses_allowed, DAY, "for the school", access_rights))
 
 
 def open_link(site: Site, token: str) -> EnrollmentProfile | Refusal:
@@ -60,10 +60,10 @@ def test_link_is_kept_by_its_hash_and_written_into_the_audit_log(site: Site) -> 
 
 
 def test_profile_says_where_to_enroll_and_with_which_rights(site: Site) -> None:
-    profile = opened(site, make(site, access_rights=6161).token)
+    profile = opened(site, make(site, access_rights=6163).token)
 
     assert (profile.server_url, scep_of(profile).url) == ("https://mdm.example.org/mdm", "https://mdm.example.org/scep")
-    assert (profile.topic, profile.access_rights, profile.sign_message) == (TOPIC, 6161, True)
+    assert (profile.topic, profile.access_rights, profile.sign_message) == (TOPIC, 6163, True)
     assert profile.payload_identifier == "org.example.enrollment"
     assert [anchor.certificate_der for anchor in profile.trust_anchors] == [b"0\x00"]
     assert decode_enrollment_profile(encode_enrollment_profile(profile)) == profile
@@ -105,7 +105,7 @@ def test_expired_link_opens_nothing(site: Site) -> None:
 def test_link_opened_too_often_is_busy_until_its_challenges_expire(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     assert access.OUTSTANDING_CHALLENGES_PER_LINK == 1000
     monkeypatch.setattr(enrollment_links, "OUTSTANDING_CHALLENGES_PER_LINK", 3)
-    token = site.do(create_links, LinkOrder(1, 9 * DAY))[0].token
+    token = site.link(LinkOrder(1, 9 * DAY)).token
     for _ in range(3):
         opened(site, token)
 

@@ -33,7 +33,7 @@ from muster.domain.policy import Policy
 from muster.operations.answer_checkin import answer_checkins
 from muster.operations.checkin import CheckinAnswer, CheckinRequest
 from muster.operations.context import Context
-from muster.operations.enrollment_links import LinkOrder, create_links
+from muster.operations.enrollment_links import LinkOrder
 from muster.operations.issue_certificate import (
     CertificateOrder,
     IssuedCertificate,
@@ -71,7 +71,7 @@ def device_id(identifiers: Identifiers) -> DeviceId:
 
 
 def add_link(site: Site, *, uses: int | None = 1) -> EnrollmentLink:
-    return site.do(create_links, LinkOrder(uses, timedelta(days=30)))[0].link
+    return site.link(LinkOrder(uses, timedelta(days=30))).link
 
 
 def add_challenge(

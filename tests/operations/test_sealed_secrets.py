@@ -13,7 +13,7 @@ from muster.crypto.certificates import pem_from_der
 from muster.crypto.issuance import make_push_certificate
 from muster.crypto.keys import private_key_der, private_key_pem
 from muster.domain.access import DEVICE
-from muster.operations.enrollment_links import LinkOpened, LinkOrder, create_links, open_links
+from muster.operations.enrollment_links import LinkOpened, LinkOrder, open_links
 from muster.operations.enrollment_profiles import EnrollmentTerms
 from muster.operations.retry_deferred import Deferral, claim_deferred, defer_messages, process_deferred
 from muster.operations.sign_in import Session, create_sign_in_links, sign_in
@@ -98,7 +98,7 @@ def test_key_of_the_push_certificate_is_sealed(site: Site) -> None:
 
 def test_links_challenges_and_sessions_are_hashes(site: Site) -> None:
     test_key_of_the_push_certificate_is_sealed(site)  # a link opens only where there is one
-    link = site.do(create_links, LinkOrder(1, timedelta(days=1)))[0]
+    link = site.link(LinkOrder(1, timedelta(days=1)))
     (profile,) = site.do(open_links, LinkOpened(link.token, EnrollmentTerms("https://mdm.example", None, "Example")))
     way_in = site.do(create_sign_in_links, "ana")[0]
     (session,) = site.do(sign_in, way_in.token)

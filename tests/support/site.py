@@ -12,7 +12,7 @@ from tests.support.runner import NOW, InlineRunner
 from muster.crypto.certificates import fingerprint
 from muster.crypto.cms.signing import SignerIdentity
 from muster.crypto.issuance import Authority, issue_identity, make_authority
-from muster.crypto.keys import PrivateKey, generate_ec_key, private_key_der
+from muster.crypto.keys import PrivateKey, generate_ec_key, private_key_der, private_key_pem
 from muster.crypto.requests import make_request, read_request
 from muster.domain.access import DEVICE, Actor, ActorKind, Grant
 from muster.domain.enrollment import Enrollment, Provenance
@@ -20,6 +20,7 @@ from muster.operations.answer_checkin import AnyCheckin, answer_checkins
 from muster.operations.answer_connect import ConnectOutcome, ConnectRequest, answer_connects
 from muster.operations.checkin import CheckinOutcome, CheckinRequest
 from muster.operations.context import Context
+from muster.operations.enrollment_links import LinkOrder, NewLink, create_links
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
 from muster.protocol.checkin import Authenticate, CheckinMessage, TokenUpdate, encode_checkin
 from muster.protocol.command import CommandRequest
@@ -145,7 +146,26 @@ class Site:
         context = self.runner.context(actor)
         return self.engine.write(lambda tx: operation(tx, items, context))
 
+    # --- links
+
+    def link(self, order: LinkOrder) -> NewLink:
+        """Make an enrollment link, which must be fit."""
+        made = self.do(create_links, order)[0]
+        assert isinstance(made, NewLink), made
+        return made
+
     # --- identities
+
+    def hold_authority_key(self) -> None:
+        """Have the site hold its authority's key sealed, as a real one does, so that operations can issue."""
+        ours = authority()
+        printed = fingerprint(ours.certificate_der)
+        sealed = self.runner.context().seal(
+            private_key_pem(ours.key), table="authorities", column="key_sealed", row=printed.hex()
+        )
+        table = schema.authorities
+        statement = sa.update(table).where(table.c.fingerprint == printed).values(key_sealed=sealed)
+        self.engine.write(lambda tx: tx.connection.execute(statement))
 
     def identity(
         self,

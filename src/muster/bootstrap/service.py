@@ -21,7 +21,6 @@ from muster.crypto.sealing import KeyRing
 from muster.edges.apns.provider import ApnsProvider
 from muster.edges.console.app import make_console
 from muster.edges.device.application import AsgiApplication, DeviceApplication
-from muster.edges.device.enroll import EnrollDoor
 from muster.edges.device.http import BodyReader
 from muster.edges.device.messages import MessageDoor
 from muster.edges.device.presented import MessagePolicy
@@ -250,18 +249,13 @@ def _device_application(
             bodies=bodies,
             random_bytes=around.random_bytes,
         ),
-        enroll=EnrollDoor(
-            runner=runner,
-            terms=terms,
-            signer=signer,
-            recorder=recorder,
-        ),
         ways_in=make_ways_in(
             runner=views,
             terms=terms,
             signer=signer,
             roots=device_roots(settings, around),
-            allow_legacy=settings.accept_legacy_algorithms,
+            policy=policy,
+            new_rsa_key=around.new_rsa_key,
             recorder=recorder,
             bodies=bodies,
         ),

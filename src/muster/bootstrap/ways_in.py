@@ -1,13 +1,20 @@
 """The doors by which devices and people come in, put together."""
 
+from collections.abc import Callable
+
 from muster.bootstrap.data_directory import Surroundings
 from muster.bootstrap.pem_files import read_certificates
 from muster.crypto.apple_roots import apple_device_roots
+from muster.crypto.keys import RSAPrivateKey
 from muster.edges.device.application import AsgiApplication
 from muster.edges.device.http import BodyReader
+from muster.edges.device.presented import MessagePolicy
 from muster.edges.device.refusals import RefusalRecorder
 from muster.edges.device.ways_in.automated import ADE_PATH, AutomatedDoor
 from muster.edges.device.ways_in.introductions import IntroductionReader
+from muster.edges.device.ways_in.ota import OTA_PATH, OtaDoor
+from muster.edges.device.ways_in.profile_page import ENROLL_PATH, EnrollDoor
+from muster.edges.device.ways_in.reception import Reception
 from muster.edges.device.ways_in.rendering import PageRenderer
 from muster.edges.device.ways_in.service_config import SERVICE_CONFIG_PATH, ServiceConfigDoor
 from muster.edges.device.ways_in.sign_in import SignInDesk
@@ -31,7 +38,8 @@ def make_ways_in(
     terms: EnrollmentTerms,
     signer: ProfileSigner,
     roots: tuple[bytes, ...],
-    allow_legacy: bool,
+    policy: Callable[[], MessagePolicy],
+    new_rsa_key: Callable[[int], RSAPrivateKey],
     recorder: RefusalRecorder,
     bodies: BodyReader,
 ) -> dict[str, AsgiApplication]:
@@ -39,7 +47,7 @@ def make_ways_in(
     renderer = PageRenderer(terms.organization, terms.public_url)
     secure = terms.public_url.startswith("https://")
     desk = SignInDesk(runner=runner, renderer=renderer, recorder=recorder, bodies=bodies, secure_cookies=secure)
-    introductions = IntroductionReader(bodies, roots, allow_legacy)
+    introductions = IntroductionReader(bodies, roots, policy().allow_legacy)
     automated = AutomatedDoor(
         runner=runner,
         terms=terms,
@@ -49,4 +57,10 @@ def make_ways_in(
         desk=desk,
         recorder=recorder,
     )
-    return {ADE_PATH: automated, SERVICE_CONFIG_PATH: ServiceConfigDoor(runner=runner, terms=terms)}
+    reception = Reception(runner, terms, signer, recorder, bodies, renderer, desk)
+    return {
+        ENROLL_PATH: EnrollDoor(reception, new_rsa_key=new_rsa_key),
+        OTA_PATH: OtaDoor(reception, policy=policy, roots=roots),
+        ADE_PATH: automated,
+        SERVICE_CONFIG_PATH: ServiceConfigDoor(runner=runner, terms=terms),
+    }

@@ -2,7 +2,8 @@
 
 import re
 import sys
-from datetime import timedelta
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -10,8 +11,8 @@ import typer
 from muster.bootstrap.profiles import profile_signer
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, ExitCode
-from muster.cli.output import print_json
-from muster.domain.access import ALL_ACCESS_RIGHTS
+from muster.cli.output import ago, print_json, print_table
+from muster.domain.access import ALL_ACCESS_RIGHTS, EnrollmentLink, IdentityKind, LinkKind, may_use_link
 from muster.operations.enrollment_links import (
     MAXIMUM_LIFETIME,
     MAXIMUM_USES,
@@ -20,9 +21,11 @@ from muster.operations.enrollment_links import (
     LinkOrder,
     create_links,
     open_links,
+    revoke_links,
 )
 from muster.operations.first_start import lay_foundation
 from muster.protocol.profile import encode_enrollment_profile
+from muster.storage import identities
 
 app = typer.Typer(help="Enrollment links and profiles.", no_args_is_help=True)
 
@@ -41,16 +44,82 @@ def read_duration(text: str, option: str = "--expires") -> timedelta:
         raise typer.BadParameter("too long", param_hint=option) from None
 
 
+UNLIMITED = "unlimited"
+_CAPABILITIES = {
+    "user-channels": "com.apple.mdm.per-user-connections",
+    "bootstrap-token": "com.apple.mdm.bootstraptoken",
+    "token": "com.apple.mdm.token",
+}
+"""ServerCapabilities of the MDM payload, by a word of ours."""
+PATHS = {
+    LinkKind.PROFILE: "/enroll/",
+    LinkKind.OTA: "/ota/",
+    LinkKind.ADE: "/ade/",
+    LinkKind.ACCOUNT_USER: "/account/",
+    LinkKind.ACCOUNT_DEVICE: "/account/",
+}
+LISTED_LINKS = 1000
+"""Of the newest; a site has some dozens."""
+
+
+def read_uses(text: str) -> int | None:
+    """Read how many devices may use a link; None: any number. Raises BadParameter for anything else."""
+    if text == UNLIMITED:
+        return None
+    if text.isascii() and text.isdigit() and 1 <= int(text[:_DIGITS]) <= MAXIMUM_USES:
+        return int(text[:_DIGITS])
+    raise typer.BadParameter(f"give 1 to {MAXIMUM_USES}, or {UNLIMITED}", param_hint="--uses")
+
+
+_DIGITS = 9
+"""Of a number of uses that is looked at; all of them are more than the largest there is."""
+
+
+def read_capabilities(text: str) -> tuple[str, ...]:
+    """Read the server's capabilities by their words, or "none". Raises BadParameter for words nobody knows."""
+    words = [] if text == "none" else [word.strip() for word in text.split(",")]
+    unknown = [word for word in words if word not in _CAPABILITIES]
+    if unknown:
+        known = ", ".join(_CAPABILITIES)
+        raise typer.BadParameter(
+            f"give some of {known}, with commas between them, or none", param_hint="--capabilities"
+        )
+    return tuple(capability for word, capability in _CAPABILITIES.items() if word in words)
+
+
 @app.command("link")
 def link(
+    kind: Annotated[LinkKind, typer.Option("--kind", help="By which way devices come in.")] = LinkKind.PROFILE,
     uses: Annotated[
-        int, typer.Option("--uses", min=1, max=MAXIMUM_USES, help="How many devices may enroll with it.")
-    ] = 1,
+        str, typer.Option("--uses", metavar="N|unlimited", help="How many devices may enroll with it.")
+    ] = "1",
     expires: Annotated[str, typer.Option("--expires", help="How long it is good for: 30m, 12h, 7d, 2w.")] = "7d",
     note: Annotated[str, typer.Option("--note", help="What it is for, for people.")] = "",
+    sign_in: Annotated[
+        bool, typer.Option("--sign-in", help="People sign in before they get a profile (`muster users`).")
+    ] = False,
+    serial: Annotated[
+        list[str] | None, typer.Option("--serial", help="A serial number it is for; may be given several times.")
+    ] = None,
     access_rights: Annotated[
         int, typer.Option("--access-rights", min=1, max=ALL_ACCESS_RIGHTS, help="AccessRights of the MDM payload.")
     ] = ALL_ACCESS_RIGHTS,
+    capabilities: Annotated[
+        str, typer.Option("--capabilities", help="What the profile says the server can do, or none.")
+    ] = ",".join(_CAPABILITIES),
+    identity: Annotated[
+        IdentityKind, typer.Option("--identity", help="How the device gets its identity.")
+    ] = IdentityKind.SCEP,
+    removable: Annotated[
+        bool,
+        typer.Option("--removable/--not-removable", help="Whether people may remove the profile; heeded in ADE only."),
+    ] = True,
+    required_os: Annotated[
+        str | None, typer.Option("--required-os", help="Version that a device in ADE updates to before it enrolls.")
+    ] = None,
+    required_build: Annotated[
+        str | None, typer.Option("--required-build", help="Build of --required-os, where that isn't enough.")
+    ] = None,
     data_dir: DataDir = None,
     database: Database = None,
     key_ring: KeyRingFile = None,
@@ -60,16 +129,96 @@ def link(
     lifetime = read_duration(expires)
     if not MINIMUM_LIFETIME <= lifetime <= MAXIMUM_LIFETIME:
         raise typer.BadParameter("a link is good for a minute at least and ten years at most", param_hint="--expires")
+    order = LinkOrder(
+        read_uses(uses),
+        lifetime,
+        note,
+        access_rights,
+        kind,
+        read_capabilities(capabilities),
+        identity,
+        is_removal_disallowed=not removable,
+        requires_sign_in=sign_in,
+        serial_numbers=frozenset(one.strip().upper() for one in serial) if serial else None,
+        required_os_version=required_os,
+        required_build_version=required_build,
+    )
     with connect(data_dir, database, key_ring) as data:
-        made = data.run(create_links, LinkOrder(uses, lifetime, note, access_rights))
-        url = f"{data.terms().public_url}/enroll/{made.token}"
+        made = data.run(create_links, order)
+        url = f"{data.terms().public_url}{PATHS[kind]}{made.token}"
     if as_json:
-        fields = {"url": url, "token": made.token, "id": made.link.id, "uses": uses, "expires_at": made.link.expires_at}
+        fields = {
+            "url": url,
+            "token": made.token,
+            "id": made.link.id,
+            "kind": kind,
+            "uses": made.link.uses_allowed,
+            "expires_at": made.link.expires_at,
+        }
         print_json(fields)
         return
     print(url)
-    devices = "one device" if uses == 1 else f"{uses} devices"
+    devices = {None: "any number of devices", 1: "one device"}.get(order.uses_allowed, f"{order.uses_allowed} devices")
     print(f"Good for {devices} until {made.link.expires_at:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)
+    if order.is_removal_disallowed and kind is not LinkKind.ADE:
+        print("People can remove the profile all the same: devices heed this in ADE only.", file=sys.stderr)
+
+
+@app.command("links")
+def links(
+    data_dir: DataDir = None,
+    database: Database = None,
+    key_ring: KeyRingFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List enrollment links, the newest first. Their secrets are not kept, so they can't be shown again."""
+    with connect(data_dir, database, key_ring) as data:
+        listed = data.view(lambda tx: identities.all_links(tx, LISTED_LINKS))
+        now = data.now
+    if as_json:
+        print_json(
+            [{**_fields(one.link), "created_by": one.created_by, "state": _state(one.link, now)} for one in listed]
+        )
+        return
+    print_table(
+        ("ID", "KIND", "STATE", "USES", "EXPIRES", "MADE", "BY", "NOTE"),
+        [
+            (
+                one.link.id,
+                one.link.kind.value,
+                _state(one.link, now),
+                f"{one.link.uses} of {one.link.uses_allowed or UNLIMITED}",
+                f"{one.link.expires_at:%Y-%m-%d %H:%M}",
+                ago(one.link.created_at, now),
+                one.created_by,
+                one.link.note,
+            )
+            for one in listed
+        ],
+    )
+
+
+def _fields(link: EnrollmentLink) -> dict[str, object]:
+    serials = link.serial_numbers
+    return {**asdict(link), "serial_numbers": None if serials is None else sorted(serials)}
+
+
+def _state(link: EnrollmentLink, now: datetime) -> str:
+    refusal = may_use_link(link, now)
+    return "open" if refusal is None else refusal.code.value.removeprefix("link_").replace("_", " ")
+
+
+@app.command("revoke")
+def revoke(
+    link_id: Annotated[str, typer.Argument(metavar="ID", help="The link's id, from `muster enroll links`.")],
+    data_dir: DataDir = None,
+    database: Database = None,
+    key_ring: KeyRingFile = None,
+) -> None:
+    """Withdraw a link, and the profiles that were fetched by it and not installed. What is enrolled stays."""
+    with connect(data_dir, database, key_ring) as data:
+        data.run(revoke_links, link_id)
+    print(f"{link_id} enrolls no more devices.")
 
 
 @app.command("profile")
@@ -87,7 +236,7 @@ def profile(
         )
     token = link_or_token.rstrip("/").rpartition("/")[2]
     with connect(data_dir, database, key_ring) as data:
-        opened = data.run(open_links, LinkOpened(token, data.terms()))
+        opened = data.run(open_links, LinkOpened(token, data.terms(), by_administrator=True))
         content = encode_enrollment_profile(opened)
         if not unsigned:
             foundation = data.run(lay_foundation, data.settings.organization)

@@ -69,6 +69,12 @@ DEFAULT_CAPABILITIES = (
 
 RENEWAL_RIGHTS = 3
 """Bits 0 and 1, inspecting and installing profiles: without them no identity could ever be renewed."""
+PROVISIONING_RIGHTS = 192
+"""Bits 6 and 7: installing provisioning profiles (128) goes with inspecting them (64)."""
+MAXIMUM_SERIAL_NUMBERS = 10_000
+"""That a link is bound to; they stand in its row, which each enrollment reads."""
+MAXIMUM_SERIAL_CHARACTERS = 64
+"""Of a serial number; Apple's have 10 to 14."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,51 @@ class EnrollmentLink:
     required_os_version: str | None = None
     """What an ADE device that can update itself must run before it enrolls."""
     required_build_version: str | None = None
+
+
+def check_link(link: EnrollmentLink, *, allows_pkcs12: bool) -> Refusal | None:
+    """Tell why *link* must not be made as it is, or None: what would strand or contradict the devices that use it."""
+    reason = _unfit_rights(link.access_rights)
+    remedy = ""
+    if reason is None and link.identity_kind is IdentityKind.PKCS12:
+        if not allows_pkcs12:
+            reason = "identities made by the server (PKCS #12) are not allowed here, for their keys travel in profiles"
+            remedy = "Set allow_pkcs12_identities where SCEP can't be used."
+        elif link.kind is LinkKind.OTA:
+            reason = "over-the-air enrollment proves the device by SCEP, so its identity can't be PKCS #12"
+    if reason is None and link.kind is not LinkKind.ADE and link.required_os_version is not None:
+        reason = "only devices in Automated Device Enrollment update before they enroll"
+    if reason is None and link.required_build_version is not None and link.required_os_version is None:
+        reason = "a required build goes with the version of the OS it is of"
+    if reason is None and link.serial_numbers is not None:
+        reason = _unfit_serials(link.kind, link.serial_numbers)
+    return None if reason is None else Refusal(RefusalCode.LINK_UNFIT, reason, remedy)
+
+
+def _unfit_rights(access_rights: int) -> str | None:
+    if not 0 < access_rights <= ALL_ACCESS_RIGHTS:
+        return f"access rights are 1 to {ALL_ACCESS_RIGHTS}"
+    if access_rights & RENEWAL_RIGHTS != RENEWAL_RIGHTS:
+        return (
+            f"access rights {access_rights} lack 1 (inspect profiles) or 2 (install profiles): "
+            "the device's identity could never be renewed, so it would be lost when that expires"
+        )
+    if access_rights & PROVISIONING_RIGHTS == PROVISIONING_RIGHTS & ~64:
+        return "access right 128 (install provisioning profiles) requires 64 (inspect them)"
+    return None
+
+
+def _unfit_serials(kind: LinkKind, serial_numbers: frozenset[str]) -> str | None:
+    if kind is LinkKind.ACCOUNT_USER:
+        return "devices in User Enrollment keep their serial numbers to themselves"
+    if not serial_numbers:
+        return "a link that is bound to serial numbers names one at least"
+    if len(serial_numbers) > MAXIMUM_SERIAL_NUMBERS:
+        return f"a link is bound to {MAXIMUM_SERIAL_NUMBERS} serial numbers at most"
+    for serial in serial_numbers:
+        if not serial.isascii() or not serial.isalnum() or len(serial) > MAXIMUM_SERIAL_CHARACTERS:
+            return f"{serial[:MAXIMUM_SERIAL_CHARACTERS]!r} is no serial number"
+    return None
 
 
 def may_use_link(link: EnrollmentLink | None, now: datetime) -> Refusal | None:

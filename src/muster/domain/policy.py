@@ -38,6 +38,10 @@ class Policy:
     """How many devices may be let go within an hour, over all who order it, unless their count is named."""
     manages_network_users: bool = False
     """Whether directory users of a Mac get user channels (UserAuthenticate answered) or are declined (410)."""
+    allows_pkcs12_identities: bool = False
+    """Whether links may hand out identities made by the server, whose keys travel in profiles."""
+    accepts_unattested_macs: bool = True
+    """Whether a Mac may enroll over the air though nobody vouches for the certificate that it signs with."""
     accepts_published_keys: bool = False
     """Whether the test keys that ship with Muster may get identities: only in the laboratory."""
     sign_in_lifetime: timedelta = timedelta(hours=24)

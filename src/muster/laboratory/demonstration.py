@@ -26,7 +26,7 @@ from muster.laboratory.administrator import Addressee, ask_now_and_then
 from muster.laboratory.local_server import serving
 from muster.laboratory.simulated_fleet import Member, SimulatedFleet
 from muster.laboratory.simulated_push import SimulatedPush, simulated_push
-from muster.operations.enrollment_links import LinkOrder, create_links
+from muster.operations.enrollment_links import LinkOrder, NewLink, create_links
 from muster.operations.sign_in import create_sign_in_links
 from muster.operations.upload_push_certificate import UploadedPushCertificate, upload_push_certificates
 from muster.operations.views.answers import AnswerCounts, LatestAnswer, count_answers, latest_answers
@@ -111,6 +111,7 @@ class Demonstration:
         """Enroll the devices and let them and the administrator live, until cancelled."""
         order = LinkOrder(uses_allowed=None, lifetime=LINK_LIFETIME, note="The demonstration's devices")
         made = (await self._runner.write(create_links, [order], ADMINISTRATOR))[0]
+        assert isinstance(made, NewLink), made
         async with asyncio.TaskGroup() as players:
             players.create_task(self.fleet.live(f"{self.server_url}/enroll/{made.token}", self._on_enrolled))
             players.create_task(

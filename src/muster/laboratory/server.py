@@ -16,10 +16,13 @@ from muster.crypto.certificates import pem_from_der
 from muster.crypto.issuance import make_push_certificate
 from muster.crypto.keys import private_key_pem
 from muster.domain.access import Actor, ActorKind
+from muster.domain.enrollment_users import EnrollmentUser
 from muster.laboratory.pushes import SimulatedPushSender
 from muster.laboratory.wire import Wire
-from muster.operations.enrollment_links import LinkOrder, create_links
+from muster.operations.enrollment_links import LinkOrder, NewLink, create_links
+from muster.operations.enrollment_users import UserOrder, add_enrollment_users
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
+from muster.operations.set_policy import PolicyOrder, PolicySet, set_policies
 from muster.operations.upload_push_certificate import (
     AcceptedPushCertificate,
     UploadedPushCertificate,
@@ -29,7 +32,9 @@ from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import ChannelId
 from muster.protocol.plist import PlistValue
 from muster.settings import read_settings
+from muster.simulator.device_authority import device_authority
 from muster.simulator.keys.published import published_keys
+from muster.simulator.web_view import Credentials
 
 PUBLIC_URL = "https://muster.example"
 TOPIC = "com.apple.mgmt.External.00000000-0000-4000-8000-000000000000"
@@ -43,22 +48,33 @@ DEVICE_KEYS = published_keys()[:-2]
 
 
 class LaboratoryServer:
-    """One node over SQLite in *directory*, which may hold the data of a former run."""
+    """One node over SQLite in *directory*, which may hold the data of a former run.
+
+    *settings* are Muster's, beside those that a laboratory needs. It trusts the authority of simulated devices.
+    """
 
     def __init__(
-        self, directory: Path, wire: Wire, sender: SimulatedPushSender, *, now: Callable[[], datetime], rng: Random
+        self,
+        directory: Path,
+        wire: Wire,
+        sender: SimulatedPushSender,
+        *,
+        now: Callable[[], datetime],
+        rng: Random,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         self._wire = wire
         self._sender = sender
         self._now = now
         flags = {"data_dir": directory, "public_url": PUBLIC_URL, "organization": "Laboratory", "node": "laboratory"}
-        self._settings = read_settings(flags, {})
+        self._settings = read_settings(flags | dict(settings or {}), {})
         self._surroundings = Surroundings(
             now=now,
             random_bytes=rng.randbytes,
             new_rsa_key=lambda bits: _AUTHORITY_KEY,  # noqa: ARG005 - there is one size
             poll=None,
             durable=False,
+            device_roots=(device_authority().root_der,),
             policy=lambda policy: replace(policy, accepts_published_keys=True),
         )
         self._service: Service | None = None
@@ -99,8 +115,25 @@ class LaboratoryServer:
 
     async def make_link(self, uses: int, lifetime: timedelta = timedelta(days=7)) -> str:
         """Make an enrollment link good for *uses* devices; returns its URL."""
-        made = (await self.service.runner.write(create_links, [LinkOrder(uses, lifetime)], ADMINISTRATOR))[0]
+        made = await self.open_way(LinkOrder(uses, lifetime))
         return f"{PUBLIC_URL}/enroll/{made.token}"
+
+    async def open_way(self, order: LinkOrder) -> NewLink:
+        """Make a link of any kind, which is not refused."""
+        made = (await self.service.runner.write(create_links, [order], ADMINISTRATOR))[0]
+        assert isinstance(made, NewLink), made
+        return made
+
+    async def add_person(self, who: Credentials) -> None:
+        """Let *who* sign in to enroll."""
+        order = UserOrder(who.user_name, who.password)
+        added = (await self.service.runner.write(add_enrollment_users, [order], ADMINISTRATOR))[0]
+        assert isinstance(added, EnrollmentUser), added
+
+    async def set_policy(self, name: str, text: str) -> None:
+        """Set a policy as `muster policy set` does."""
+        outcome = (await self.service.runner.write(set_policies, [PolicyOrder(name, text)], ADMINISTRATOR))[0]
+        assert isinstance(outcome, PolicySet), outcome
 
     async def send_command(
         self,

@@ -6,7 +6,7 @@ the loop. So a run can be repeated to the byte, and one more device changes noth
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -64,12 +64,21 @@ class Inhabitant:
 class World:
     """Where a scene plays. Made by `play`."""
 
-    def __init__(self, loop: VirtualTimeLoop, seed: int, directory: Path, complaints: Complaints) -> None:
+    def __init__(
+        self,
+        loop: VirtualTimeLoop,
+        seed: int,
+        directory: Path,
+        complaints: Complaints,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
         self.seed = seed
         self.apns = SimulatedAPNs(self.rng("apns"))
         self.pushes = SimulatedPushSender(self.apns, loop.now)
         self.wire = Wire()
-        self.server = LaboratoryServer(directory, self.wire, self.pushes, now=loop.now, rng=self.rng("server"))
+        self.server = LaboratoryServer(
+            directory, self.wire, self.pushes, now=loop.now, rng=self.rng("server"), settings=settings
+        )
         self.complaints = complaints
         self.inhabitants: list[Inhabitant] = []
         self._loop = loop
@@ -157,22 +166,25 @@ class World:
         )
 
 
-def play(scene: Scene, *, seed: int, directory: Path | None = None, start: datetime = START) -> Report:
+def play(
+    scene: Scene,
+    *,
+    seed: int,
+    directory: Path | None = None,
+    start: datetime = START,
+    settings: Mapping[str, object] | None = None,
+) -> Report:
     """Play *scene* in a new world and report what became of it.
 
-    *directory* is the server's data directory; absent, a temporary one. Whatever *scene* or a device raises is raised
-    here, and so is what the server's application raises to a device.
+    *directory* is the server's data directory; absent, a temporary one. *settings* are the server's. Whatever *scene*
+    or a device raises is raised here, and so is what the server's application raises to a device.
     """
     with ExitStack() as stack:
         complaints = stack.enter_context(heard_complaints())
         if directory is None:
             directory = Path(stack.enter_context(TemporaryDirectory(prefix="muster-laboratory-")))
         loop = VirtualTimeLoop(start)
-        return loop.run(_live(loop, seed, directory / "data", complaints, scene))
-
-
-async def _live(loop: VirtualTimeLoop, seed: int, directory: Path, complaints: Complaints, scene: Scene) -> Report:
-    return await World(loop, seed, directory, complaints).live_through(scene)
+        return loop.run(World(loop, seed, directory / "data", complaints, settings).live_through(scene))
 
 
 def _device_report(tx: Transaction, inhabitant: Inhabitant) -> DeviceReport:

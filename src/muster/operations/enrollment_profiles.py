@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from muster.crypto.issuance import Authority
-from muster.crypto.keys import load_private_key
+from muster.crypto.keys import RSAPrivateKey, load_private_key
 from muster.crypto.pkcs12 import make_pkcs12
 from muster.crypto.requests import make_request, read_request
 from muster.domain.access import Challenge, EnrollmentLink, Grant, IdentityKind
@@ -91,18 +91,21 @@ def make_profile(
     *,
     expires_at: datetime,
     common_name: str | None = None,
+    key: RSAPrivateKey | None = None,
 ) -> EnrollmentProfile:
     """Make an enrollment profile that says *terms*, with an identity of its own for one device.
 
     *grant* says for what and for whom it is; its profile_id is filled in here. SCEP's challenge may be used until
     *expires_at*; a PKCS #12 identity is issued at once, and uses its link up. *common_name* is the identity's subject;
-    absent, a random one. Secrets of the profile are in it alone.
+    absent, a random one. *key* is a PKCS #12 identity's; absent, it is made here, which keeps the transaction waiting.
+    Secrets of the profile are in it alone.
     """
-    grant = replace(grant, profile_id=enrollment_profiles.keep(tx, terms, ctx.now), account=terms.account)
+    profile_id = enrollment_profiles.keep(tx, terms, ctx.now)
+    grant = replace(grant, profile_id=profile_id, account=terms.account or grant.account)
     common_name = common_name or f"device {ctx.random_bytes(8).hex()}"
     identity: IdentityPayload
     if terms.identity_kind is IdentityKind.PKCS12:
-        identity = _pkcs12(tx, terms, grant, common_name, ctx)
+        identity = _pkcs12(tx, terms, grant, common_name, key or ctx.new_rsa_key(terms.key_size), ctx)
     else:
         identity = ScepPayload(
             payload_uuid=payload_uuid(ctx),
@@ -138,8 +141,9 @@ def make_challenge(tx: Transaction, grant: Grant, ctx: Context, *, expires_at: d
     return secret
 
 
-def _pkcs12(tx: Transaction, terms: EnrolledTerms, grant: Grant, common_name: str, ctx: Context) -> Pkcs12Payload:
-    key = ctx.new_rsa_key(terms.key_size)
+def _pkcs12(
+    tx: Transaction, terms: EnrolledTerms, grant: Grant, common_name: str, key: RSAPrivateKey, ctx: Context
+) -> Pkcs12Payload:
     request = read_request(make_request(key, common_name=common_name))
     authority = current_authority(tx, ctx)
     issued = sign_and_store(tx, CertificateOrder(request, authority, terms.organization, ""), grant, ctx)

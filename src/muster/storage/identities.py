@@ -239,11 +239,37 @@ def link_by_id(tx: Transaction, link_id: str, *, for_update: bool = False) -> En
     return _link(tx, enrollment_links.c.id == link_id, for_update=for_update)
 
 
+@dataclass(frozen=True, slots=True)
+class ListedLink:
+    """A link, and who made it."""
+
+    link: EnrollmentLink
+    created_by: str
+
+
+def all_links(tx: Transaction, limit: int) -> list[ListedLink]:
+    """Read the newest *limit* links, newest first."""
+    order = (enrollment_links.c.created_at.desc(), enrollment_links.c.id.desc())
+    rows = tx.connection.execute(sa.select(enrollment_links).order_by(*order).limit(limit))
+    return [ListedLink(_read_link(row), row.created_by) for row in rows]
+
+
+def revoke_link(tx: Transaction, link_id: str, at: datetime) -> None:
+    """Withdraw a link; one that was withdrawn before keeps that time."""
+    tx.connection.execute(
+        sa.update(enrollment_links)
+        .where(enrollment_links.c.id == link_id, enrollment_links.c.revoked_at.is_(None))
+        .values(revoked_at=at)
+    )
+
+
 def _link(tx: Transaction, condition: sa.ColumnElement[bool], *, for_update: bool = False) -> EnrollmentLink | None:
     select = sa.select(enrollment_links).where(condition)
     row = tx.connection.execute(select.with_for_update() if for_update else select).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _read_link(row)
+
+
+def _read_link(row: sa.Row[tuple[object, ...]]) -> EnrollmentLink:
     return EnrollmentLink(
         row.id,
         row.created_at,

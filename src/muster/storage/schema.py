@@ -255,6 +255,24 @@ rollbacks = Table(
     Column("rebuilt", Integer, nullable=False, comment="records that were replayed"),
 )
 
+ota_enrollments = Table(
+    "ota_enrollments",
+    metadata,
+    Column("challenge_hash", LargeBinary, primary_key=True, comment="SHA-256 of the challenge of phase 1"),
+    Column("link_id", Text, ForeignKey("enrollment_links.id"), nullable=False),
+    Column("account", Text, comment="who signed in, where that was asked for"),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("udid", Text, comment="what the device named in phase 2"),
+    Column("serial_number", Text),
+    Column(
+        "is_attested", Boolean, nullable=False, comment="Apple's device authority vouched for the signer of phase 2"
+    ),
+    Column("answered_at", Instant),
+    Column("completed_at", Instant),
+    Index(None, "link_id"),
+)
+
 escrow = Table(
     "escrow",
     metadata,

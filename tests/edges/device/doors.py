@@ -13,7 +13,6 @@ from muster.bootstrap.ways_in import make_ways_in
 from muster.crypto.cms.signing import SignerIdentity
 from muster.crypto.issuance import Authority
 from muster.edges.device.application import DeviceApplication
-from muster.edges.device.enroll import EnrollDoor
 from muster.edges.device.http import BodyReader, Receive, Scope, Send
 from muster.edges.device.messages import MessageDoor
 from muster.edges.device.presented import MessagePolicy
@@ -26,6 +25,7 @@ from muster.protocol.identifiers import DeviceId, Identifiers
 from muster.protocol.mdm_signature import make_mdm_signature
 from muster.protocol.plist import PlistValue
 from muster.protocol.profile_signature import ProfileSigner
+from muster.simulator.keys.published import published_keys
 from muster.storage.engine import Transaction
 from muster.storage.journal import JournalPosition, JournalRecord
 
@@ -141,18 +141,13 @@ class Doors:
                 bodies=self.bodies,
                 random_bytes=site.runner.random_bytes,
             ),
-            enroll=EnrollDoor(
-                runner=site.runner,
-                terms=TERMS,
-                signer=signer,
-                recorder=self.recorder,
-            ),
             ways_in=make_ways_in(
                 runner=site.runner,
                 terms=TERMS,
                 signer=signer,
                 roots=(DEVICE_ROOT.certificate_der,),
-                allow_legacy=allow_legacy,
+                policy=lambda: self.policy,
+                new_rsa_key=lambda _: published_keys()[0],
                 recorder=self.recorder,
                 bodies=self.bodies,
             ),

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from muster.domain.errors import RefusalCode
 from muster.edges.device import batcher
 from muster.edges.device.refusals import MAXIMUM_PENDING, RefusalRecorder
 from muster.edges.workers.deferred import DeferredWorker
+from muster.operations.enrollment_links import LinkOrder
 from muster.operations.record_refusals import RefusedContact
 from muster.protocol.checkin import CheckOut, GetBootstrapToken, encode_checkin
 from muster.protocol.identifiers import ChannelId, resolve_channel
@@ -237,14 +239,14 @@ def assert_put_off(reply: Reply) -> None:
     assert int(reply.headers["retry-after"]) > 0
 
 
-def requests(doors: Doors, identity: SignerIdentity) -> Iterator[Reply]:
-    """Every request that needs the database, one after the other."""
+def requests(doors: Doors, identity: SignerIdentity, token: str) -> Iterator[Reply]:
+    """Every request that needs the database, one after the other; *token* is an enrollment link's."""
     yield doors.connect(identity)
     yield doors.connect(identity, status="Acknowledged", command_uuid="one")
     yield doors.check_in(token_update(token=b"\x02" * 32), identity)
     yield doors.check_in(authenticate(IPAD), identity)
     yield doors.check_in(CheckOut(MAC, resolve_channel(MAC), TOPIC), identity)
-    yield doors.ask("GET", "/enroll/" + "x" * 32)
+    yield doors.ask("GET", f"/enroll/{token}")
 
 
 def test_everything_is_put_off_while_sqlite_is_held_and_works_again_afterwards(
@@ -254,9 +256,10 @@ def test_everything_is_put_off_while_sqlite_is_held_and_works_again_afterwards(
         doors = Doors(site)
         identity = site.enroll()
         site.queue("one")
+        token = site.link(LinkOrder(1, timedelta(days=1))).token
         transaction = connection.begin()  # BEGIN IMMEDIATE: another process writes, and does not end
 
-        for reply in requests(doors, identity):
+        for reply in requests(doors, identity, token):
             assert_put_off(reply)
         transaction.rollback()
 
@@ -271,9 +274,10 @@ def test_everything_is_put_off_while_postgresql_is_gone(postgresql_server: Postg
     site = Site(engine)
     doors = Doors(site)
     identity = site.enroll()
+    token = site.link(LinkOrder(1, timedelta(days=1))).token
     postgresql_server.drop_database("falls_over")
 
-    for reply in requests(doors, identity):
+    for reply in requests(doors, identity, token):
         assert_put_off(reply)
     doors.close()
     engine.close()

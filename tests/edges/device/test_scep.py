@@ -23,7 +23,7 @@ from muster.crypto.keys import PrivateKey, RSAPrivateKey
 from muster.crypto.requests import make_request
 from muster.domain.access import Challenge, Grant
 from muster.domain.enrollment import Provenance
-from muster.operations.enrollment_links import LinkOrder, create_links
+from muster.operations.enrollment_links import LinkOrder
 from muster.operations.issue_certificate import hash_secret
 from muster.protocol.scep import (
     MAX_MESSAGE_BYTES,
@@ -74,7 +74,7 @@ def pkcs_req(
 
 
 def add_challenge(site: Site, secret: str = "secret", *, lifetime: timedelta = timedelta(hours=24)) -> None:
-    link = site.do(create_links, LinkOrder(1, timedelta(days=1)))[0].link
+    link = site.link(LinkOrder(1, timedelta(days=1))).link
     challenge = Challenge(hash_secret(secret), Grant(Provenance.LINK, link.id), site.now + lifetime, None, None, None)
     site.engine.write(lambda tx: identities.add_challenge(tx, challenge, site.now))
 

@@ -6,7 +6,6 @@ Devices are dispatched before any framework: a router would cost more than the a
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
-from muster.edges.device.enroll import ENROLL_PREFIX, EnrollDoor
 from muster.edges.device.http import Receive, Scope, Send
 from muster.edges.device.messages import MessageDoor
 from muster.edges.device.refusals import RefusalRecorder
@@ -32,14 +31,12 @@ class DeviceApplication:
         *,
         messages: MessageDoor,
         scep: ScepDoor,
-        enroll: EnrollDoor,
         ways_in: Mapping[str, AsgiApplication],
         recorder: RefusalRecorder,
         others: AsgiApplication,
     ) -> None:
         self._messages = messages
         self._recorder = recorder
-        self._enroll = enroll
         self._ways_in = ways_in
         self._others = others
         self._doors: dict[str, AsgiApplication] = {MDM_PATH: messages, CHECK_IN_PATH: messages, SCEP_PATH: scep}
@@ -49,9 +46,7 @@ class DeviceApplication:
         if scope["type"] == "http":
             path: str = scope["path"]
             door = self._doors.get(path)
-            if door is None and path.startswith(ENROLL_PREFIX):
-                door = self._enroll
-            elif door is None:
+            if door is None:
                 door = self._ways_in.get(path) or self._ways_in.get(f"/{path[1:].partition('/')[0]}")
             if door is not None:
                 await door(scope, receive, send)

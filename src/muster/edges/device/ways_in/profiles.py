@@ -1,4 +1,4 @@
-"""An enrollment profile as a reply: signed, off the event loop, and kept by nobody on the way."""
+"""A profile as a reply: signed, off the event loop, and kept by nobody on the way."""
 
 import asyncio
 
@@ -12,11 +12,17 @@ PROFILE_MEDIA_TYPE = b"application/x-apple-aspen-config"
 
 async def profile_reply(profile: EnrollmentProfile, signer: ProfileSigner) -> Reply:
     """Write *profile*, signed by *signer*."""
-    unsigned = encode_enrollment_profile(profile)
-    signed = await asyncio.get_running_loop().run_in_executor(None, signer.sign, unsigned)
+    reply = await signed_reply(encode_enrollment_profile(profile), signer, "enroll.mobileconfig")
     metrics.PROFILES.inc()
+    return reply
+
+
+async def signed_reply(profile_xml: bytes, signer: ProfileSigner, file_name: str) -> Reply:
+    """Write a profile of any kind, signed by *signer*."""
+    signed = await asyncio.get_running_loop().run_in_executor(None, signer.sign, profile_xml)
     headers = (
-        (b"content-disposition", b'attachment; filename="enroll.mobileconfig"'),
+        (b"content-disposition", f'attachment; filename="{file_name}"'.encode()),
         (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
     )
     return Reply(200, signed, PROFILE_MEDIA_TYPE, headers)
