@@ -2,7 +2,7 @@
 
 from random import Random
 
-from muster.laboratory.cast import Story, make_cast
+from muster.laboratory.cast import Story, Way, make_cast
 from muster.simulator.facts import Platform
 
 
@@ -17,6 +17,12 @@ def test_every_device_is_another() -> None:
     cast = make_cast(200, Random(2))
 
     assert len({part.facts.udid for part in cast}) == len({part.facts.serial_number for part in cast}) == 200
+
+
+def test_a_few_devices_already_show_two_ways_in() -> None:
+    cast = make_cast(3, Random(4))
+
+    assert {part.way for part in cast} == set(Way)
 
 
 def test_macs_alone_have_users() -> None:

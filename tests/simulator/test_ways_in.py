@@ -141,7 +141,6 @@ def test_setup_assistant_enrolls_and_waits_until_the_server_lets_it_go() -> None
     async def scene(p: Play) -> None:
         await p.device.set_up(f"{ORIGIN}/ade")
         life = asyncio.create_task(p.device.live(Habits()))
-        p.device.want_connect(p.line)
         await asyncio.sleep(600)
         polls = len(p.statuses())
         p.server.queue(p.line.channel.id, "DeviceConfigured")

@@ -27,6 +27,15 @@ class Story(Enum):
     """It is off now and then; APNs keeps what is pushed meanwhile."""
 
 
+class Way(Enum):
+    """By which way a device comes in."""
+
+    LINK = auto()
+    """Its owner opens an enrollment link."""
+    SETUP_ASSISTANT = auto()
+    """It belongs to the organization, and enrolls while it is set up (Automated Device Enrollment)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One device, its story, how it behaves for that, and for a Mac the person who uses it."""
@@ -35,6 +44,12 @@ class Part:
     story: Story
     behaviour: Behaviour
     user: User | None
+
+    @property
+    def way(self) -> Way:
+        """The iPads and the Apple TVs are the organization's own."""
+        owned = (Platform.IPAD, Platform.APPLE_TV)
+        return Way.SETUP_ASSISTANT if self.facts.platform in owned else Way.LINK
 
 
 FAILING = "CertificateList"

@@ -15,16 +15,17 @@ from pathlib import Path
 from random import Random
 from time import monotonic
 
-from muster.bootstrap.data_directory import utc_now
+from muster.bootstrap.data_directory import Surroundings, utc_now
 from muster.bootstrap.logs import set_up_logs
 from muster.bootstrap.service import Service, open_service
 from muster.bootstrap.serving import listen
-from muster.domain.access import SERVER, Actor, ActorKind
+from muster.domain.access import SERVER, Actor, ActorKind, LinkKind
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.errors import Refusal
 from muster.laboratory.administrator import Addressee, ask_now_and_then
+from muster.laboratory.cast import Way
 from muster.laboratory.local_server import serving
-from muster.laboratory.simulated_fleet import Member, SimulatedFleet
+from muster.laboratory.simulated_fleet import Doors, Member, SimulatedFleet
 from muster.laboratory.simulated_push import SimulatedPush, simulated_push
 from muster.operations.enrollment_links import LinkOrder, NewLink, create_links
 from muster.operations.sign_in import create_sign_in_links
@@ -33,6 +34,7 @@ from muster.operations.views.answers import AnswerCounts, LatestAnswer, count_an
 from muster.operations.views.devices import PAGE_LIMIT, DeviceOrder, DeviceQuery, DeviceRow, list_devices
 from muster.protocol.identifiers import ChannelId
 from muster.settings import Settings, read_settings
+from muster.simulator.device_authority import device_authority
 from muster.storage.engine import Transaction
 
 TOPIC = "com.apple.mgmt.External.muster-demonstration"
@@ -42,6 +44,8 @@ LINK_LIFETIME = timedelta(days=1)
 BACKLOG_LIMIT = 4
 """Commands that wait on a channel before the administrator leaves it alone."""
 HAPPENINGS_KEPT = 50
+SURROUNDINGS = Surroundings(device_roots=(device_authority().root_der,))
+"""Everything is real but who vouches for the devices."""
 
 
 class AddressUnavailable(Exception):
@@ -109,14 +113,21 @@ class Demonstration:
 
     async def play(self) -> None:
         """Enroll the devices and let them and the administrator live, until cancelled."""
-        order = LinkOrder(uses_allowed=None, lifetime=LINK_LIFETIME, note="The demonstration's devices")
-        made = (await self._runner.write(create_links, [order], ADMINISTRATOR))[0]
-        assert isinstance(made, NewLink), made
+        doors = Doors(
+            link_url=f"{self.server_url}/enroll/{await self._open_way(LinkKind.PROFILE)}",
+            setup_url=f"{self.server_url}/ade/{await self._open_way(LinkKind.ADE)}",
+        )
         async with asyncio.TaskGroup() as players:
-            players.create_task(self.fleet.live(f"{self.server_url}/enroll/{made.token}", self._on_enrolled))
+            players.create_task(self.fleet.live(doors, self._on_enrolled))
             players.create_task(
                 ask_now_and_then(self._runner, ADMINISTRATOR, self._addressees, rng=self._rng, tell=self._tell)
             )
+
+    async def _open_way(self, kind: LinkKind) -> str:
+        order = LinkOrder(None, LINK_LIFETIME, note=f"The demonstration's devices ({kind.value})", kind=kind)
+        made = (await self._runner.write(create_links, [order], ADMINISTRATOR))[0]
+        assert isinstance(made, NewLink), made
+        return made.token
 
     async def look(self) -> list[Seen]:
         """Return this demonstration's devices as the server knows them now, in the order of the cast."""
@@ -139,7 +150,8 @@ class Demonstration:
         if self._first_enrolled_after is None:
             self._first_enrolled_after = timedelta(seconds=monotonic() - self._started)
         facts = member.part.facts
-        self._tell(f"{member.name} enrolled, with version {facts.os_version}")
+        how = ", while it is set up" if member.part.way is Way.SETUP_ASSISTANT else ""
+        self._tell(f"{member.name} enrolled, with version {facts.os_version}{how}")
 
     def _tell(self, text: str) -> None:
         happening = Happening(utc_now(), text)
@@ -200,7 +212,7 @@ async def demonstration(
         settings = _with_port(settings, bound)
         stack.enter_context(_logging(settings))
         started = monotonic()
-        service = await asyncio.to_thread(open_service, settings)
+        service = await asyncio.to_thread(open_service, settings, SURROUNDINGS)
         await stack.enter_async_context(serving(service, settings, bound))
         await _upload(service, push)
         link = (await service.runner.write(create_sign_in_links, [administrator], SERVER))[0]

@@ -9,7 +9,7 @@ from random import Random
 import structlog
 
 from muster.crypto.keys import RSAPrivateKey, generate_rsa_key
-from muster.laboratory.cast import Part, Story, make_cast, make_person
+from muster.laboratory.cast import Part, Story, Way, make_cast, make_person
 from muster.simulator.behaviour import Habits
 from muster.simulator.device import SimulatedDevice
 from muster.simulator.enrollment import EnrollmentFailed, PushService
@@ -22,6 +22,7 @@ HABITS = Habits(
     own_connects=(20.0, 60.0),
     after_not_now=(4.0, 12.0),
     after_failure=(3.0, 8.0),
+    in_setup=(3.0, 8.0),
 )
 AT_ONCE = 3
 """Devices that enroll at the same time: making their keys is the work, and the server wants a processor too."""
@@ -51,6 +52,14 @@ class CountingTransport:
         return await self.inner.send(method, url, headers, body)
 
 
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where devices come in. *link_url*: what people open; *setup_url*: what Setup Assistant was told."""
+
+    link_url: str
+    setup_url: str
+
+
 @dataclass(slots=True)
 class Member:
     """One device of the fleet. *enrolled* stays true when its enrollment has ended."""
@@ -70,7 +79,7 @@ class Member:
 
 
 class SimulatedFleet:
-    """*count* devices that enroll by the link they are given, and live until their task is cancelled.
+    """*count* devices that enroll, each by its way, and live until their task is cancelled.
 
     *tell* is told in a sentence what happens to them.
     """
@@ -99,18 +108,18 @@ class SimulatedFleet:
         """Count the requests that all devices made."""
         return sum(member.transport.requests for member in self.members)
 
-    async def live(self, link: str, on_enrolled: Callable[[Member], None]) -> None:
-        """Enroll every device by *link* and have each live its life, until cancelled."""
-        await asyncio.gather(*(self._live(member, link, on_enrolled) for member in self.members))
+    async def live(self, doors: Doors, on_enrolled: Callable[[Member], None]) -> None:
+        """Enroll every device at *doors* and have each live its life, until cancelled."""
+        await asyncio.gather(*(self._live(member, doors, on_enrolled) for member in self.members))
 
     def close(self) -> None:
         """Close every connection; waits for requests under way."""
         for member in self.members:
             member.transport.inner.close()
 
-    async def _live(self, member: Member, link: str, on_enrolled: Callable[[Member], None]) -> None:
+    async def _live(self, member: Member, doors: Doors, on_enrolled: Callable[[Member], None]) -> None:
         try:
-            if not await self._enroll(member, link):
+            if not await self._enroll(member, doors):
                 return
             member.enrolled = True
             on_enrolled(member)
@@ -121,12 +130,16 @@ class SimulatedFleet:
             log.exception("simulated_device_failed", device=member.name)
             self._tell(f"{member.name} broke down: a fault of the simulation, which the log explains")
 
-    async def _enroll(self, member: Member, link: str) -> bool:
+    async def _enroll(self, member: Member, doors: Doors) -> bool:
         for _ in range(ATTEMPTS):
             async with self._turns:
                 member.keys.append(await asyncio.to_thread(generate_rsa_key))
                 try:
-                    await member.device.open_link(link)
+                    match member.part.way:
+                        case Way.LINK:
+                            await member.device.open_link(doors.link_url)
+                        case Way.SETUP_ASSISTANT:
+                            await member.device.set_up(doors.setup_url)
                 except EnrollmentFailed as error:
                     self._tell(f"{member.name} could not enroll: {error}")
                 else:

@@ -44,7 +44,8 @@ def read_mobileconfig(mobileconfig: bytes) -> ReceivedProfile:
 async def install(device: Machine, mobileconfig: bytes, *, awaits_configuration: bool = False) -> None:
     """Install the enrollment profile *mobileconfig* on a *device* that has none.
 
-    With *awaits_configuration* the device sits in Setup Assistant until DeviceConfigured. Raises EnrollmentFailed
+    With *awaits_configuration* the device sits in Setup Assistant until DeviceConfigured, and asks for commands by
+    itself. Raises EnrollmentFailed
     when any step fails, or when the device is enrolled already; it is then as it was.
     """
     if device.enrollment is not None:
@@ -59,6 +60,8 @@ async def install(device: Machine, mobileconfig: bytes, *, awaits_configuration:
         raise
     device.enrollment = enrollment
     device.contents.profiles[profile.payload_identifier] = received.installed
+    if awaits_configuration:
+        device.want_connect(enrollment.device_line)
     await _finish_on_a_mac(device, enrollment)
 
 
