@@ -382,6 +382,18 @@ def test_a_check_out_may_be_lost_or_unwanted(*, is_wanted: bool) -> None:
     play(scene)
 
 
+@pytest.mark.parametrize("is_supervised", [True, False])
+def test_a_user_may_remove_a_locked_profile_of_an_unsupervised_device_only(*, is_supervised: bool) -> None:
+    async def scene(p: Play) -> None:
+        p.device.facts = replace(p.device.facts, is_supervised=is_supervised)
+        await p.device.enroll(p.server.mobileconfig(is_removal_disallowed=True))
+
+        assert await p.device.leave() is not is_supervised
+        assert (p.device.enrollment is not None) is is_supervised
+
+    play(scene)
+
+
 def test_an_erased_device_says_nothing_and_comes_back_as_a_fresh_one() -> None:
     async def scene(p: Play) -> None:
         await p.enroll()

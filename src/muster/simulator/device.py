@@ -72,6 +72,14 @@ class SimulatedDevice(Machine):
         """Sign in on `sign_in_page`, as the server wants it. Raises EnrollmentFailed."""
         await sign_in_again(self, credentials)
 
+    async def leave(self) -> bool:
+        """Have the user remove the enrollment profile. False: a supervised device heeds that it must stay."""
+        profile = self.enrolled().profile
+        if profile.is_removal_disallowed and self.facts.is_supervised:
+            return False
+        await self.remove_profile()
+        return True
+
     async def erase_locally(self) -> None:
         """Be erased by somebody at the device; it may return to service (`return_to_service`). Raises nothing."""
         await erase_locally(self)
