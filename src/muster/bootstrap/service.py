@@ -36,7 +36,7 @@ from muster.edges.workers.reviews import ReviewWorker
 from muster.operations.ensure_partitions import ensure_partitions
 from muster.operations.first_start import Address, Foundation, announce_address, lay_foundation
 from muster.operations.ports import JournalWriter, PushSender
-from muster.operations.views.readiness import check_clock, check_key_ring, check_schema
+from muster.operations.views.readiness import check_clock, check_journal, check_key_ring, check_schema
 from muster.protocol.identifiers import DeviceId
 from muster.protocol.profile_signature import ProfileSigner
 from muster.settings import Settings
@@ -269,6 +269,7 @@ def _administration(settings: Settings, ring: KeyRing, views: "_ViewRunner") -> 
     checks: dict[str, Check] = {
         "schema": lambda tx: check_schema(tx, migrate.head()),
         "key_ring": lambda tx: check_key_ring(tx, ring),
+        "journal": check_journal,
         "clock": lambda tx: check_clock(tx, views.now()),
     }
     console = make_console(

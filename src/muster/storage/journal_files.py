@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from muster.crypto.sealing import KeyRing
-from muster.storage.journal import JournalDamage, JournalEntry, JournalPosition, file_of, scan_journal
+from muster.storage.journal import JournalDamage, JournalEntry, JournalPosition, count_records, file_of, scan_journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,8 @@ def _of_node(
             if file.path.name < behind.file:
                 continue
             first = behind.count if file.path.name == behind.file else 0
+            if first > count_records(file.path):
+                first = 0  # the file was lost, and begun anew since
         for found in scan_journal(file.path, ring, first):
             if isinstance(found, JournalDamage):
                 on_damage(found)

@@ -7,9 +7,10 @@ import sqlalchemy as sa
 from tests.support.runner import NOW, InlineRunner
 
 from muster.operations.first_start import CANARY
-from muster.operations.views.readiness import NotReady, check_clock, check_key_ring, check_schema
-from muster.storage import installations
+from muster.operations.views.readiness import NotReady, check_clock, check_journal, check_key_ring, check_schema
+from muster.storage import installations, journal_marks
 from muster.storage.engine import Engine
+from muster.storage.journal_marks import Rollback
 from muster.storage.sqlite import SqliteEngine
 
 
@@ -79,3 +80,14 @@ def test_a_clock_that_differs_from_the_databases_is_not_ready(postgresql_engine:
 
 def test_a_clock_like_the_databases_is_ready(postgresql_engine: Engine) -> None:
     assert "this node" in postgresql_engine.read(lambda tx: check_clock(tx, datetime.now(UTC)))
+
+
+def test_a_restored_database_is_told_of_and_is_ready(engine: Engine) -> None:
+    before = engine.read(check_journal)
+    rollback = Rollback("one", NOW, "node", NOW - timedelta(days=2), NOW - timedelta(hours=1), 7)
+    engine.write(lambda tx: journal_marks.add_rollback(tx, rollback))
+
+    after = engine.read(check_journal)
+
+    assert before == "taken in"
+    assert "2026-11-20T14:31:07Z was restored, noticed at 2026-11-22T14:31:07Z; 7 records replayed" in after

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from muster.crypto.errors import CryptoError
 from muster.crypto.sealing import KeyRing, associated_data
-from muster.storage import installations
+from muster.storage import commands, installations, journal_marks
 from muster.storage.engine import Transaction
 
 MAXIMUM_CLOCK_SKEW = timedelta(seconds=2)
@@ -34,6 +34,20 @@ def check_schema(tx: Transaction, head: str) -> str:
     if revision != head:
         raise NotReady(f"the database's schema is {revision}, and this version needs {head}: run `muster migrate`")
     return f"schema {revision}"
+
+
+def check_journal(tx: Transaction) -> str:
+    """Tell whether the database was ever found to be an old one, and what waits for a person since; always ready."""
+    rollback = journal_marks.last_rollback(tx)
+    if rollback is None:
+        return "taken in"
+    known = "" if rollback.database_at is None else f" as of {rollback.database_at:%Y-%m-%dT%H:%M:%SZ}"
+    said = (
+        f"a database{known} was restored, noticed at {rollback.noticed_at:%Y-%m-%dT%H:%M:%SZ}; "
+        f"{rollback.rebuilt} records replayed"
+    )
+    waiting = len(commands.held(tx))
+    return f"{said}; {waiting} commands wait: see `muster commands held`" if waiting else said
 
 
 def check_key_ring(tx: Transaction, ring: KeyRing) -> str:
