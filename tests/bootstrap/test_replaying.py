@@ -21,7 +21,9 @@ from muster.operations.answer_connect import ConnectReply
 from muster.operations.replay_journal import ReplayResult
 from muster.protocol.identifiers import resolve_channel
 from muster.storage import commands, journal_marks, schema
+from muster.storage.engine import Transaction
 from muster.storage.journal import Journal, JournalPosition, JournalRecord
+from muster.storage.journal_marks import Mark
 from muster.storage.journal_records import processed_record
 
 
@@ -173,3 +175,32 @@ def test_each_record_says_how_far_the_database_had_come(site: Site, whole: Chron
     site.engine.write(lambda tx: tx.connection.execute(sa.delete(schema.journal_marks)))
     catch_up(runner, tmp_path / "journal", site.runner.ring)
     assert site.engine.read(journal_marks.last_rollback) is not None
+
+
+def test_process_that_writes_beside_us_is_no_rollback(
+    site: Site, whole: Chronicle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole.enroll(MAC)
+    journal = journal_in(tmp_path / "journal", site)
+    position = write(journal, whole.records)
+    assert position is not None
+    read = journal_marks.marks
+    stale: list[dict[str, Mark]] = [{}]  # what we read before the other process committed
+    site.engine.write(lambda tx: journal_marks.set_mark(tx, position, site.now))
+    monkeypatch.setattr(journal_marks, "marks", lambda tx: stale.pop() if stale else read(tx))
+
+    catch_up(runner_of(site), tmp_path / "journal", site.runner.ring)
+
+    assert site.engine.read(journal_marks.last_rollback) is None
+
+
+def test_mark_never_goes_back(site: Site) -> None:
+    def move(tx: Transaction) -> None:
+        for name, count in (("2026-11-02", 5), ("2026-11-03", 2), ("2026-11-03", 1), ("2026-11-02", 9)):
+            journal_marks.set_mark(tx, JournalPosition(f"{name}.node.journal", count), site.now)
+
+    site.engine.write(move)
+
+    marks = site.engine.read(journal_marks.marks)
+
+    assert marks["node"].position == JournalPosition("2026-11-03.node.journal", 2)

@@ -106,6 +106,9 @@ def catch_up(runner: EngineRunner, directory: Path, ring: KeyRing) -> Tally:
             node = _node_of(entry.position)
             ends[node] = entry.position
             older = _older_than(entry, node, marks.get(node))
+            if older is not None and not found:
+                # another process may write this very file: what it says it had committed can be read by now
+                older = _older_than(entry, node, runner.read_now(journal_marks.marks).get(node))
             if older is not None:
                 found[:] = [older]
             yield entry.record

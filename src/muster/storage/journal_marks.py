@@ -27,16 +27,14 @@ def set_mark(tx: Transaction, position: JournalPosition, at: datetime) -> None:
     """Record that everything up to *position* is taken in once this transaction commits; a mark never goes back."""
     found = file_of(Path(position.file))
     assert found is not None, f"{position.file} is no file of the journal"
-    present = marks(tx).get(found[1])
     tx.journal_mark = position
-    if present is not None and present.position >= position:
-        return
     values = {"file": position.file, "records": position.count, "at": at}
-    tx.connection.execute(
-        tx.insert(journal_marks)
-        .values(node=found[1], **values)
-        .on_conflict_do_update(index_elements=["node"], set_=values)
+    insert = tx.insert(journal_marks).values(node=found[1], **values)
+    is_earlier = sa.or_(
+        journal_marks.c.file < insert.excluded.file,
+        sa.and_(journal_marks.c.file == insert.excluded.file, journal_marks.c.records < insert.excluded.records),
     )
+    tx.connection.execute(insert.on_conflict_do_update(index_elements=["node"], set_=values, where=is_earlier))
 
 
 def marks(tx: Transaction) -> dict[str, Mark]:

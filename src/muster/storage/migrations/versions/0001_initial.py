@@ -237,7 +237,9 @@ Table(
     "journal_marks",
     metadata,
     Column("node", Text, primary_key=True),
-    Column("file", Text, nullable=False, comment="how far this database has taken in the node's journal: this file"),
+    Column(
+        "file", Identifier, nullable=False, comment="how far this database has taken in the node's journal: this file"
+    ),
     Column("records", Integer, nullable=False, comment="and so many records of it"),
     Column("at", Instant, nullable=False),
 )
