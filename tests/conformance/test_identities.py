@@ -71,7 +71,7 @@ def test_current_authority_comes_first_whatever_the_age_of_others(engine: Engine
 
 def test_identity_is_nobodys_until_it_is_bound_and_then_stays_bound(engine: Engine) -> None:
     issue(engine)
-    expected = Identity(FINGERPRINT, None, Provenance.LINK, None, after(days=365))
+    expected = Identity(FINGERPRINT, None, Provenance.LINK, None, after(days=365), issued_at=NOON)
     assert found(engine) == expected
 
     for name in ("A", "B"):
@@ -86,7 +86,9 @@ def test_renewed_identity_says_what_it_renews_and_what_replaced_it(engine: Engin
 
     engine.write(lambda tx: identities.replace(tx, FINGERPRINT, b"\x02" * 32))
 
-    expected = Identity(FINGERPRINT, None, Provenance.RENEWAL, DeviceId("A"), after(days=365), is_replaced=True)
+    expected = Identity(
+        FINGERPRINT, None, Provenance.RENEWAL, DeviceId("A"), after(days=365), is_replaced=True, issued_at=NOON
+    )
     assert found(engine) == expected
     assert found(engine, b"\x02" * 32) == replace(expected, fingerprint=b"\x02" * 32, is_replaced=False)
 
