@@ -135,3 +135,76 @@ def test_unsigned_profile_is_a_plain_property_list(muster: CommandLine, files: P
 
     types = {payload["PayloadType"] for payload in plistlib.loads(out.encode())["PayloadContent"]}
     assert types >= {"com.apple.mdm", "com.apple.security.scep"}
+
+
+def test_link_carries_what_was_asked_for(muster: CommandLine) -> None:
+    options = ("--kind", "ota", "--sign-in", "--serial", "c02xk1", "--serial", "C02XK2", "--uses", "unlimited")
+    made = muster("enroll", "link", *options, "--capabilities", "bootstrap-token", "--not-removable", "--note", "lab")
+
+    [listed] = muster("enroll", "links")
+    assert made["url"].endswith(f"/ota/{made['token']}")
+    assert (listed["id"], listed["kind"], listed["state"], listed["note"]) == (made["id"], "ota", "open", "lab")
+    assert (listed["requires_sign_in"], listed["is_removal_disallowed"]) == (True, True)
+    assert listed["serial_numbers"] == ["C02XK1", "C02XK2"]
+    assert listed["capabilities"] == ["com.apple.mdm.bootstraptoken"]
+    assert listed["uses_allowed"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--uses", "0"), 2, "unlimited"),
+        (("--uses", "x"), 2, "unlimited"),
+        (("--uses", "1000001"), 2, "unlimited"),
+        (("--capabilities", "flying"), 2, "user-channels"),
+        (("--kind", "flying"), 2, "--kind"),
+        (("--access-rights", "8"), 4, "could never be renewed"),
+        (("--access-rights", "131"), 4, "requires 64"),
+        (("--identity", "pkcs12"), 4, "allow_pkcs12_identities"),
+        (("--serial", "not a serial!"), 4, "no serial number"),
+        (("--required-os", "18.0"), 4, "Automated Device Enrollment"),
+    ],
+)
+def test_link_that_would_strand_its_devices_is_not_made(
+    muster: CommandLine, options: tuple[str, ...], code: int, said: str
+) -> None:
+    outcome = muster.run("enroll", "link", *options)
+
+    assert outcome[0] == code
+    assert said in " ".join(outcome[2].split())
+    assert muster("enroll", "links") == []
+
+
+def test_identity_made_here_needs_the_setting(
+    muster: CommandLine, files: PushFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MUSTER_ALLOW_PKCS12_IDENTITIES", "true")
+    muster.upload(files)
+    token = muster("enroll", "link", "--identity", "pkcs12", "--capabilities", "none")["token"]
+
+    code, out, _ = muster.run("enroll", "profile", token, "--unsigned")
+    used_up = muster.run("enroll", "profile", token, "--unsigned")
+
+    assert code == 0
+    profile = decode_enrollment_profile(out.encode())
+    assert (type(profile.identity).__name__, profile.server_capabilities) == ("Pkcs12Payload", ())
+    assert used_up[0] == 4
+
+
+def test_administrator_gets_the_profile_of_a_link_for_people_who_sign_in(muster: CommandLine, files: PushFiles) -> None:
+    muster.upload(files)
+    token = muster("enroll", "link", "--sign-in")["token"]
+
+    assert muster.run("enroll", "profile", token, "--unsigned")[0] == 0
+
+
+def test_revoked_link_opens_nothing_and_stays_listed(muster: CommandLine, files: PushFiles) -> None:
+    muster.upload(files)
+    made = muster("enroll", "link")
+
+    code, out, _ = muster.run("enroll", "revoke", made["id"])
+
+    assert (code, out) == (0, f"{made['id']} enrolls no more devices.\n")
+    assert muster.run("enroll", "profile", made["token"], "--unsigned")[0] == 4
+    assert "revoked" in muster.run("enroll", "links")[1]
+    assert muster.run("enroll", "revoke", "unknown")[0] == 3

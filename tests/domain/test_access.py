@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,10 +11,14 @@ from tests.support.instants import NOON
 
 from muster.domain.access import (
     ALL_ACCESS_RIGHTS,
+    MAXIMUM_SERIAL_NUMBERS,
     Challenge,
     EnrollmentLink,
     Grant,
+    IdentityKind,
     IssueAgain,
+    LinkKind,
+    check_link,
     may_use_challenge,
     may_use_link,
 )
@@ -111,3 +116,40 @@ def test_link_opens_exactly_when_nothing_speaks_against_it(
 
     may = (allowed is None or uses < allowed) and expires > 0 and not is_revoked
     assert (may_use_link(link, NOON) is None) is may
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"access_rights": 3}, None),
+        ({"access_rights": 1}, "could never be renewed"),
+        ({"access_rights": 8190}, "could never be renewed"),
+        ({"access_rights": 0}, "1 to 8191"),
+        ({"access_rights": 8192}, "1 to 8191"),
+        ({"access_rights": 3 + 128}, "requires 64"),
+        ({"access_rights": 3 + 192}, None),
+        ({"identity_kind": IdentityKind.PKCS12}, "not allowed here"),
+        ({"required_os_version": "18.0"}, "Automated Device Enrollment"),
+        ({"kind": LinkKind.ADE, "required_os_version": "18.0", "required_build_version": "22A1"}, None),
+        ({"required_build_version": "22A1"}, "version of the OS"),
+        ({"serial_numbers": frozenset({"C02XK1LYJGH5"})}, None),
+        ({"serial_numbers": frozenset[str]()}, "one at least"),
+        ({"serial_numbers": frozenset({"x" * 65})}, "no serial number"),
+        ({"serial_numbers": frozenset({"a b"})}, "no serial number"),
+        ({"serial_numbers": frozenset(f"S{n}" for n in range(MAXIMUM_SERIAL_NUMBERS + 1))}, "at most"),
+        ({"kind": LinkKind.ACCOUNT_USER, "serial_numbers": frozenset({"C02XK1LYJGH5"})}, "to themselves"),
+    ],
+)
+def test_link_that_would_strand_its_devices_is_unfit(change: dict[str, Any], reason: str | None) -> None:
+    refusal = check_link(replace(LINK, **change), allows_pkcs12=False)
+
+    assert (refusal is None) is (reason is None)
+    assert refusal is None or (refusal.code is RefusalCode.LINK_UNFIT and (reason or "") in refusal.message)
+
+
+@pytest.mark.parametrize(("kind", "is_fit"), [(LinkKind.PROFILE, True), (LinkKind.ADE, True), (LinkKind.OTA, False)])
+def test_identity_made_here_is_for_ways_that_prove_nothing_by_scep(kind: LinkKind, is_fit: bool) -> None:
+    link = replace(LINK, kind=kind, identity_kind=IdentityKind.PKCS12)
+
+    assert (check_link(link, allows_pkcs12=True) is None) is is_fit

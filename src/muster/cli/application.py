@@ -23,6 +23,7 @@ from muster.cli import (
     policy,
     push,
     push_cert,
+    return_to_service,
     server,
     users,
 )
@@ -47,6 +48,8 @@ app.add_typer(journal.app, name="journal")
 app.add_typer(push.app, name="push")
 app.add_typer(push_cert.app, name="push-cert")
 app.add_typer(users.app, name="users")
+return_to_service.register(devices.app)
+app.add_typer(return_to_service.app, name="return-to-service")
 app.add_typer(admins.app, name="admins")
 app.add_typer(policy.app, name="policy")
 

@@ -52,6 +52,8 @@ class RefusalCode(StrEnum):
     CONFLICT = "conflict"
     NOT_ENROLLED = "not_enrolled"
     RENEWAL_IMPOSSIBLE = "renewal_impossible"
+    CANNOT_RETURN = "cannot_return"
+    PROFILE_UNFIT = "profile_unfit"
     PUSH_CERTIFICATE_MISSING = "push_certificate_missing"
     PUSH_CERTIFICATE_UNFIT = "push_certificate_unfit"
     SIGN_IN_UNKNOWN = "sign_in_unknown"

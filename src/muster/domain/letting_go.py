@@ -131,7 +131,9 @@ def refusing_policy(identity: Identity, enrollment: Enrollment | None) -> Depart
     if enrollment is not None and identity.fingerprint == enrollment.pins.provisional:
         return None
     if identity.epoch is None:
-        return DepartureKind.ON_ENROLL if identity.provenance is Provenance.LINK else None
+        # an administrator had it return to service: erased and refused, it would be lost
+        is_return = identity.link_id is None and identity.expected_udid is not None
+        return DepartureKind.ON_ENROLL if identity.provenance is Provenance.LINK and not is_return else None
     is_in_force = enrollment is not None and enrollment.state is EnrollmentState.ENROLLED
     if enrollment is not None and is_in_force and identity.fingerprint == enrollment.pins.current:
         return None

@@ -24,6 +24,7 @@ from muster.operations.context import Context
 from muster.operations.enroll_device import enroll_device
 from muster.operations.keep_bootstrap_token import get_bootstrap_token, set_bootstrap_token
 from muster.operations.record_refusals import RefusedContact, record_refusals
+from muster.operations.return_to_service import answer_return
 from muster.operations.turn_away import turned_away
 from muster.operations.update_token import update_token
 from muster.protocol.checkin import (
@@ -39,7 +40,6 @@ from muster.protocol.checkin import (
     UserAuthenticate,
 )
 from muster.protocol.checkin_replies import (
-    ReturnToServiceReply,
     UserAuthenticateReply,
     return_to_service_reply,
     user_authenticate_reply,
@@ -121,14 +121,15 @@ def _answer(tx: Transaction, request: CheckinRequest[Any], ctx: Context) -> Chec
             if isinstance(spoken, Refusal):
                 return spoken
             hear(tx, spoken, ctx, request.source)
+            if isinstance(message, ReturnToService):
+                reply = answer_return(tx, spoken.enrollment, ctx, request.source)
+                return CheckinAnswer(return_to_service_reply(reply))
             return _answer_question(message, ctx)
         case _:
             assert_never(message)
 
 
-def _answer_question(
-    message: UserAuthenticate | GetToken | DeclarativeManagement | ReturnToService, ctx: Context
-) -> CheckinOutcome:
+def _answer_question(message: UserAuthenticate | GetToken | DeclarativeManagement, ctx: Context) -> CheckinOutcome:
     """Answer what a device asks without anything changing."""
     match message:
         case UserAuthenticate():
@@ -143,9 +144,6 @@ def _answer_question(
             )
         case DeclarativeManagement():
             return _declarations(message, ctx)
-        case ReturnToService():
-            # Enabled would erase the device: never unless an administrator set it up.
-            return CheckinAnswer(return_to_service_reply(ReturnToServiceReply(enabled=False)))
         case _:
             assert_never(message)
 

@@ -14,7 +14,7 @@ from muster.domain.enrollment import Provenance
 from muster.domain.enrollment_users import EnrollmentUser
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.context import Context
-from muster.operations.enrollment_links import find_open_link, must_sign_in
+from muster.operations.enrollment_links import find_open_link, must_sign_in, of_user
 from muster.operations.enrollment_profiles import (
     EnrollmentTerms,
     make_challenge,
@@ -25,7 +25,7 @@ from muster.operations.enrollment_profiles import (
 from muster.operations.issue_certificate import hash_secret, random_secret
 from muster.protocol.profile import EnrollmentProfile, ScepPayload
 from muster.protocol.profile_service import DeviceAttributes, ProfileService, ScepOnlyProfile
-from muster.storage import identities, installations, ota_enrollments
+from muster.storage import identities, installations, ota_enrollments, people
 from muster.storage.engine import Transaction
 from muster.storage.ota_enrollments import OtaEnrollment
 
@@ -133,7 +133,7 @@ def _answer(tx: Transaction, answered: OtaAnswered, ctx: Context) -> AnswerOutco
         is_attested=answered.is_attested,
         at=ctx.now,
     )
-    grant = Grant(Provenance.OTA, link.id, expected_udid=said.udid, expected_serial=said.serial, account=ota.account)
+    grant = Grant(Provenance.OTA, link.id, expected_udid=said.udid, expected_serial=said.serial)
     here = installations.read(tx)
     assert here is not None, "the first start records the installation"
     whose = answered.terms.organization
@@ -179,7 +179,10 @@ def _complete(tx: Transaction, repeated: OtaRepeated, ctx: Context) -> CompleteO
     if isinstance(terms, Refusal):
         return terms
     ota_enrollments.complete(tx, ota.challenge_hash, ctx.now)
-    grant = Grant(Provenance.LINK, link.id, expected_udid=said.udid, expected_serial=said.serial, account=ota.account)
+    if ota.account is not None and link.requires_sign_in:
+        detail = {"user": ota.account, "udid": said.udid, "serial_number": said.serial}
+        people.record_act(tx, of_user(ota.account), "enrollment_link.open", link.id, detail, ctx.now)
+    grant = Grant(Provenance.LINK, link.id, expected_udid=said.udid, expected_serial=said.serial)
     expires_at = min(link.expires_at, ctx.now + ctx.policy.challenge_lifetime)
     return make_profile(tx, terms, grant, ctx, expires_at=expires_at)
 

@@ -10,6 +10,8 @@ from muster.domain.access import (
     ALL_ACCESS_RIGHTS,
     DEFAULT_CAPABILITIES,
     OUTSTANDING_CHALLENGES_PER_LINK,
+    Actor,
+    ActorKind,
     EnrollmentLink,
     Grant,
     IdentityKind,
@@ -180,9 +182,17 @@ def _open(tx: Transaction, opened: LinkOpened, ctx: Context) -> ProfileOutcome:
     if isinstance(terms, Refusal):
         return terms
     expires_at = min(link.expires_at, ctx.now + ctx.policy.challenge_lifetime)
-    account = None if opened.user is None else opened.user.user_name
-    grant = Grant(Provenance.LINK, link.id, account=account)
-    return make_profile(tx, terms, grant, ctx, expires_at=expires_at, key=opened.key)
+    name = f"device {ctx.random_bytes(8).hex()}"
+    if opened.user is not None and link.requires_sign_in:
+        detail = {"user": opened.user.user_name, "identity": name}
+        people.record_act(tx, of_user(opened.user.user_name), "enrollment_link.open", link.id, detail, ctx.now)
+    grant = Grant(Provenance.LINK, link.id)
+    return make_profile(tx, terms, grant, ctx, expires_at=expires_at, common_name=name, key=opened.key)
+
+
+def of_user(user_name: str) -> Actor:
+    """Return who acts when a person who signed in enrolls a device."""
+    return Actor(ActorKind.ENROLLMENT_USER, user_name)
 
 
 def must_sign_in(link: EnrollmentLink, user: EnrollmentUser | None) -> Refusal | None:

@@ -100,8 +100,7 @@ def make_profile(
     absent, a random one. *key* is a PKCS #12 identity's; absent, it is made here, which keeps the transaction waiting.
     Secrets of the profile are in it alone.
     """
-    profile_id = enrollment_profiles.keep(tx, terms, ctx.now)
-    grant = replace(grant, profile_id=profile_id, account=terms.account or grant.account)
+    grant = replace(grant, profile_id=enrollment_profiles.keep(tx, terms, ctx.now), account=terms.account)
     common_name = common_name or f"device {ctx.random_bytes(8).hex()}"
     identity: IdentityPayload
     if terms.identity_kind is IdentityKind.PKCS12:

@@ -31,6 +31,8 @@ class CommandOrder:
     priority: int = 0
     """Higher goes first; 0 is the rule."""
     command_uuid: CommandUUID | None = None
+    is_secret: bool = False
+    """Its body holds a secret, and is sealed until it is handed out; the UUID is ours then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,9 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
         if limited is not None:
             return limited
     if known is None:
-        commands.add(tx, commands.NewCommand(command_uuid, command.request_type, body, ctx.actor.name), ctx.now)
+        kept = ctx.seal(body, table="commands", column="body", row=command_uuid) if order.is_secret else body
+        new = commands.NewCommand(command_uuid, command.request_type, kept, ctx.actor.name, is_sealed=order.is_secret)
+        commands.add(tx, new, ctx.now)
     commands.enqueue(tx, command_uuid, targets, priority=order.priority, at=ctx.now)
     enqueue_removal(tx, command_uuid, ending, ctx)
     queued_on = (*(channel_id for channel_id, _ in targets), *(one.channel.id for one in ending))

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import TypeAlias
 
 from muster.crypto.passwords import NOBODYS_PASSWORD, is_password
-from muster.domain.access import Actor, ActorKind
 from muster.domain.enrollment_users import (
     ATTEMPT_WINDOW,
     MAXIMUM_NAME_CHARACTERS,
@@ -26,6 +25,7 @@ from muster.domain.enrollment_users import (
 )
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.context import Context
+from muster.operations.enrollment_links import of_user
 from muster.operations.issue_certificate import hash_secret, random_secret
 from muster.storage import enrollment_users, people
 from muster.storage.engine import Transaction
@@ -101,17 +101,23 @@ def _sign_in(tx: Transaction, checked: CheckedSignIn, ctx: Context) -> SignInOut
     stored = enrollment_users.find(tx, normalise_user_name(checked.attempt.user_name))
     if not checked.is_right or stored is None or stored.user.disabled_at is not None:
         return _WRONG
-    of_user, of_address = _subjects(checked.attempt)
-    enrollment_users.forget_attempts(tx, of_user)
-    enrollment_users.forgive_attempt(tx, of_address)
+    user_tried, address_tried = _subjects(checked.attempt)
+    enrollment_users.forget_attempts(tx, user_tried)
+    enrollment_users.forgive_attempt(tx, address_tried)
     user = stored.user
     token = random_secret(ctx)
     expires_at = ctx.now + SESSION_LIFETIME
     enrollment_users.add_session(
         tx, token_hash=hash_secret(token), user_name=user.user_name, at=ctx.now, expires_at=expires_at
     )
-    actor = Actor(ActorKind.ENROLLMENT_USER, user.user_name)
-    people.record_act(tx, actor, "enrollment_user.sign_in", user.user_name, {"source": checked.attempt.source}, ctx.now)
+    people.record_act(
+        tx,
+        of_user(user.user_name),
+        "enrollment_user.sign_in",
+        user.user_name,
+        {"source": checked.attempt.source},
+        ctx.now,
+    )
     return SignedIn(user, token, expires_at)
 
 

@@ -525,6 +525,16 @@ sessions = Table(
     Column("expires_at", Instant, nullable=False),
 )
 
+return_to_service = Table(
+    "return_to_service",
+    metadata,
+    Column("scope", Identifier, primary_key=True, comment="the device's id; empty: all devices without a row"),
+    Column("is_enabled", Boolean, nullable=False, comment="whether a device that is erased enrolls by itself again"),
+    Column("wifi_profile_sealed", LargeBinary, comment="the profile by which it reaches us then"),
+    Column("changed_at", Instant, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+
 enrollment_users = Table(
     "enrollment_users",
     metadata,

@@ -159,6 +159,8 @@ _SENTENCES: dict[tuple[str, str], str] = {
     (Signal.AUTHENTICATE, "token_update_missing"): "No TokenUpdate followed the Authenticate",
     (Signal.CHECK_OUT, "checked_out"): "It checked out: its enrollment profile was removed",
     (Signal.PROFILE_FETCHED, "automated_enrollment"): "Its enrollment profile was fetched in Setup Assistant",
+    (Signal.PROFILE_FETCHED, "return_to_service"): "It asked how it comes back when erased, and got a profile for that",
+    (Signal.PROFILE_FETCHED, "return_to_service_refused"): "It asked how it comes back when erased, and can't",
     (Signal.IDENTITY_ISSUED, "renewal"): "A new identity was issued to it",
     (Signal.IDENTITY_ISSUED, "renewal_sent"): "The renewal of its identity was queued",
     (Signal.IDENTITY_ISSUED, REFUSED_RENEWAL): "Its request for a renewed identity was refused",

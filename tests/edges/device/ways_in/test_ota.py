@@ -173,7 +173,7 @@ def test_people_get_a_page_and_programs_the_profile(doors: Doors) -> None:
     assert service.challenge
 
 
-def test_who_signed_in_is_remembered_with_the_identity(doors: Doors) -> None:
+def test_who_signed_in_is_remembered_with_the_device(doors: Doors) -> None:
     doors.site.do(add_enrollment_users, UserOrder("ada@example.org", "correct horse"))
     token = make_link(doors.site, sign_in=True)
     form = b"user_name=ada%40example.org&password=correct+horse"
@@ -186,8 +186,8 @@ def test_who_signed_in_is_remembered_with_the_identity(doors: Doors) -> None:
     content(post(doors, token, said, identity, ()))
 
     assert doors.ask("GET", f"/ota/{token}").status == 403
-    accounts = doors.site.rows(sa.select(schema.challenges.c.account))
-    assert accounts == [("ada@example.org",)] * 2
+    [opened] = doors.site.rows(sa.select(schema.audit.c.detail).where(schema.audit.c.act == "enrollment_link.open"))
+    assert opened == ({"user": "ada@example.org", "udid": UDID, "serial_number": SERIAL},)
 
 
 @pytest.mark.parametrize(

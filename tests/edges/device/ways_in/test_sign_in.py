@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import pytest
 import sqlalchemy as sa
 from tests.edges.device.doors import Doors, Reply
+from tests.support.profiles import scep_of
 from tests.support.site import Site
 
 from muster.crypto.cms.signed_data import verify_attached
@@ -52,7 +53,8 @@ def test_page_is_a_form_that_leads_to_the_profile(doors: Doors, token: str) -> N
     assert profile.headers["content-type"] == "application/x-apple-aspen-config"
     made = decode_enrollment_profile(verify_attached(profile.body, allow_legacy=False).content)
     assert made.assigned_managed_apple_id is None
-    assert doors.site.rows(sa.select(schema.challenges.c.account)) == [(ADA,)]
+    [(opened,)] = doors.site.rows(sa.select(schema.audit.c.detail).where(schema.audit.c.act == "enrollment_link.open"))
+    assert opened == {"user": ADA, "identity": dict(scep_of(made).subject)["CN"]}
 
 
 def test_cookie_is_kept_from_scripts_other_sites_and_plain_http(doors: Doors, token: str) -> None:

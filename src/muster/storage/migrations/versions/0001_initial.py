@@ -512,6 +512,16 @@ Table(
 )
 
 Table(
+    "return_to_service",
+    metadata,
+    Column("scope", Identifier, primary_key=True, comment="the device's id; empty: all devices without a row"),
+    Column("is_enabled", Boolean, nullable=False, comment="whether a device that is erased enrolls by itself again"),
+    Column("wifi_profile_sealed", LargeBinary, comment="the profile by which it reaches us then"),
+    Column("changed_at", Instant, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+
+Table(
     "enrollment_users",
     metadata,
     Column("user_name", Text, primary_key=True, comment="Managed Apple Account or e-mail address, normalised"),
