@@ -7,13 +7,17 @@ import pytest
 
 from muster.domain.access import IdentityKind, LinkKind
 from muster.laboratory.report import DeviceReport
-from muster.laboratory.server import PUBLIC_URL
+from muster.laboratory.server import ADMINISTRATOR, PUBLIC_URL
 from muster.laboratory.world import Inhabitant, World, play
 from muster.operations.enrollment_links import LinkOrder
+from muster.operations.queue_command import QueuedCommand
+from muster.operations.return_to_service import ReturnOrder, ReturnPolicyOrder, return_devices, set_return_policies
+from muster.protocol.identifiers import DeviceId
 from muster.protocol.plist import PlistValue
 from muster.simulator.enrollment import EnrollmentFailed
 from muster.simulator.facts import Platform, User
 from muster.simulator.web_view import Credentials
+from muster.storage.return_to_service import ReturnSetUp
 
 A_WHILE = timedelta(minutes=30)
 A_DAY = timedelta(days=1)
@@ -142,3 +146,50 @@ def test_users_of_a_shared_ipad_take_turns() -> None:
     assert states == {"first@school.example": "enrolled", "second@school.example": "dormant"}
     [of_first] = [channel for channel in device.channels if channel.id.endswith(":first@school.example")]
     assert {command.status for command in of_first.commands} == {"Acknowledged"}
+
+
+def returned_by(erase: Enter) -> DeviceReport:
+    """Have an iPhone be erased by *erase*, and report on it; it has come back by itself and obeys."""
+
+    async def scene(world: World) -> None:
+        inhabitant = world.add_device(Platform.IPHONE)
+        await inhabitant.device.open_link(await world.server.make_link(1))
+        await world.sleep(A_WHILE)
+        await erase(world, inhabitant)
+        await world.sleep(A_WHILE)
+        await world.server.send_command([inhabitant.channel_id], "ProfileList")
+        await world.sleep(A_WHILE)
+
+    [device] = play(scene, seed=7).devices
+    assert [command.status for command in device.channel.commands][-1] == "Acknowledged"
+    assert [epoch.closed_reason for epoch in device.epochs] == ["re_enrolled", None]
+    return device
+
+
+def test_a_device_that_is_erased_by_command_returns_to_service() -> None:
+    async def erase(world: World, inhabitant: Inhabitant) -> None:
+        order = ReturnOrder(DeviceId(inhabitant.device.facts.udid))
+        [queued] = await world.server.service.runner.write(return_devices, [order], ADMINISTRATOR)
+        assert isinstance(queued, QueuedCommand)
+
+    device = returned_by(erase)
+    assert [command.request_type for command in device.channel.commands] == ["EraseDevice", "ProfileList"]
+
+
+def test_a_device_that_somebody_erases_returns_to_service_where_that_is_allowed() -> None:
+    async def erase(world: World, inhabitant: Inhabitant) -> None:
+        order = ReturnPolicyOrder(None, is_enabled=True)
+        [set_up] = await world.server.service.runner.write(set_return_policies, [order], ADMINISTRATOR)
+        assert isinstance(set_up, ReturnSetUp)
+        await inhabitant.device.erase_locally()
+
+    returned_by(erase)
+
+
+def test_a_device_that_somebody_erases_stays_erased_otherwise() -> None:
+    async def scene(world: World) -> None:
+        inhabitant = world.add_device(Platform.IPHONE)
+        await inhabitant.device.open_link(await world.server.make_link(1))
+        await inhabitant.device.erase_locally()
+
+    assert not play(scene, seed=7).devices[0].is_enrolled
