@@ -20,6 +20,7 @@ from muster.cli import (
     held_commands,
     identities,
     journal,
+    letting_go,
     policy,
     push,
     push_cert,
@@ -42,6 +43,7 @@ app.add_typer(enroll.app, name="enroll")
 app.add_typer(devices.app, name="devices")
 app.add_typer(identities.app, name="identities")
 held_commands.register(commands.app)
+letting_go.register(devices.app)
 app.add_typer(authority.app, name="authority")
 app.add_typer(commands.app, name="commands")
 app.add_typer(journal.app, name="journal")

@@ -130,8 +130,12 @@ def _print_details(details: DeviceDetails, renewal: RenewalRow | None, now: date
         if value is not None:
             shown = f"{value:%Y-%m-%d}" if isinstance(value, datetime) else value
             print(f"  {name.replace('_', ' '):<24}{shown}")
+    if details.same_serial:
+        print(f"  {'same serial as':<24}{', '.join(details.same_serial)}")
     if renewal is not None and renewal.words:
         print(f"\n{renewal.words}")
+    if details.departure is not None:
+        print(f"\n{details.departure.words}")
     print("\nChannels")
     print_table(
         ("ID", "KIND", "STATE", "USER", "LAST CONTACT", "LAST PROOF", "WAITING"),

@@ -192,3 +192,11 @@ def test_a_stranger_has_no_page(ana: Browser) -> None:
 
     assert reply.status == 404
     assert "stranger" in reply.text
+
+
+def test_devices_with_one_serial_number_link_to_each_other(runner: InlineRunner, ana: Browser) -> None:
+    for device_id in ("A", "B/2"):
+        fleet.add_device(runner.engine, device_id, serial_number="C02XX1")
+
+    assert 'Same serial as</dt><dd class="code"><a href="/devices/B%2F2">B/2</a>' in ana.get("/devices/A").text
+    assert '<a href="/devices/A">A</a>' in ana.get(device_url("B/2")).text

@@ -7,10 +7,12 @@ import pytest
 from tests.support import fleet
 from tests.support.runner import NOW, InlineRunner
 
+from muster.domain.letting_go import Departure, DepartureKind
 from muster.edges.console.sentences import device_sentence, fleet_sentence, push_certificate_sentences
 from muster.edges.console.times import Clock
 from muster.operations.views.devices import DeviceCounts, show_device
-from muster.protocol.identifiers import ChannelId
+from muster.protocol.identifiers import ChannelId, DeviceId
+from muster.storage import departures
 
 CLOCK = Clock(NOW)
 
@@ -82,3 +84,13 @@ def test_the_push_certificate_is_mentioned_only_when_it_needs_it(days: int, said
 
     assert [part for part in said if part in _plain(" ".join(sentences))] == said
     assert len(sentences) == len(said)
+
+
+def test_a_departure_that_was_ordered_is_said(runner: InlineRunner) -> None:
+    fleet.add_device(runner.engine, "A", contacts=[NOW])
+    ordered = Departure("1", DeviceId("A"), DepartureKind.UNENROLL, 1, NOW - timedelta(hours=1), "ana <b>")
+    runner.engine.write(lambda tx: departures.add(tx, ordered))
+
+    said = _sentence(runner)
+
+    assert "Its unenrollment was ordered by ana &lt;b&gt; on 2026-11-22 13:31 UTC" in said

@@ -6,6 +6,7 @@ from datetime import datetime
 from markupsafe import Markup, escape
 
 from muster.edges.console import words
+from muster.edges.console.rendering import device_url
 from muster.edges.console.times import Clock
 from muster.operations.views.devices import DeviceDetails
 from muster.operations.views.identities import RenewalRow
@@ -50,6 +51,7 @@ def facts_of(details: DeviceDetails, clock: Clock, renewal: RenewalRow | None = 
     model = known.get("product_name")
     facts = [
         _text("Serial number", device.serial_number, is_code=True),
+        _same_serial(details),
         _text("Model", known.get("model_name") or model),
         _text("Product name", model if known.get("model_name") else None, is_code=True),
         _text("OS version", _with_build(device.os_version, known.get("build_version"))),
@@ -77,6 +79,14 @@ def _text(name: str, value: str | bool | None, *, is_code: bool = False) -> Fact
 
 def _time(name: str, at: datetime | None, clock: Clock) -> Fact | None:
     return None if at is None else Fact(name, Markup("{}, {}").format(clock.ago_in_words(at), clock.exact(at)))
+
+
+def _same_serial(details: DeviceDetails) -> Fact | None:
+    """Link the devices that say they have the same serial number: a repaired board, or virtual machines."""
+    if not details.same_serial:
+        return None
+    links = (Markup('<a href="{}">{}</a>').format(device_url(one), one) for one in details.same_serial)
+    return Fact("Same serial as", Markup(", ").join(links), is_code=True)
 
 
 def _with_build(version: str | None, build: str | bool | None) -> str | None:

@@ -55,9 +55,9 @@ def _waiting(count: int) -> Markup:
 
 def _findings(details: DeviceDetails, clock: Clock, renewal: RenewalRow | None) -> list[Markup]:
     row = details.device
+    findings = [] if details.departure is None else [escape(details.departure.words)]
     if row.state == EnrollmentState.ENDED:
-        return []
-    findings = []
+        return findings
     push = details.push
     if push is not None and push.refused_at is not None:
         findings.append(

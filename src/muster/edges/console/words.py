@@ -57,7 +57,7 @@ END_REASONS = {
     EndReason.RE_ENROLLED.value: "the device was enrolled anew",
     EndReason.NEVER_COMPLETED.value: "it was never completed",
     EndReason.UNENROLLED.value: "an administrator had its enrollment profile removed",
-    EndReason.REJECTED.value: "an administrator had it turned away",
+    EndReason.REJECTED.value: "an administrator rejected it",
 }
 
 PROVENANCES = {
@@ -122,6 +122,9 @@ _REFUSALS: dict[str, str] = {
     RefusalCode.IDENTITY_NOT_FOR_ENROLLMENT: "its identity is good for fetching a profile only",
     RefusalCode.IDENTITY_MISMATCH: "it is signed by one identity and came over another's connection",
     RefusalCode.CHANNEL_UNKNOWN: "no enrollment of it is known",
+    RefusalCode.REJECTED: "an administrator rejected it, and it was told to remove its management",
+    RefusalCode.REFUSED_ON_ENROLL: "the policy on_enroll refuses newcomers",
+    RefusalCode.REFUSED_ON_RESTORE: "the policy on_restore refuses identities of former times",
     RefusalCode.BODY_TOO_LARGE: "its message is too large",
     RefusalCode.BODY_MALFORMED: "its message can't be read",
     RefusalCode.MESSAGE_UNKNOWN: "its message is of a kind not known here",
@@ -147,6 +150,7 @@ _SENTENCES: dict[tuple[str, str], str] = {
     (Signal.COMMAND_ANSWER, Status.COMMAND_FORMAT_ERROR.value): "It could not read {command}",
     (Signal.COMMAND_ANSWER, "undefined_status"): "It answered {command} with a status that Apple does not define",
     (Signal.COMMAND_ANSWER, "unknown_command"): "It answered a command that this server does not know",
+    (Signal.COMMAND_ANSWER, "unenrolled"): "It removed its enrollment profile, as an administrator had ordered",
     (Signal.COMMAND_ANSWER, "late_answer"): "It answered a command after that was closed",
     (Signal.TOKEN_UPDATE, "enrolled"): "A TokenUpdate completed the enrollment",
     (Signal.TOKEN_UPDATE, "restored"): "It speaks by an identity that was renewed since: restored from an older backup",
@@ -156,6 +160,7 @@ _SENTENCES: dict[tuple[str, str], str] = {
     (Signal.AUTHENTICATE, "enrollment"): "An Authenticate began an enrollment",
     (Signal.AUTHENTICATE, "renewal"): "An Authenticate announced the renewed identity",
     (Signal.AUTHENTICATE, "repeated"): "That Authenticate was a late copy: the enrollment goes on",
+    (Signal.AUTHENTICATE, "cloned"): "Another device came by its identity, and was refused",
     (Signal.AUTHENTICATE, "token_update_missing"): "No TokenUpdate followed the Authenticate",
     (Signal.CHECK_OUT, "checked_out"): "It checked out: its enrollment profile was removed",
     (Signal.PROFILE_FETCHED, "automated_enrollment"): "Its enrollment profile was fetched in Setup Assistant",
@@ -168,7 +173,14 @@ _SENTENCES: dict[tuple[str, str], str] = {
 }
 
 _ALARMING = frozenset(
-    {"token_update_missing", "renewal_failed", REFUSED_RENEWAL, Status.ERROR.value, Status.COMMAND_FORMAT_ERROR.value}
+    {
+        "token_update_missing",
+        "cloned",
+        "renewal_failed",
+        REFUSED_RENEWAL,
+        Status.ERROR.value,
+        Status.COMMAND_FORMAT_ERROR.value,
+    }
 )
 
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from muster.domain.control.contact import ContactDay, contacts_of
 from muster.domain.enrollment import EnrollmentState
 from muster.operations.views.contacts import contact_days_of
+from muster.operations.views.departures import DepartureRow, departure_of, same_serial_as
 from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction
 from muster.storage.schema import (
@@ -305,6 +306,10 @@ class DeviceDetails:
     contacts: tuple[datetime, ...]
     contact_days: Mapping[ChannelId, tuple[ContactDay, ...]]
     push: PushRow | None
+    departure: DepartureRow | None = None
+    """How it stands with letting it go."""
+    same_serial: tuple[ChannelId, ...] = ()
+    """Other devices that say they have its serial number."""
 
 
 EVIDENCE_SHOWN = 100
@@ -328,6 +333,8 @@ def show_device(tx: Transaction, device_id: ChannelId, now: datetime) -> DeviceD
         contacts=tuple(at for day in days.get(device_id, ()) for at in contacts_of(day) if at >= since),
         contact_days=days,
         push=_push_of(tx, device_id),
+        departure=departure_of(tx, device_id),
+        same_serial=same_serial_as(tx, device_id),
     )
 
 
