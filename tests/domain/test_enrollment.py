@@ -125,10 +125,16 @@ def test_token_update_under_the_pin_keeps_everything() -> None:
     assert read(ENROLLED, PIN) == TokenUpdateDecision(TokenUpdateMeaning.REFRESH, 3, ENROLLED.pins)
 
 
-def test_token_update_under_the_former_pin_keeps_everything() -> None:
-    restored = replace(ENROLLED, pins=Pins(NEW, PIN, NOON + WEEK))
+def test_token_update_under_the_former_pin_goes_back_to_it_and_keeps_the_renewed_one_for_a_while() -> None:
+    restored = replace(ENROLLED, pins=Pins(NEW, PIN, NOON + timedelta(days=1)))
 
-    assert read(restored, PIN) == TokenUpdateDecision(TokenUpdateMeaning.REFRESH, 3, restored.pins)
+    assert read(restored, PIN) == TokenUpdateDecision(TokenUpdateMeaning.WENT_BACK, 3, Pins(PIN, NEW, NOON + WEEK))
+
+
+def test_token_update_under_the_former_pin_keeps_everything_while_another_installation_is_under_way() -> None:
+    waiting = replace(ENROLLED, provisional_epoch=4, pins=Pins(NEW, PIN, NOON + WEEK, provisional=OTHER))
+
+    assert read(waiting, PIN) == TokenUpdateDecision(TokenUpdateMeaning.REFRESH, 3, waiting.pins)
 
 
 def test_token_update_completes_a_provisional_epoch_and_forgets_the_pins_before_it() -> None:

@@ -130,6 +130,7 @@ def refreshed(enrollment: Enrollment) -> TokenUpdateDecision:
     return TokenUpdateDecision(TokenUpdateMeaning.REFRESH, enrollment.epoch, enrollment.pins)
 
 
+WENT_BACK = TokenUpdateDecision(TokenUpdateMeaning.WENT_BACK, 4, Pins(FORMER, former=FIRST, former_until=NOON + WEEK))
 RENEWED = TokenUpdateDecision(TokenUpdateMeaning.RENEWED, 4, Pins(SECOND, former=FIRST, former_until=NOON + WEEK))
 
 TOKEN_UPDATES: list[tuple[str, Enrollment, bytes, TokenUpdateDecision | RefusalCode]] = [
@@ -138,7 +139,7 @@ TOKEN_UPDATES: list[tuple[str, Enrollment, bytes, TokenUpdateDecision | RefusalC
     ("the profile again, with the identity it had", INSTALLING_AGAIN, FIRST, enrolled(5, FIRST)),
     ("the renewal is complete", RENEWING, SECOND, RENEWED),
     ("rotated, current pin", ENROLLED, FIRST, refreshed(ENROLLED)),
-    ("restored, former pin", ENROLLED, FORMER, refreshed(ENROLLED)),
+    ("gone back, former pin", ENROLLED, FORMER, WENT_BACK),
     ("the old identity beside a provisional epoch", RE_ENROLLING, FIRST, refreshed(RE_ENROLLING)),
     ("the old identity before its renewal", RENEWING, FIRST, refreshed(RENEWING)),
     ("never enrolled, another identity", ENROLLING, FIRST, RefusalCode.IDENTITY_NOT_PINNED),
@@ -196,6 +197,9 @@ def test_token_update_replaces_the_current_pin_only_when_it_completes_something(
         assert who_speaks(pins, fingerprint, NOON) is None
     elif decision.meaning is TokenUpdateMeaning.REFRESH:
         assert (decision.pins, decision.epoch) == (pins, enrollment.epoch)
+    elif decision.meaning is TokenUpdateMeaning.WENT_BACK:
+        assert fingerprint == pins.former
+        assert decision.pins == Pins(fingerprint, pins.current, NOON + WEEK)
     else:
         assert fingerprint == pins.provisional
         assert (decision.pins.current, decision.pins.provisional) == (fingerprint, None)

@@ -26,6 +26,7 @@ PROFILE = ErrorItem(1009, "MCProfileErrorDomain", "The profile could not be inst
         ((INSTALLATION, ErrorItem(12012, "MCMDMErrorDomain")), RenewalFailure.PROFILE_REJECTED),
         ((INSTALLATION, ErrorItem(12002, "MCMDMErrorDomain")), RenewalFailure.CHECK_IN_FAILED),
         ((ErrorItem(12002, "MCMDMErrorDomain"), ErrorItem(-1004, "NSURLErrorDomain")), RenewalFailure.CHECK_IN_FAILED),
+        ((INSTALLATION, ErrorItem(23001, "MCHTTPTransactionErrorDomain")), RenewalFailure.CHECK_IN_FAILED),
         ((ErrorItem(4009, "MCInstallationErrorDomain"),), RenewalFailure.DECLINED),
         ((ErrorItem(12063, "MCMDMErrorDomain"),), RenewalFailure.DECLINED),
         ((INSTALLATION, PROFILE), RenewalFailure.UNKNOWN),

@@ -247,6 +247,32 @@ def test_failed_installation_rolls_back_and_the_old_identity_goes_on(site: Site)
     assert site.enrollment().pins.current == print_of(identity)
 
 
+@pytest.mark.parametrize("tells_by", ["token update", "error"])
+def test_device_that_went_back_after_using_its_new_identity_is_renewed_again_at_a_slowing_pace(
+    site: Site, tells_by: str
+) -> None:
+    identity = due(site)
+    waited = []
+    for number in range(3):
+        handed = fetch(site, identity)
+        check_in(site, token_update(push_magic=f"new {number}"), obtain(site, handed))
+        if tells_by == "token update":
+            check_in(site, token_update(push_magic="old"), identity)
+        connect(site, identity, "Error", handed.command_uuid)
+        gone_back_at = site.now
+        while review(site) == 0:
+            site.runner.time = renewing.next_review(site)
+        waited.append(round((site.now - gone_back_at) / HOUR))
+
+    assert waited == [1, 6, 24]
+    assert state_of(site) is RenewalState.SENT
+    assert site.enrollment().pins.current == print_of(identity)
+    new = obtain(site, fetch(site, identity))
+    assert isinstance(check_in(site, token_update(push_magic="at last"), new), CheckinAnswer)
+    site.wait(days=2)
+    assert review(site) == 0
+
+
 def test_renewal_of_a_life_that_ended_is_closed(site: Site) -> None:
     due(site)
 

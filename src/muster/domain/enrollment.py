@@ -287,6 +287,9 @@ class TokenUpdateMeaning(StrEnum):
     """The renewed identity is used for the first time: it becomes the pin, the former stays good for a while."""
     ENROLLED = "enrolled"
     """The provisional epoch becomes the current one; the epoch before it is closed."""
+    WENT_BACK = "went_back"
+    """The device speaks by the pin before its renewal again: the installation came to nothing, or it was restored. That
+    identity is the pin again, however often renewals fail; the renewed one stays good for a while."""
     RESTORED = "restored"
     """The device speaks by an identity that was renewed since: it was restored from an older backup. The pins stay."""
 
@@ -307,6 +310,9 @@ def read_token_update(
     pins = enrollment.pins
     renewed = Pins(current=fingerprint, former=pins.current, former_until=now + former_pin_lifetime)
     match speaker:
+        case Speaker.FORMER if pins.provisional is None:
+            # the device speaks by the identity that it has
+            return TokenUpdateDecision(TokenUpdateMeaning.WENT_BACK, enrollment.epoch, renewed)
         case Speaker.CURRENT | Speaker.FORMER:
             return TokenUpdateDecision(TokenUpdateMeaning.REFRESH, enrollment.epoch, pins)
         case Speaker.SUPERSEDED:

@@ -27,6 +27,7 @@ class RenewalFailure(StrEnum):
     PROFILE_REJECTED = "profile_rejected"
     DECLINED = "declined"
     NOT_USED = "not_used"
+    ROLLED_BACK = "rolled_back"
     UNKNOWN = "unknown"
 
 
@@ -72,6 +73,10 @@ EXPLANATIONS: Final = {
         "The device says that it installed the renewal and has not used the new identity.",
         "A restart of the device often helps; the renewal is tried again by itself.",
     ),
+    RenewalFailure.ROLLED_BACK: Explanation(
+        "The device used its new identity and then went back to the former one.",
+        "Look for what it reported at that time; the renewal is tried again by itself.",
+    ),
     RenewalFailure.UNKNOWN: Explanation(
         "The device could not install the renewal.", "See what it says; the renewal is tried again by itself."
     ),
@@ -103,6 +108,7 @@ _CODES: Final = {
 _DOMAINS: Final = {
     "MCSCEPErrorDomain": RenewalFailure.SCEP_REFUSED,
     "NSURLErrorDomain": RenewalFailure.SCEP_UNREACHABLE,
+    "MCHTTPTransactionErrorDomain": RenewalFailure.CHECK_IN_FAILED,
     "MCPayloadErrorDomain": RenewalFailure.PROFILE_REJECTED,
 }
 _WORDS: Final = (

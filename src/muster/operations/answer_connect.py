@@ -142,7 +142,7 @@ def _answer(
     effect = QueueEffect.NONE if answered is None else effect_of(head.status)
     if answered is not None and effect is QueueEffect.CLOSE and _sets_something_going(answered):
         assert head.status is not None, "an undefined status closes nothing"
-        aside.settled.append(SettledEntry(enrollment, answered, head.status, request.body, request.source))
+        aside.settled.append(SettledEntry(enrollment, answered, head.status, request.body, request.source, speaker))
     is_open = _may_be_handed(request, speaker, is_going_on=is_going_on) and not _ends(answered, head)
     next_entry = channel.head if is_open else None
     if next_entry is not None and not is_free and next_entry.purpose is not QueuePurpose.RENEWAL:

@@ -207,8 +207,17 @@ def note_failure(
     command_uuid: CommandUUID | None = None,
     source: str = "",
 ) -> None:
-    """Record that the renewal sent as *command_uuid* failed, as evidence of the device, and have it reviewed again."""
-    renewals.note_failed(tx, DeviceId(device), failure, text, at=ctx.now, command_uuid=command_uuid)
+    """Record that the renewal sent as *command_uuid* failed, as evidence of the device, and have it reviewed again.
+
+    Without *command_uuid* the one whose identity was used last: the device went back to the former one. A renewal that
+    was closed by its use is open again.
+    """
+    device_id = DeviceId(device)
+    is_open = command_uuid is not None and renewals.note_failed(
+        tx, device_id, failure, text, at=ctx.now, command_uuid=command_uuid
+    )
+    if not is_open:
+        renewals.reopen(tx, device_id, failure, text, epoch=epoch, at=ctx.now, command_uuid=command_uuid)
     detail = {"command_uuid": command_uuid, "failure": failure.value, "said": text}
     failed = Observation(device, Signal.COMMAND_ANSWER, "renewal_failed", ctx.now, epoch, source, detail)
     evidence.append(tx, [failed], ctx.new_id)

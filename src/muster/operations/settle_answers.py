@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from muster.domain.command_queue import QueueEntry, QueuePurpose
-from muster.domain.enrollment import Enrollment
+from muster.domain.enrollment import Enrollment, Pins, Speaker
 from muster.domain.renewal import USE_WITHIN
 from muster.domain.renewal_failures import SAID_BY_US, classify_chain, describe_chain
 from muster.domain.set_up import RELEASE_REQUEST_TYPES
@@ -19,19 +19,22 @@ from muster.operations.unenrollment import settle_unenrollment
 from muster.protocol.connect import ErrorItem, Status, decode_report
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId
-from muster.storage import renewals, reviews
+from muster.storage import enrollments, identities, renewals, reviews
 from muster.storage.engine import Transaction
 
 
 @dataclass(frozen=True, slots=True)
 class SettledEntry:
-    """An entry of the queue that its answer closed. *body* is the report as it came, *source* where it came from."""
+    """An entry of the queue that its answer closed. *body* is the report as it came, *source* where it came from, and
+    *speaker* as what the identity behind it speaks.
+    """
 
     enrollment: Enrollment
     entry: QueueEntry
     status: Status
     body: bytes
     source: str
+    speaker: Speaker
 
 
 def settle_answers(tx: Transaction, settled: Sequence[SettledEntry], ctx: Context) -> None:
@@ -73,6 +76,19 @@ def _settle_renewal(tx: Transaction, one: SettledEntry, ctx: Context) -> None:
         command_uuid=command_uuid,
         source=one.source,
     )
+    if one.speaker is Speaker.FORMER:
+        _go_back(tx, one.enrollment, ctx)
+
+
+def _go_back(tx: Transaction, enrollment: Enrollment, ctx: Context) -> None:
+    """Let the former identity be the pin again: the device used the new one, and says by the former that it failed."""
+    pins = enrollment.pins
+    if pins.former is None or pins.provisional is not None:
+        return
+    until = ctx.now + ctx.policy.former_pin_lifetime
+    device_id = enrollment.channel.device_id
+    enrollments.set_renewed(tx, ChannelId(device_id), Pins(pins.former, pins.current, until))
+    identities.mark_pinned(tx, pins.former, device_id, epoch=enrollment.epoch, at=ctx.now)
 
 
 def _error_chain(body: bytes) -> tuple[ErrorItem, ...]:

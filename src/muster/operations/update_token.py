@@ -17,6 +17,7 @@ from muster.domain.enrollment import (
 from muster.domain.errors import Refusal
 from muster.domain.events import Event, EventType
 from muster.domain.push_policy import PushReason
+from muster.domain.renewal_failures import EXPLANATIONS, RenewalFailure
 from muster.operations.checkin import (
     CheckinAnswer,
     CheckinOutcome,
@@ -32,6 +33,7 @@ from muster.operations.checkin import (
 from muster.operations.context import Context
 from muster.operations.keep_bootstrap_token import keep_secret
 from muster.operations.release_set_up import note_awaiting
+from muster.operations.renew_identities import note_failure
 from muster.operations.turn_away import restored_refused
 from muster.protocol.checkin import TokenUpdate
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
@@ -125,6 +127,11 @@ def _update_device(
             # its answer may still come, under either identity; handed out again, it would renew what was just renewed
             commands.withhold_purpose(tx, channel.id, QueuePurpose.RENEWAL)
             _tell(tx, EventType.DEVICE_RENEWED_IDENTITY, channel.id, ctx)
+        case TokenUpdateMeaning.WENT_BACK:
+            enrollments.set_renewed(tx, channel.id, decision.pins)
+            identities.mark_pinned(tx, request.fingerprint, channel.device_id, epoch=decision.epoch, at=ctx.now)
+            rolled_back = RenewalFailure.ROLLED_BACK
+            note_failure(tx, channel.id, decision.epoch, rolled_back, EXPLANATIONS[rolled_back].what, ctx)
         case TokenUpdateMeaning.REFRESH | TokenUpdateMeaning.RESTORED:
             pass
         case _:

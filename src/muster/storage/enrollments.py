@@ -122,7 +122,7 @@ def set_current(tx: Transaction, channel_id: ChannelId, *, epoch: int, pins: Pin
 
 
 def set_renewed(tx: Transaction, channel_id: ChannelId, pins: Pins) -> None:
-    """Let the renewed identity speak; everything else of the enrollment stays."""
+    """Let the renewed identity speak, or the former one again; everything else of the enrollment stays."""
     _update(
         tx,
         channel_id,

@@ -232,6 +232,36 @@ def note_failed(
     return _update(tx, device_id, is_it, failure=failure.value, failure_text=text)
 
 
+def reopen(
+    tx: Transaction,
+    device_id: DeviceId,
+    failure: RenewalFailure,
+    text: str,
+    *,
+    epoch: int,
+    at: datetime,
+    command_uuid: CommandUUID | None = None,
+) -> bool:
+    """Open the renewal again that was closed by its use, for that came to nothing; it counts as one more failure.
+
+    With *command_uuid* only where that was the attempt sent last. Tells whether there was such a renewal.
+    """
+    was_used = sa.and_(renewals.c.closed_because == ClosedBecause.USED.value, renewals.c.epoch == epoch)
+    if command_uuid is not None:
+        was_used = sa.and_(was_used, renewals.c.command_uuid == command_uuid)
+    return _update(
+        tx,
+        device_id,
+        was_used,
+        closed_at=None,
+        closed_because=None,
+        failures=renewals.c.failures + 1,
+        failed_at=at,
+        failure=failure.value,
+        failure_text=text,
+    )
+
+
 def failure_of(tx: Transaction, device_id: DeviceId) -> RenewalFailure | None:
     """Read the failure of the attempt sent last; None when it did not fail."""
     found: str | None = tx.connection.scalar(
