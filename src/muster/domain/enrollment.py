@@ -310,7 +310,7 @@ def read_token_update(
     pins = enrollment.pins
     renewed = Pins(current=fingerprint, former=pins.current, former_until=now + former_pin_lifetime)
     match speaker:
-        case Speaker.FORMER if pins.provisional is None:
+        case Speaker.FORMER if pins.provisional is None and enrollment.state is EnrollmentState.ENROLLED:
             # the device speaks by the identity that it has
             return TokenUpdateDecision(TokenUpdateMeaning.WENT_BACK, enrollment.epoch, renewed)
         case Speaker.CURRENT | Speaker.FORMER:

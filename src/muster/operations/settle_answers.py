@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from muster.domain.command_queue import QueueEntry, QueuePurpose
-from muster.domain.enrollment import Enrollment, Pins, Speaker
+from muster.domain.enrollment import Enrollment, EnrollmentState, Pins, Speaker
 from muster.domain.renewal import USE_WITHIN
 from muster.domain.renewal_failures import SAID_BY_US, classify_chain, describe_chain
 from muster.domain.set_up import RELEASE_REQUEST_TYPES
@@ -83,7 +83,8 @@ def _settle_renewal(tx: Transaction, one: SettledEntry, ctx: Context) -> None:
 def _go_back(tx: Transaction, enrollment: Enrollment, ctx: Context) -> None:
     """Let the former identity be the pin again: the device used the new one, and says by the former that it failed."""
     pins = enrollment.pins
-    if pins.former is None or pins.provisional is not None:
+    is_enrolled = enrollment.state is EnrollmentState.ENROLLED
+    if pins.former is None or pins.provisional is not None or not is_enrolled:
         return
     until = ctx.now + ctx.policy.former_pin_lifetime
     device_id = enrollment.channel.device_id
