@@ -1,4 +1,8 @@
-"""The table "Reading Authenticate and TokenUpdate" of docs/protocol/choices.md, row by row, and its neighbours."""
+"""The table "Reading Authenticate and TokenUpdate" of docs/protocol/choices.md, row by row, and its neighbours.
+
+What policies say to a row is in test_letting_go; serial numbers known before, and clones told, in operations'
+test_alike; devices that the database has forgotten, in test_replay_journal.
+"""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,16 +18,19 @@ from muster.domain.enrollment import (
     EnrollmentState,
     ExpectRenewal,
     Identity,
+    Lane,
     OpenEpoch,
     Pins,
     Provenance,
     Speaker,
     TokenUpdateDecision,
     TokenUpdateMeaning,
+    lane_of,
     not_pinned,
     read_authenticate,
     read_token_update,
     who_speaks,
+    who_speaks_unpinned,
 )
 from muster.domain.errors import Refusal, RefusalCode
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
@@ -45,6 +52,7 @@ RE_ENROLLING = replace(ENROLLED, provisional_epoch=5, pins=replace(ENROLLED.pins
 INSTALLING_AGAIN = replace(ENROLLED, provisional_epoch=5, pins=Pins(current=FIRST, provisional=FIRST))
 RENEWING = replace(ENROLLED, pins=replace(ENROLLED.pins, provisional=SECOND))
 ENROLLING = Enrollment(CHANNEL, EnrollmentState.ENROLLING, epoch=0, provisional_epoch=1, pins=Pins(provisional=SECOND))
+NEVER_ENROLLED = replace(ENROLLING, provisional_epoch=None, pins=Pins())
 ENDED = replace(ENROLLED, state=EnrollmentState.ENDED)
 
 
@@ -58,13 +66,14 @@ def of_renewal(
     return Identity(fingerprint, device, Provenance.RENEWAL, of, NOON, epoch=epoch)
 
 
-def read(enrollment: Enrollment, fingerprint: bytes) -> TokenUpdateDecision | Refusal:
-    speaker = who_speaks(enrollment.pins, fingerprint, NOON)
+def read(enrollment: Enrollment, fingerprint: bytes, identity: Identity | None = None) -> TokenUpdateDecision | Refusal:
+    speaker = who_speaks(enrollment.pins, fingerprint, NOON) or who_speaks_unpinned(enrollment, identity)
     if speaker is None:
         return not_pinned(CHANNEL)
     return read_token_update(enrollment, fingerprint, speaker, NOON, WEEK)
 
 
+_NOT_PINNED = RefusalCode.IDENTITY_NOT_PINNED
 Meaning: TypeAlias = OpenEpoch | ExpectRenewal | RefusalCode
 
 AUTHENTICATES: list[tuple[str, Identity | None, Enrollment | None, Meaning]] = [
@@ -79,6 +88,7 @@ AUTHENTICATES: list[tuple[str, Identity | None, Enrollment | None, Meaning]] = [
     ("the renewal once more, another came between", of_renewal(device=MAC), ENROLLED, ExpectRenewal()),
     ("the renewal after the end", of_renewal(), ENDED, ExpectRenewal()),
     ("the renewal of a device we forgot", of_renewal(), None, OpenEpoch(1)),
+    ("the renewal of one never enrolled", of_renewal(), NEVER_ENROLLED, OpenEpoch(1)),
     ("the provisional one again, an epoch", of_link(device=MAC), RE_ENROLLING, OpenEpoch(5)),
     ("the provisional one again, a renewal", of_renewal(device=MAC), RENEWING, ExpectRenewal()),
     ("the provisional one again, never enrolled", of_link(device=MAC), ENROLLING, OpenEpoch(1)),
@@ -140,6 +150,8 @@ TOKEN_UPDATES: list[tuple[str, Enrollment, bytes, TokenUpdateDecision | RefusalC
     ("the renewal is complete", RENEWING, SECOND, RENEWED),
     ("rotated, current pin", ENROLLED, FIRST, refreshed(ENROLLED)),
     ("gone back, former pin", ENROLLED, FORMER, WENT_BACK),
+    ("former pin, another installation under way", RE_ENROLLING, FORMER, refreshed(RE_ENROLLING)),
+    ("former pin, after the end", ENDED, FORMER, refreshed(ENDED)),
     ("the old identity beside a provisional epoch", RE_ENROLLING, FIRST, refreshed(RE_ENROLLING)),
     ("the old identity before its renewal", RENEWING, FIRST, refreshed(RENEWING)),
     ("never enrolled, another identity", ENROLLING, FIRST, RefusalCode.IDENTITY_NOT_PINNED),
@@ -158,6 +170,58 @@ def test_token_update_means(
     assert (decision.code if isinstance(decision, Refusal) else decision) == expected
 
 
+def pinned(epoch: int | None, *, device: DeviceId = MAC, fingerprint: bytes = THIRD) -> Identity:
+    """An identity that is the pin no more."""
+    return replace(of_link(fingerprint, device=device), epoch=epoch, retired_at=NOON - WEEK)
+
+
+RESTORED = TokenUpdateDecision(TokenUpdateMeaning.RESTORED, 4, ENROLLED.pins)
+
+UNPINNED: list[tuple[str, Enrollment, Identity | None, TokenUpdateDecision | RefusalCode]] = [
+    ("the renewal without its Authenticate", replace(ENROLLED, pins=Pins(FIRST)), of_renewal(), RENEWED),
+    ("a renewal that another made useless", ENROLLED, replace(of_renewal(), retired_at=NOON), _NOT_PINNED),
+    ("another device's renewal", ENROLLED, of_renewal(of=OTHER), _NOT_PINNED),
+    ("the renewal of one never enrolled", NEVER_ENROLLED, of_renewal(), _NOT_PINNED),
+    ("restored from an older backup", ENROLLED, pinned(4), RESTORED),
+    ("of the life before", ENROLLED, pinned(3), _NOT_PINNED),
+    ("bound and never the pin", ENROLLED, pinned(None), _NOT_PINNED),
+    ("another device's former pin", ENROLLED, pinned(4, device=OTHER), _NOT_PINNED),
+    ("a link's, without its Authenticate", ENROLLED, of_link(), _NOT_PINNED),
+    ("replaced before its use", ENROLLED, of_link(is_replaced=True), _NOT_PINNED),
+    ("a stranger's", ENROLLED, None, _NOT_PINNED),
+]
+
+
+@pytest.mark.parametrize(
+    ("enrollment", "identity", "expected"), [pytest.param(*case, id=name) for name, *case in UNPINNED]
+)
+def test_token_update_by_what_is_no_pin_means(
+    enrollment: Enrollment, identity: Identity | None, expected: TokenUpdateDecision | RefusalCode
+) -> None:
+    decision = read(enrollment, THIRD if identity is None else identity.fingerprint, identity)
+
+    assert (decision.code if isinstance(decision, Refusal) else decision) == expected
+
+
+@pytest.mark.parametrize(
+    ("speaker", "not_after", "lane"),
+    [
+        (Speaker.CURRENT, NOON + MICROSECOND, Lane.FULL),
+        (Speaker.CURRENT, NOON, Lane.RENEWAL),
+        (Speaker.FORMER, NOON - WEEK + MICROSECOND, Lane.RENEWAL),
+        (Speaker.PROVISIONAL, NOON - WEEK, RefusalCode.IDENTITY_EXPIRED),
+        (Speaker.SUPERSEDED, NOON + WEEK, Lane.RENEWAL),
+        (Speaker.RENEWAL, NOON + WEEK, Lane.FULL),
+    ],
+)
+def test_lane_is_narrow_for_the_expired_and_the_superseded(
+    speaker: Speaker, not_after: datetime, lane: Lane | RefusalCode
+) -> None:
+    decision = lane_of(speaker, not_after, NOON, restricted_lane=WEEK)
+
+    assert (decision.code if isinstance(decision, Refusal) else decision) == lane
+
+
 @pytest.mark.parametrize(
     ("pins", "now", "speaker"),
     [
@@ -165,6 +229,7 @@ def test_token_update_means(
         pytest.param(Pins(provisional=FIRST), NOON, Speaker.PROVISIONAL, id="provisional"),
         pytest.param(Pins(SECOND, FIRST, NOON), NOON - MICROSECOND, Speaker.FORMER, id="former before its end"),
         pytest.param(Pins(SECOND, FIRST, NOON), NOON, None, id="former at its end"),
+        pytest.param(Pins(SECOND, FIRST), NOON, None, id="former without an end"),
         pytest.param(Pins(SECOND, FIRST, NOON, FIRST), NOON, Speaker.PROVISIONAL, id="former, installed again"),
         pytest.param(Pins(FIRST, provisional=FIRST), NOON, Speaker.PROVISIONAL, id="current, installed again"),
         pytest.param(Pins(SECOND, THIRD, NOON + WEEK, FORMER), NOON, None, id="none of them"),
@@ -183,6 +248,52 @@ PINS = st.builds(
     former_until=st.none() | st.sampled_from([NOON - WEEK, NOON, NOON + WEEK]),
     provisional=st.none() | FINGERPRINTS,
 )
+
+
+DEVICES = st.sampled_from([None, MAC, OTHER])
+IDENTITIES = st.builds(
+    Identity, FINGERPRINTS, DEVICES, st.sampled_from(Provenance), DEVICES, st.just(NOON), is_replaced=st.booleans()
+)
+ENROLLMENTS = st.builds(
+    Enrollment,
+    st.just(CHANNEL),
+    st.sampled_from(EnrollmentState),
+    st.integers(0, 9),
+    st.none() | st.integers(1, 9),
+    PINS,
+)
+
+
+@given(PINS, FINGERPRINTS)
+def test_nobody_speaks_but_by_a_pin(pins: Pins, fingerprint: bytes) -> None:
+    speaker = who_speaks(pins, fingerprint, NOON)
+
+    by = {Speaker.CURRENT: pins.current, Speaker.FORMER: pins.former, Speaker.PROVISIONAL: pins.provisional}
+    assert speaker is None or by[speaker] == fingerprint
+
+
+@given(IDENTITIES, st.none() | ENROLLMENTS)
+def test_no_identity_of_another_device_ever_enrolls(identity: Identity, enrollment: Enrollment | None) -> None:
+    decision = read_authenticate(CHANNEL, identity, enrollment, now=NOON - MICROSECOND)
+
+    if identity.device_id == OTHER or identity.is_replaced:
+        assert isinstance(decision, Refusal)
+
+
+@given(IDENTITIES, ENROLLMENTS)
+def test_epoch_that_opens_is_never_one_that_was_current(identity: Identity, enrollment: Enrollment) -> None:
+    decision = read_authenticate(CHANNEL, identity, enrollment, now=NOON - MICROSECOND)
+
+    if isinstance(decision, OpenEpoch) and identity.fingerprint != enrollment.pins.provisional:
+        assert decision.number > max(enrollment.epoch, enrollment.provisional_epoch or 0)
+
+
+@given(ENROLLMENTS, FINGERPRINTS)
+def test_after_a_token_update_its_identity_may_speak(enrollment: Enrollment, fingerprint: bytes) -> None:
+    decision = read(enrollment, fingerprint)
+
+    if isinstance(decision, TokenUpdateDecision):
+        assert who_speaks(decision.pins, fingerprint, NOON) is not None
 
 
 @given(PINS, st.none() | st.just(5), FINGERPRINTS)

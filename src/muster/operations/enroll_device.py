@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from muster.domain.control.evidence import Observation, Signal
-from muster.domain.enrollment import EnrollmentState, ExpectRenewal, Identity, OpenEpoch, read_authenticate
+from muster.domain.enrollment import Enrollment, EnrollmentState, ExpectRenewal, Identity, OpenEpoch, read_authenticate
 from muster.domain.errors import Refusal
 from muster.domain.events import Event, EventType
 from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, record_contact
@@ -44,6 +44,20 @@ def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: C
             _note_clone(tx, ChannelId(identity.device_id), request, ctx)
         return decision
     assert identity is not None, "read_authenticate refuses an unknown identity"
+    return _let_in(tx, request, identity, enrollment, decision, ctx)
+
+
+def _let_in(
+    tx: Transaction,
+    request: CheckinRequest[Authenticate],
+    identity: Identity,
+    enrollment: Enrollment | None,
+    decision: OpenEpoch | ExpectRenewal,
+    ctx: Context,
+) -> CheckinOutcome:
+    """Do what was decided, unless a policy refuses it."""
+    message = request.message
+    channel, channel_id = message.channel, ChannelId(message.channel.device_id)
     facts = replace(_facts(message), account=identity.account)
     if isinstance(decision, OpenEpoch) and request.wants_reply:
         refused = enrollment_refused(
@@ -51,8 +65,8 @@ def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: C
         )
         if refused is not None:
             return refused
-    alike = _note_same_serial(tx, request, ctx) if enrollment is None else None
     enrollments.add(tx, channel, state=EnrollmentState.ENROLLING, epoch=0, first_seen_at=ctx.now)
+    alike = _note_same_serial(tx, request, ctx) if enrollment is None else None
     identities.bind(tx, request.fingerprint, channel.device_id)
     match decision:
         case OpenEpoch(number):

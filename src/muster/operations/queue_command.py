@@ -1,6 +1,6 @@
 """An administrator sends a command: it is stored once, queued on its channels, and they are pushed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -73,27 +73,7 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     channel_ids = tuple(dict.fromkeys(order.channel_ids))
     tx.lock_rows(sorted(channel_ids))
     stored = enrollments.find(tx, channel_ids)
-    targets: list[tuple[ChannelId, int]] = []
-    ending: list[Enrollment] = []
-    refused: dict[ChannelId, Refusal] = {}
-    for channel_id in channel_ids:
-        enrollment = stored.get(channel_id)
-        if enrollment is None:
-            refused[channel_id] = Refusal(
-                RefusalCode.NOT_FOUND, f"no enrollment {channel_id} is known", "See `muster devices list`."
-            )
-        elif enrollment.state not in (EnrollmentState.ENROLLED, EnrollmentState.DORMANT):
-            refused[channel_id] = Refusal(
-                RefusalCode.NOT_ENROLLED,
-                f"{channel_id} is not enrolled now ({enrollment.state.value})",
-                "Enroll it again, or wait until its enrollment is complete.",
-            )
-        elif not removes_enrollment(tx, order.request, enrollment.channel.device_id):
-            targets.append((channel_id, enrollment.epoch))
-        elif (refusal := _may_end(tx, enrollment)) is not None:
-            refused[channel_id] = refusal
-        else:
-            ending.append(enrollment)
+    targets, ending, refused = _sort_out(tx, order, channel_ids, stored)
     if not targets and not ending:
         return next(iter(refused.values()))
     if ending:
@@ -118,6 +98,35 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     }
     people.record_act(tx, ctx.actor, "command.queue", subject, detail, ctx.now)
     return QueuedCommand(command_uuid, command.request_type, queued_on, refused)
+
+
+def _sort_out(
+    tx: Transaction, order: CommandOrder, channel_ids: Sequence[ChannelId], stored: Mapping[ChannelId, Enrollment]
+) -> tuple[list[tuple[ChannelId, int]], list[Enrollment], dict[ChannelId, Refusal]]:
+    """Tell on which channels (with their epochs) the command is ordinary, on which it ends the enrollment, and on which
+    it can't be queued."""
+    targets: list[tuple[ChannelId, int]] = []
+    ending: list[Enrollment] = []
+    refused: dict[ChannelId, Refusal] = {}
+    for channel_id in channel_ids:
+        enrollment = stored.get(channel_id)
+        if enrollment is None:
+            refused[channel_id] = Refusal(
+                RefusalCode.NOT_FOUND, f"no enrollment {channel_id} is known", "See `muster devices list`."
+            )
+        elif enrollment.state not in (EnrollmentState.ENROLLED, EnrollmentState.DORMANT):
+            refused[channel_id] = Refusal(
+                RefusalCode.NOT_ENROLLED,
+                f"{channel_id} is not enrolled now ({enrollment.state.value})",
+                "Enroll it again, or wait until its enrollment is complete.",
+            )
+        elif not removes_enrollment(tx, order.request, enrollment.channel.device_id):
+            targets.append((channel_id, enrollment.epoch))
+        elif (refusal := _may_end(tx, enrollment)) is not None:
+            refused[channel_id] = refusal
+        else:
+            ending.append(enrollment)
+    return targets, ending, refused
 
 
 def _may_end(tx: Transaction, enrollment: Enrollment) -> Refusal | None:

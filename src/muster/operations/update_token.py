@@ -16,6 +16,7 @@ from muster.domain.enrollment import (
 )
 from muster.domain.errors import Refusal
 from muster.domain.events import Event, EventType
+from muster.domain.letting_go import LetGo
 from muster.domain.push_policy import PushReason
 from muster.domain.renewal_failures import EXPLANATIONS, RenewalFailure
 from muster.operations.checkin import (
@@ -50,10 +51,9 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
     spoken = speaking(tx, request, ctx)
     if isinstance(spoken, Refusal):
         return spoken
-    if spoken.speaker is Speaker.SUPERSEDED and request.wants_reply:
-        refused = restored_refused(tx, message.channel.device_id, request.fingerprint, ctx)
-        if refused is not None:
-            return refused
+    refused = _refused(tx, request, spoken, ctx)
+    if refused is not None:
+        return refused
     update = _update_device if message.channel.is_device else _update_user
     meaning, epoch = update(tx, request, spoken, ctx)
     changed = push.set_target(
@@ -106,6 +106,15 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
         push.wish(tx, [channel_id], reason=PushReason.ENROLLED, at=ctx.now, due_at=ctx.now)
     reviews.schedule(tx, channel_id, ctx.now)
     return CheckinAnswer(signal=observed)
+
+
+def _refused(
+    tx: Transaction, request: CheckinRequest[TokenUpdate], spoken: Speaking, ctx: Context
+) -> LetGo | Refusal | None:
+    """Ask the policy about a device that was restored from an older backup; None: it is heard."""
+    if spoken.speaker is not Speaker.SUPERSEDED or not request.wants_reply:
+        return None
+    return restored_refused(tx, request.message.channel.device_id, request.fingerprint, ctx)
 
 
 def _update_device(
