@@ -21,6 +21,7 @@ from muster.crypto.sealing import KeyRing
 from muster.edges.apns.provider import ApnsProvider
 from muster.edges.console.app import make_console
 from muster.edges.device.application import AsgiApplication, DeviceApplication
+from muster.edges.device.bearers import BearerWatch
 from muster.edges.device.http import BodyReader
 from muster.edges.device.messages import MessageDoor
 from muster.edges.device.presented import MessagePolicy
@@ -237,6 +238,7 @@ def _device_application(
             recorder=recorder,
             policy=policy,
             bodies=bodies,
+            bearers=BearerWatch(views),
             seek=seek,
         ),
         scep=ScepDoor(

@@ -10,6 +10,7 @@ from muster.edges.device.application import AsgiApplication
 from muster.edges.device.http import BodyReader
 from muster.edges.device.presented import MessagePolicy
 from muster.edges.device.refusals import RefusalRecorder
+from muster.edges.device.ways_in.account_driven import ACCOUNT_PATH, AccountDoor
 from muster.edges.device.ways_in.automated import ADE_PATH, AutomatedDoor
 from muster.edges.device.ways_in.introductions import IntroductionReader
 from muster.edges.device.ways_in.ota import OTA_PATH, OtaDoor
@@ -20,6 +21,7 @@ from muster.edges.device.ways_in.service_config import SERVICE_CONFIG_PATH, Serv
 from muster.edges.device.ways_in.sign_in import SignInDesk
 from muster.operations.enrollment_profiles import EnrollmentTerms
 from muster.operations.ports import Runner
+from muster.protocol.account_driven import WELL_KNOWN_PATH
 from muster.protocol.profile_signature import ProfileSigner
 from muster.settings import Settings
 
@@ -48,19 +50,13 @@ def make_ways_in(
     secure = terms.public_url.startswith("https://")
     desk = SignInDesk(runner=runner, renderer=renderer, recorder=recorder, bodies=bodies, secure_cookies=secure)
     introductions = IntroductionReader(bodies, roots, policy().allow_legacy)
-    automated = AutomatedDoor(
-        runner=runner,
-        terms=terms,
-        signer=signer,
-        introductions=introductions,
-        renderer=renderer,
-        desk=desk,
-        recorder=recorder,
-    )
     reception = Reception(runner, terms, signer, recorder, bodies, renderer, desk)
+    account = AccountDoor(reception, introductions)
     return {
         ENROLL_PATH: EnrollDoor(reception, new_rsa_key=new_rsa_key),
         OTA_PATH: OtaDoor(reception, policy=policy, roots=roots),
-        ADE_PATH: automated,
+        ADE_PATH: AutomatedDoor(reception, introductions),
+        ACCOUNT_PATH: account,
+        WELL_KNOWN_PATH: account,
         SERVICE_CONFIG_PATH: ServiceConfigDoor(runner=runner, terms=terms),
     }

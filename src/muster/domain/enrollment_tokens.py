@@ -37,9 +37,7 @@ def link_for(policy: dict[str, str], family: ModelFamily | None) -> str | None:
     return policy.get(DEFAULT_FAMILY if family is None else family.value, policy.get(DEFAULT_FAMILY))
 
 
-def may_use_token(
-    token: EnrollmentToken | None, link: EnrollmentLink, device: bytes, now: datetime
-) -> Refusal | None:
+def may_use_token(token: EnrollmentToken | None, link: EnrollmentLink, device: bytes, now: datetime) -> Refusal | None:
     """Tell why the device with the certificate *device* gets no profile at *link* for its token, or None.
 
     A token is good for one device; the same one may ask again, its reply having been lost.

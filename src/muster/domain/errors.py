@@ -62,6 +62,10 @@ class RefusalCode(StrEnum):
     LEAVINGS_LIMITED = "leavings_limited"
     DEVICE_CHANNEL_ONLY = "device_channel_only"
     # people who enroll
+    BEARER_UNKNOWN = "bearer_unknown"
+    BEARER_EXPIRED = "bearer_expired"
+    BEARER_USED = "bearer_used"
+    BEARER_OF_ANOTHER_ACCOUNT = "bearer_of_another_account"
     SIGN_IN_NEEDED = "sign_in_needed"
     SIGN_IN_WRONG = "sign_in_wrong"
     SIGN_IN_LIMITED = "sign_in_limited"

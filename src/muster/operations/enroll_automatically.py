@@ -111,7 +111,9 @@ def _profile(
     terms = terms_for_link(tx, asked.terms, link)
     if isinstance(terms, Refusal):
         return terms
-    grant = Grant(Provenance.LINK, link.id, expected_udid=machine.udid, expected_serial=machine.serial)
+    grant = Grant(
+        Provenance.LINK, link.id, expected_udid=machine.udid, expected_serial=machine.serial, account=asked.user
+    )
     identities.forget_unused_challenges(tx, grant, keep=UNUSED_CHALLENGES_PER_DEVICE - 1)
     expires_at = min(link.expires_at, ctx.now + ctx.policy.challenge_lifetime)
     profile = make_profile(tx, terms, grant, ctx, expires_at=expires_at)

@@ -105,9 +105,7 @@ def _enroll(tx: Transaction, asked: AccountAsks, ctx: Context) -> AccountOutcome
     stored = enrollment_users.find(tx, token.user_name)
     if stored is None or stored.user.disabled_at is not None:
         return SignInAgain(Refusal(RefusalCode.BEARER_UNKNOWN, "the account of the token may not enroll any more"))
-    terms = terms_for_link(
-        tx, asked.terms, link, enrollment_mode=MODES[link.kind], account=token.user_name
-    )
+    terms = terms_for_link(tx, asked.terms, link, enrollment_mode=MODES[link.kind], account=token.user_name)
     if isinstance(terms, Refusal):
         return terms
     enrollment_tokens.use(tx, token_hash, device=asked.device, at=ctx.now)

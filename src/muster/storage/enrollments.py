@@ -252,6 +252,11 @@ def with_serial(tx: Transaction, serial_number: str, *, but: ChannelId, limit: i
     return tuple(ChannelId(channel_id) for channel_id in rows)
 
 
+def account_of(tx: Transaction, channel_id: ChannelId) -> str | None:
+    """Read the account in whose name a device was enrolled; None where there was none."""
+    return tx.connection.scalar(sa.select(device_facts.c.account).where(device_facts.c.channel_id == channel_id))
+
+
 def open_epoch(
     tx: Transaction, device_id: DeviceId, *, number: int, identity: bytes, provenance: Provenance, at: datetime
 ) -> None:

@@ -216,6 +216,19 @@ enrollment_links = Table(
     Column("note", Text, nullable=False),
 )
 
+enrollment_tokens = Table(
+    "enrollment_tokens",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("user_name", Text, nullable=False, comment="the account that signed in"),
+    Column("link_id", Text, ForeignKey("enrollment_links.id"), nullable=False),
+    Column("issued_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    Column("used_by", LargeBinary, comment="SHA-256 of the certificate of the device that used it; it serves no other"),
+    Index(None, "expires_at"),
+)
+
 challenges = Table(
     "challenges",
     metadata,

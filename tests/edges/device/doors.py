@@ -13,6 +13,7 @@ from muster.bootstrap.ways_in import make_ways_in
 from muster.crypto.cms.signing import SignerIdentity
 from muster.crypto.issuance import Authority
 from muster.edges.device.application import DeviceApplication
+from muster.edges.device.bearers import BearerWatch
 from muster.edges.device.http import BodyReader, Receive, Scope, Send
 from muster.edges.device.messages import MessageDoor
 from muster.edges.device.presented import MessagePolicy
@@ -129,6 +130,7 @@ class Doors:
                 recorder=self.recorder,
                 policy=lambda: self.policy,
                 bodies=self.bodies,
+                bearers=BearerWatch(site.runner),
                 seek=seek,
             ),
             scep=ScepDoor(

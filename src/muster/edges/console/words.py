@@ -121,6 +121,7 @@ _REFUSALS: dict[str, str] = {
     RefusalCode.IDENTITY_EXPIRED: "its identity has expired",
     RefusalCode.IDENTITY_NOT_FOR_ENROLLMENT: "its identity is good for fetching a profile only",
     RefusalCode.IDENTITY_MISMATCH: "it is signed by one identity and came over another's connection",
+    RefusalCode.BEARER_OF_ANOTHER_ACCOUNT: "it came with the sign-in of another account",
     RefusalCode.CHANNEL_UNKNOWN: "no enrollment of it is known",
     RefusalCode.REJECTED: "an administrator rejected it, and it was told to remove its management",
     RefusalCode.REFUSED_ON_ENROLL: "the policy on_enroll refuses newcomers",

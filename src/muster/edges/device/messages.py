@@ -16,6 +16,7 @@ from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.letting_go import LetGo
 from muster.edges.device import metrics
 from muster.edges.device.batcher import Batcher, Overloaded
+from muster.edges.device.bearers import BearerWatch
 from muster.edges.device.errors import (
     declaration_unknown_reply,
     method_reply,
@@ -83,6 +84,7 @@ from muster.storage.journal import JournalRecord
 MAXIMUM_BODY_BYTES = 16 * 1024 * 1024
 """Lists of applications and certificates reach several megabytes; a report of 16 MB is accepted."""
 
+OK = 200
 METHODS = ("PUT", "POST")
 """Devices PUT; some other clients POST, and nothing is lost by hearing them."""
 
@@ -145,6 +147,7 @@ class MessageDoor:
         recorder: RefusalRecorder,
         policy: Callable[[], MessagePolicy],
         bodies: BodyReader,
+        bearers: BearerWatch,
         seek: Callable[[DeviceId, bytes], bool] = _seek_nobody,
     ) -> None:
         self._seek = seek
@@ -155,6 +158,7 @@ class MessageDoor:
         self._policy = policy
         self._issuers = Issuers(lookups, policy)
         self._bodies = bodies
+        self._bearers = bearers
         self._last_instant = datetime.min.replace(tzinfo=UTC)
         self._connects: Batcher[ConnectRequest, ConnectOutcome] = Batcher(
             self._flush_connects, key=lambda r: r.head.channel.id, size=lambda r: len(r.body)
@@ -172,6 +176,7 @@ class MessageDoor:
         """Return when every message taken in is written."""
         await self._connects.drain()
         await self._checkins.drain()
+        await self._bearers.drain()
 
     # --- one request -------------------------------------------------------------------------------------------------
 
@@ -201,8 +206,12 @@ class MessageDoor:
             if not await self._issuers.know(signed.speaker):
                 raise RefusedRequest(_IDENTITY_UNKNOWN, signed.fingerprint)
             if isinstance(message, ReportHead):
-                return await self._answer_connect(signed, message)
-            return await self._answer_checkin(signed, message)
+                reply = await self._answer_connect(signed, message)
+            else:
+                reply = await self._answer_checkin(signed, message)
+            if reply.status == OK:
+                self._bearers.note(request.header(b"authorization"), message.channel.id, request.source)
+            return reply
         except RefusedRequest as error:
             claimed = await _off_loop_if_large(body, _claimed_id, body)
             self._note_refusal(error.refusal, claimed, error.fingerprint, request.source)

@@ -5,7 +5,6 @@
 "MachineInfo".
 """
 
-from collections.abc import Callable
 from urllib.parse import parse_qs, quote
 
 import structlog
@@ -13,15 +12,12 @@ import structlog
 from muster.domain.access import DEVICE
 from muster.domain.automated_enrollment import NotListed, UpdateFirst
 from muster.domain.errors import Refusal
-from muster.edges.device import metrics
-from muster.edges.device.errors import method_reply, refusal_reply, timed_out_reply, unavailable_reply
+from muster.edges.device.errors import method_reply, timed_out_reply, unavailable_reply
 from muster.edges.device.http import ClientGone, Receive, Reply, Request, Scope, Send, TooManyBodies, send_reply
-from muster.edges.device.refusals import RefusalRecorder
 from muster.edges.device.ways_in.device_errors import not_listed_reply, update_first_reply
 from muster.edges.device.ways_in.introductions import IntroductionReader
 from muster.edges.device.ways_in.profiles import profile_reply
-from muster.edges.device.ways_in.rendering import PageRenderer
-from muster.edges.device.ways_in.sign_in import SignInDesk
+from muster.edges.device.ways_in.reception import MAXIMUM_TOKEN_CHARACTERS, Reception
 from muster.operations.enroll_automatically import (
     MAXIMUM_INTRODUCTION_CHARACTERS,
     AutomatedOutcome,
@@ -29,16 +25,11 @@ from muster.operations.enroll_automatically import (
     SignInOnPage,
     enroll_automatically,
 )
-from muster.operations.enrollment_profiles import EnrollmentTerms
-from muster.operations.ports import Runner
 from muster.protocol.machine_info import MachineInfo
-from muster.protocol.profile_signature import ProfileSigner
 from muster.storage.errors import Unavailable
 
 ADE_PATH = "/ade"
 WEB = "/web"
-MAXIMUM_TOKEN_CHARACTERS = 64
-"""Of a link's token; ours have 32."""
 
 log = structlog.get_logger("muster.enroll")
 
@@ -46,24 +37,9 @@ log = structlog.get_logger("muster.enroll")
 class AutomatedDoor:
     """Answers devices in Setup Assistant."""
 
-    def __init__(
-        self,
-        *,
-        runner: Runner,
-        terms: EnrollmentTerms,
-        signer: ProfileSigner,
-        introductions: IntroductionReader,
-        renderer: PageRenderer,
-        desk: SignInDesk,
-        recorder: RefusalRecorder,
-    ) -> None:
-        self._runner = runner
-        self._terms = terms
-        self._signer = signer
+    def __init__(self, reception: Reception, introductions: IntroductionReader) -> None:
+        self._reception = reception
         self._introductions = introductions
-        self._renderer = renderer
-        self._desk = desk
-        self._recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -82,9 +58,9 @@ class AutomatedDoor:
                 return method_reply("POST")
             introduced = await self._introductions.from_body(request, is_vouched=True)
             if isinstance(introduced, Refusal):
-                return self._refuse(request, introduced, refusal_reply)
-            asked = DeviceAsks(token, introduced.info, self._terms, request.source)
-            return await self._give(request, await self._ask(asked), refusal_reply)
+                return self._reception.refuse(request, introduced)
+            asked = DeviceAsks(token, introduced.info, self._reception.terms, request.source)
+            return await self._give(request, await self._ask(asked))
         except Unavailable as error:
             log.warning("unavailable", error=str(error))
             return unavailable_reply()
@@ -103,35 +79,35 @@ class AutomatedDoor:
         if request.method == "POST":
             # first who the device is: who can't be given a profile needs no password
             device = introduction
-            outcome = await self._ask(DeviceAsks(token, device, self._terms, request.source, is_page=True))
+            outcome = await self._ask(DeviceAsks(token, device, self._reception.terms, request.source, is_page=True))
             if not isinstance(outcome, SignInOnPage):
-                return await self._give(request, outcome, self._renderer.refusal)
-            signed_in = await self._desk.sign_in(request, self._action(token, introduction))
+                return await self._give(request, outcome)
+            signed_in = await self._reception.desk.sign_in(request, self._action(token, introduction))
             if isinstance(signed_in, Reply):
                 return signed_in
             user = signed_in.user.user_name
         else:
             introduced = await self._introductions.from_header(request)
             if isinstance(introduced, Refusal):
-                return self._refuse(request, introduced, self._renderer.refusal)
+                return self._reception.refuse(request, introduced)
             device = introduced.info
-        outcome = await self._ask(DeviceAsks(token, device, self._terms, request.source, user, is_page=True))
+        outcome = await self._ask(DeviceAsks(token, device, self._reception.terms, request.source, user, is_page=True))
         if isinstance(outcome, SignInOnPage):
-            return self._desk.form(self._action(token, outcome.introduction))
-        return await self._give(request, outcome, self._renderer.refusal)
+            return self._reception.desk.form(self._action(token, outcome.introduction))
+        return await self._give(request, outcome)
 
     def _action(self, token: str | None, introduction: str) -> str:
         path = f"{ADE_PATH}{WEB}" if token is None else f"{ADE_PATH}/{quote(token, safe='')}{WEB}"
-        return f"{self._renderer.path(path)}?device={quote(introduction, safe='')}"
+        return f"{self._reception.renderer.path(path)}?device={quote(introduction, safe='')}"
 
     async def _ask(self, asked: DeviceAsks) -> AutomatedOutcome:
-        [outcome] = await self._runner.write(enroll_automatically, [asked], DEVICE)
+        [outcome] = await self._reception.runner.write(enroll_automatically, [asked], DEVICE)
         return outcome
 
-    async def _give(self, request: Request, outcome: AutomatedOutcome, refuse: Callable[[Refusal], Reply]) -> Reply:
+    async def _give(self, request: Request, outcome: AutomatedOutcome) -> Reply:
         match outcome:
             case Refusal():
-                return self._refuse(request, outcome, refuse)
+                return self._reception.refuse(request, outcome)
             case NotListed():
                 log.warning("refused", code="not_listed", source=request.source)
                 return not_listed_reply(request, outcome)
@@ -142,13 +118,7 @@ class AutomatedDoor:
                 raise AssertionError("a form is shown where there is a page")
             case _:
                 log.info("profile_handed_out", way="automated", source=request.source)
-                return await profile_reply(outcome, self._signer)
-
-    def _refuse(self, request: Request, refusal: Refusal, refuse: Callable[[Refusal], Reply]) -> Reply:
-        metrics.REFUSALS.labels(refusal.code.value).inc()
-        log.warning("refused", code=refusal.code.value, source=request.source, reason=refusal.message)
-        self._recorder.record(refusal.code, claimed_id=None, fingerprint=None, source=request.source)
-        return refuse(refusal)
+                return await profile_reply(outcome, self._reception.signer)
 
 
 def _introduction(request: Request) -> str:

@@ -46,7 +46,11 @@ class Reception:
 
         *fingerprint* is that of the identity which signed what is refused, if there is one.
         """
+        self.note(request, refusal, fingerprint)
+        return self.renderer.refusal(refusal) if wants_page(request) else refusal_reply(refusal)
+
+    def note(self, request: Request, refusal: Refusal, fingerprint: bytes | None = None) -> None:
+        """Count, log and record a refusal that is told in another way."""
         metrics.REFUSALS.labels(refusal.code.value).inc()
         log.warning("refused", code=refusal.code.value, source=request.source, reason=refusal.message)
         self.recorder.record(refusal.code, claimed_id=None, fingerprint=fingerprint, source=request.source)
-        return self.renderer.refusal(refusal) if wants_page(request) else refusal_reply(refusal)

@@ -15,6 +15,8 @@ from muster.edges.device.http import Reply
 
 _TEMPLATES = Path(__file__).parent / "templates"
 HTML = b"text/html; charset=utf-8"
+_AFTER_SIGN_IN = "apple-remotemanagement-user-login:"
+"""Where the form of an account-driven enrollment ends: the policy is about redirects too, in most browsers."""
 
 
 class PageRenderer:
@@ -36,7 +38,9 @@ class PageRenderer:
         )
         self._environment.globals.update(style=Markup(style), organization=organization)  # noqa: S704 - a file of ours
         self._root = urlsplit(public_url).path.rstrip("/")
-        policy = f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none'; "
+        policy = (
+            f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self' {_AFTER_SIGN_IN}; base-uri 'none'; "
+        )
         self._headers = (
             (b"content-security-policy", f"{policy}frame-ancestors 'none'".encode()),
             (b"x-content-type-options", b"nosniff"),

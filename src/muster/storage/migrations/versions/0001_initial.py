@@ -215,6 +215,19 @@ Table(
 )
 
 Table(
+    "enrollment_tokens",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("user_name", Text, nullable=False, comment="the account that signed in"),
+    Column("link_id", Text, ForeignKey("enrollment_links.id"), nullable=False),
+    Column("issued_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    Column("used_by", LargeBinary, comment="SHA-256 of the certificate of the device that used it; it serves no other"),
+    Index(None, "expires_at"),
+)
+
+Table(
     "challenges",
     metadata,
     Column("secret_hash", LargeBinary, primary_key=True),

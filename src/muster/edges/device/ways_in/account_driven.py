@@ -1,7 +1,7 @@
 """Account-driven enrollment over HTTP: service discovery, the sign-in on a page, and the profile for the token.
 
-This is the one place of the doors for devices that answers 401: to devices that have no enrollment yet, as the challenge
-that Apple describes. Source: Apple, "Implementing the simple authentication user-enrollment flow".
+Apple's challenge for devices that have no enrollment yet is a 401; enrolled ones, which would leave, don't come here.
+Source: Apple, "Implementing the simple authentication user-enrollment flow".
 """
 
 from urllib.parse import parse_qsl, quote
@@ -11,15 +11,12 @@ import structlog
 from muster.crypto.certificates import fingerprint
 from muster.domain.access import DEVICE
 from muster.domain.errors import Refusal, RefusalCode
-from muster.edges.device import metrics
 from muster.edges.device.errors import method_reply, refusal_reply, timed_out_reply, unavailable_reply
 from muster.edges.device.http import ClientGone, Receive, Reply, Request, Scope, Send, TooManyBodies, send_reply
-from muster.edges.device.refusals import RefusalRecorder
 from muster.edges.device.ways_in.device_errors import not_offered_reply
 from muster.edges.device.ways_in.introductions import IntroductionReader
 from muster.edges.device.ways_in.profiles import profile_reply
-from muster.edges.device.ways_in.rendering import PageRenderer
-from muster.edges.device.ways_in.sign_in import SignInDesk
+from muster.edges.device.ways_in.reception import Reception
 from muster.operations.enroll_by_account import (
     AccountAsks,
     NotOffered,
@@ -30,8 +27,6 @@ from muster.operations.enroll_by_account import (
     enroll_by_account,
     issue_enrollment_tokens,
 )
-from muster.operations.enrollment_profiles import EnrollmentTerms
-from muster.operations.ports import Runner
 from muster.protocol.account_driven import (
     DISCOVERY_MEDIA_TYPE,
     WELL_KNOWN_PATH,
@@ -43,14 +38,13 @@ from muster.protocol.account_driven import (
 )
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import MAX_USER_NAME_CHARACTERS
-from muster.protocol.profile_signature import ProfileSigner
 from muster.storage.errors import Unavailable
 
 ACCOUNT_PATH = "/account"
 ENROLL_PREFIX = f"{ACCOUNT_PATH}/enroll/"
 SIGN_IN_PREFIX = f"{ACCOUNT_PATH}/sign-in/"
-UNAUTHORIZED = 401
-"""For a device that is not enrolled: it shows the page and comes back. Enrolled ones would leave, and don't come here."""
+SIGN_IN_CHALLENGE = 401
+"""For a device that is not enrolled: it shows the page and comes back."""
 PERMANENT_REDIRECT = 308
 MAXIMUM_LINK_CHARACTERS = 64
 """Of a link's id; ours have 36."""
@@ -64,24 +58,9 @@ log = structlog.get_logger("muster.enroll")
 class AccountDoor:
     """Answers devices on which somebody signs in with an account."""
 
-    def __init__(
-        self,
-        *,
-        runner: Runner,
-        terms: EnrollmentTerms,
-        signer: ProfileSigner,
-        introductions: IntroductionReader,
-        renderer: PageRenderer,
-        desk: SignInDesk,
-        recorder: RefusalRecorder,
-    ) -> None:
-        self._runner = runner
-        self._terms = terms
-        self._signer = signer
+    def __init__(self, reception: Reception, introductions: IntroductionReader) -> None:
+        self._reception = reception
         self._introductions = introductions
-        self._renderer = renderer
-        self._desk = desk
-        self._recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -114,13 +93,14 @@ class AccountDoor:
             query = read_discovery_query(_query(request))
         except MalformedMessage as error:
             return refusal_reply(Refusal(RefusalCode.BODY_MALFORMED, str(error)))
-        [outcome] = await self._runner.write(discover_services, [query], DEVICE)
+        [outcome] = await self._reception.runner.write(discover_services, [query], DEVICE)
         if isinstance(outcome, Refusal):
             return refusal_reply(outcome)
         if isinstance(outcome, NotOffered):
             log.info("account_not_offered", family=query.model_family, source=request.source)
             return not_offered_reply(request)
-        document = encode_service_discovery(outcome.version, f"{self._terms.public_url}{ENROLL_PREFIX}{outcome.link_id}")
+        base_url = f"{self._reception.terms.public_url}{ENROLL_PREFIX}{outcome.link_id}"
+        document = encode_service_discovery(outcome.version, base_url)
         return Reply(200, document, DISCOVERY_MEDIA_TYPE.encode(), (_NO_STORE,))
 
     async def _enroll(self, request: Request, link_id: str) -> Reply:
@@ -130,64 +110,54 @@ class AccountDoor:
         # nobody vouches for the built-in certificates of older Macs; here the account decides, not the device
         introduced = await self._introductions.from_body(request, is_vouched=False)
         if isinstance(introduced, Refusal):
-            return self._refuse(request, introduced)
+            return self._reception.refuse(request, introduced)
         authorization = request.header(b"authorization")
         token = None if authorization is None else bearer_token(authorization.decode("latin-1"))
         device = fingerprint(introduced.signer_certificate_der)
-        asked = AccountAsks(link_id, token, device, self._terms)
-        [outcome] = await self._runner.write(enroll_by_account, [asked], DEVICE)
+        asked = AccountAsks(link_id, token, device, self._reception.terms)
+        [outcome] = await self._reception.runner.write(enroll_by_account, [asked], DEVICE)
         if isinstance(outcome, Refusal):
-            return self._refuse(request, outcome)
+            return self._reception.refuse(request, outcome)
         if isinstance(outcome, SignInAgain):
             if outcome.refusal is not None:
-                self._note(request, outcome.refusal)
+                self._reception.note(request, outcome.refusal)
             return self._challenge(request, link_id)
         log.info("profile_handed_out", way="account", source=request.source)
-        return await profile_reply(outcome, self._signer)
+        return await profile_reply(outcome, self._reception.signer)
 
     def _challenge(self, request: Request, link_id: str) -> Reply:
         """Send the user of a device that is not enrolled to the page on which to sign in."""
-        url = f"{self._terms.public_url}{SIGN_IN_PREFIX}{quote(link_id, safe='')}"
+        url = f"{self._reception.terms.public_url}{SIGN_IN_PREFIX}{quote(link_id, safe='')}"
         try:
             challenge = www_authenticate_as_web(url)
         except ValueError:
             reason = "people sign in over https:// only, and this server's public_url is another"
-            return self._refuse(request, Refusal(RefusalCode.SERVICE_UNKNOWN, reason))
+            return self._reception.refuse(request, Refusal(RefusalCode.SERVICE_UNKNOWN, reason))
         headers = ((b"www-authenticate", challenge.encode("ascii")), _NO_STORE)
-        return Reply(UNAUTHORIZED, b"Sign in on the device first.\n", headers=headers)
+        return Reply(SIGN_IN_CHALLENGE, b"Sign in on the device first.\n", headers=headers)
 
     async def _sign_in(self, request: Request, link_id: str) -> Reply:
         """Show the form, or take it and hand the token to the device."""
         if request.method not in ("GET", "POST"):
             return method_reply("GET", "POST")
-        [refusal] = await self._runner.write(check_account_links, [link_id], DEVICE)
+        [refusal] = await self._reception.runner.write(check_account_links, [link_id], DEVICE)
         if refusal is not None:
-            self._note(request, refusal)
-            return self._renderer.refusal(refusal)
+            return self._reception.refuse(request, refusal)
         user_name = _query(request).get("user-identifier", "")[:MAX_USER_NAME_CHARACTERS]
-        path = self._renderer.path(f"{SIGN_IN_PREFIX}{quote(link_id, safe='')}")
+        path = self._reception.renderer.path(f"{SIGN_IN_PREFIX}{quote(link_id, safe='')}")
         action = f"{path}?user-identifier={quote(user_name, safe='')}" if user_name else path
         if request.method == "GET":
-            return self._desk.form(action, user_name=user_name, is_fixed=bool(user_name))
-        signed_in = await self._desk.sign_in(request, action, user_name=user_name or None)
+            return self._reception.desk.form(action, user_name=user_name, is_fixed=bool(user_name))
+        signed_in = await self._reception.desk.sign_in(request, action, user_name=user_name or None)
         if isinstance(signed_in, Reply):
             return signed_in
-        [token] = await self._runner.write(issue_enrollment_tokens, [TokenOrder(link_id, signed_in.user)], DEVICE)
+        order = TokenOrder(link_id, signed_in.user)
+        [token] = await self._reception.runner.write(issue_enrollment_tokens, [order], DEVICE)
         if isinstance(token, Refusal):
-            self._note(request, token)
-            return self._renderer.refusal(token)
+            return self._reception.refuse(request, token)
         # a redirect of this kind may be kept by caches unless told otherwise (RFC 9110, section 15.4.9)
         headers = ((b"location", authentication_results_url(token).encode("ascii")), _NO_STORE)
         return Reply(PERMANENT_REDIRECT, headers=headers)
-
-    def _refuse(self, request: Request, refusal: Refusal) -> Reply:
-        self._note(request, refusal)
-        return refusal_reply(refusal)
-
-    def _note(self, request: Request, refusal: Refusal) -> None:
-        metrics.REFUSALS.labels(refusal.code.value).inc()
-        log.warning("refused", code=refusal.code.value, source=request.source, reason=refusal.message)
-        self._recorder.record(refusal.code, claimed_id=None, fingerprint=None, source=request.source)
 
 
 def _query(request: Request) -> dict[str, str]:
