@@ -51,11 +51,11 @@ def make_ways_in(
     desk = SignInDesk(runner=runner, renderer=renderer, recorder=recorder, bodies=bodies, secure_cookies=secure)
     introductions = IntroductionReader(bodies, roots, policy().allow_legacy)
     reception = Reception(runner, terms, signer, recorder, bodies, renderer, desk)
-    account = AccountDoor(reception, introductions)
+    account = AccountDoor(reception, introductions, new_rsa_key=new_rsa_key)
     return {
         ENROLL_PATH: EnrollDoor(reception, new_rsa_key=new_rsa_key),
         OTA_PATH: OtaDoor(reception, policy=policy, roots=roots),
-        ADE_PATH: AutomatedDoor(reception, introductions),
+        ADE_PATH: AutomatedDoor(reception, introductions, new_rsa_key=new_rsa_key),
         ACCOUNT_PATH: account,
         WELL_KNOWN_PATH: account,
         SERVICE_CONFIG_PATH: ServiceConfigDoor(runner=runner, terms=terms),

@@ -114,8 +114,6 @@ def check_link(link: EnrollmentLink, *, allows_pkcs12: bool) -> Refusal | None:
             remedy = "Set allow_pkcs12_identities where SCEP can't be used."
         elif link.kind is LinkKind.OTA:
             reason = "over-the-air enrollment proves the device by SCEP, so its identity can't be PKCS #12"
-        elif link.kind is not LinkKind.PROFILE:
-            reason = "devices that fetch their profile by themselves all know SCEP"
     if reason is None and link.kind is not LinkKind.ADE and link.required_os_version is not None:
         reason = "only devices in Automated Device Enrollment update before they enroll"
     if reason is None and link.required_build_version is not None and link.required_os_version is None:

@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 from typing import TypeAlias, assert_never
 
 from muster.crypto.errors import CryptoError
-from muster.domain.access import EnrollmentLink, Grant, LinkKind, may_use_link
+from muster.crypto.keys import RSAPrivateKey
+from muster.domain.access import EnrollmentLink, Grant, IdentityKind, LinkKind, may_use_link
 from muster.domain.automated_enrollment import Admitted, NotListed, SignInFirst, UpdateFirst, admit
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import Provenance
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.context import Context
-from muster.operations.enrollment_profiles import EnrollmentTerms, make_profile, terms_for_link
+from muster.operations.enrollment_profiles import EnrollmentTerms, IdentityKeyNeeded, make_profile, terms_for_link
 from muster.operations.issue_certificate import hash_secret
 from muster.protocol.identifiers import ChannelId
 from muster.protocol.machine_info import MachineInfo
@@ -50,6 +51,8 @@ class DeviceAsks:
     source: str
     user: str | None = None
     is_page: bool = False
+    key: RSAPrivateKey | None = field(default=None, repr=False)
+    """Of an identity made here, where one was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class SignInOnPage:
     introduction: str = field(repr=False)
 
 
-AutomatedOutcome: TypeAlias = EnrollmentProfile | NotListed | UpdateFirst | SignInOnPage | Refusal
+AutomatedOutcome: TypeAlias = EnrollmentProfile | IdentityKeyNeeded | NotListed | UpdateFirst | SignInOnPage | Refusal
 
 
 def enroll_automatically(tx: Transaction, asked: Sequence[DeviceAsks], ctx: Context) -> list[AutomatedOutcome]:
@@ -69,6 +72,9 @@ def enroll_automatically(tx: Transaction, asked: Sequence[DeviceAsks], ctx: Cont
 
 def _enroll(tx: Transaction, asked: DeviceAsks, ctx: Context) -> AutomatedOutcome:
     link = _link(tx, asked.token)
+    if link is not None and asked.key is not None:
+        # an identity is issued, and a use counted, at once: one after the other
+        link = identities.link_by_id(tx, link.id, for_update=True)
     refusal = may_use_link(link, ctx.now)
     if refusal is not None or link is None:
         return refusal or Refusal(RefusalCode.LINK_UNKNOWN, "this enrollment link is not known")
@@ -107,7 +113,9 @@ def _link(tx: Transaction, token: str | None) -> EnrollmentLink | None:
 
 def _profile(
     tx: Transaction, asked: DeviceAsks, link: EnrollmentLink, machine: MachineInfo, ctx: Context
-) -> EnrollmentProfile | Refusal:
+) -> EnrollmentProfile | IdentityKeyNeeded | Refusal:
+    if link.identity_kind is IdentityKind.PKCS12 and asked.key is None:
+        return IdentityKeyNeeded()
     terms = terms_for_link(tx, asked.terms, link)
     if isinstance(terms, Refusal):
         return terms
@@ -116,7 +124,7 @@ def _profile(
     )
     identities.forget_unused_challenges(tx, grant, keep=UNUSED_CHALLENGES_PER_DEVICE - 1)
     expires_at = min(link.expires_at, ctx.now + ctx.policy.challenge_lifetime)
-    profile = make_profile(tx, terms, grant, ctx, expires_at=expires_at)
+    profile = make_profile(tx, terms, grant, ctx, expires_at=expires_at, key=asked.key)
     _note_fetched(tx, asked, link, machine, ctx)
     return profile
 

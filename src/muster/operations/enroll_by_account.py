@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from muster.domain.access import EnrollmentLink, Grant, may_use_link
+from muster.crypto.keys import RSAPrivateKey
+from muster.domain.access import EnrollmentLink, Grant, IdentityKind, may_use_link
 from muster.domain.enrollment import Provenance
 from muster.domain.enrollment_tokens import MODES, TOKEN_LIFETIME, VERSIONS, EnrollmentToken, link_for, may_use_token
 from muster.domain.enrollment_users import EnrollmentUser
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.context import Context
-from muster.operations.enrollment_profiles import EnrollmentTerms, make_profile, terms_for_link
+from muster.operations.enrollment_profiles import EnrollmentTerms, IdentityKeyNeeded, make_profile, terms_for_link
 from muster.operations.issue_certificate import hash_secret, random_secret
 from muster.protocol.account_driven import DiscoveryQuery, ServiceVersion
 from muster.protocol.profile import EnrollmentProfile
@@ -56,9 +57,9 @@ def _discover(tx: Transaction, policy: dict[str, str], query: DiscoveryQuery, ct
     return Offered(VERSIONS[link.kind], link.id)
 
 
-def _link(tx: Transaction, link_id: str) -> EnrollmentLink | None:
+def _link(tx: Transaction, link_id: str, *, for_update: bool = False) -> EnrollmentLink | None:
     """Read the link; those of other ways in don't exist here."""
-    link = identities.link_by_id(tx, link_id)
+    link = identities.link_by_id(tx, link_id, for_update=for_update)
     return link if link is not None and link.kind in MODES else None
 
 
@@ -73,6 +74,8 @@ class AccountAsks:
     token: str | None = field(repr=False)
     device: bytes
     terms: EnrollmentTerms
+    key: RSAPrivateKey | None = field(default=None, repr=False)
+    """Of an identity made here, where one was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class SignInAgain:
     refusal: Refusal | None
 
 
-AccountOutcome: TypeAlias = EnrollmentProfile | SignInAgain | Refusal
+AccountOutcome: TypeAlias = EnrollmentProfile | IdentityKeyNeeded | SignInAgain | Refusal
 
 
 def enroll_by_account(tx: Transaction, asked: Sequence[AccountAsks], ctx: Context) -> list[AccountOutcome]:
@@ -91,7 +94,8 @@ def enroll_by_account(tx: Transaction, asked: Sequence[AccountAsks], ctx: Contex
 
 
 def _enroll(tx: Transaction, asked: AccountAsks, ctx: Context) -> AccountOutcome:
-    link = _link(tx, asked.link_id)
+    # with its key at hand an identity is issued, and a use counted, at once: one after the other
+    link = _link(tx, asked.link_id, for_update=asked.key is not None)
     refusal = may_use_link(link, ctx.now)
     if refusal is not None or link is None:
         return refusal or Refusal(RefusalCode.LINK_UNKNOWN, "this enrollment link is not known")
@@ -105,6 +109,8 @@ def _enroll(tx: Transaction, asked: AccountAsks, ctx: Context) -> AccountOutcome
     stored = enrollment_users.find(tx, token.user_name)
     if stored is None or stored.user.disabled_at is not None:
         return SignInAgain(Refusal(RefusalCode.BEARER_UNKNOWN, "the account of the token may not enroll any more"))
+    if link.identity_kind is IdentityKind.PKCS12 and asked.key is None:
+        return IdentityKeyNeeded()
     terms = terms_for_link(tx, asked.terms, link, enrollment_mode=MODES[link.kind], account=token.user_name)
     if isinstance(terms, Refusal):
         return terms
@@ -112,7 +118,7 @@ def _enroll(tx: Transaction, asked: AccountAsks, ctx: Context) -> AccountOutcome
     grant = Grant(Provenance.LINK, link.id, account=token.user_name)
     identities.forget_unused_challenges(tx, grant, keep=UNUSED_CHALLENGES_PER_ACCOUNT - 1)
     expires_at = min(link.expires_at, ctx.now + ctx.policy.challenge_lifetime)
-    return make_profile(tx, terms, grant, ctx, expires_at=expires_at)
+    return make_profile(tx, terms, grant, ctx, expires_at=expires_at, key=asked.key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,11 @@ class EnrollmentTerms:
     """Certificates that devices need to trust this server's TLS, where it isn't publicly trusted."""
 
 
+@dataclass(frozen=True, slots=True)
+class IdentityKeyNeeded:
+    """The profile holds an identity made here: ask again with its key, which is made outside of any transaction."""
+
+
 def terms_for_link(
     tx: Transaction,
     server: EnrollmentTerms,

@@ -4,18 +4,21 @@ Apple's challenge for devices that have no enrollment yet is a 401; enrolled one
 Source: Apple, "Implementing the simple authentication user-enrollment flow".
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import parse_qsl, quote
 
 import structlog
 
 from muster.crypto.certificates import fingerprint
+from muster.crypto.keys import RSAPrivateKey
 from muster.domain.access import DEVICE
 from muster.domain.errors import Refusal, RefusalCode
 from muster.edges.device.errors import method_reply, refusal_reply, timed_out_reply, unavailable_reply
 from muster.edges.device.http import ClientGone, Receive, Reply, Request, Scope, Send, TooManyBodies, send_reply
 from muster.edges.device.ways_in.device_errors import not_offered_reply
 from muster.edges.device.ways_in.introductions import IntroductionReader
-from muster.edges.device.ways_in.profiles import profile_reply
+from muster.edges.device.ways_in.profiles import make_identity_key, profile_reply
 from muster.edges.device.ways_in.reception import Reception
 from muster.operations.enroll_by_account import (
     AccountAsks,
@@ -27,6 +30,7 @@ from muster.operations.enroll_by_account import (
     enroll_by_account,
     issue_enrollment_tokens,
 )
+from muster.operations.enrollment_profiles import IdentityKeyNeeded
 from muster.protocol.account_driven import (
     DISCOVERY_MEDIA_TYPE,
     WELL_KNOWN_PATH,
@@ -58,9 +62,16 @@ log = structlog.get_logger("muster.enroll")
 class AccountDoor:
     """Answers devices on which somebody signs in with an account."""
 
-    def __init__(self, reception: Reception, introductions: IntroductionReader) -> None:
+    def __init__(
+        self,
+        reception: Reception,
+        introductions: IntroductionReader,
+        *,
+        new_rsa_key: Callable[[int], RSAPrivateKey],
+    ) -> None:
         self._reception = reception
         self._introductions = introductions
+        self._new_rsa_key = new_rsa_key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -116,6 +127,10 @@ class AccountDoor:
         device = fingerprint(introduced.signer_certificate_der)
         asked = AccountAsks(link_id, token, device, self._reception.terms)
         [outcome] = await self._reception.runner.write(enroll_by_account, [asked], DEVICE)
+        if isinstance(outcome, IdentityKeyNeeded):
+            asked = replace(asked, key=await make_identity_key(self._new_rsa_key))
+            [outcome] = await self._reception.runner.write(enroll_by_account, [asked], DEVICE)
+            assert not isinstance(outcome, IdentityKeyNeeded), "the key is there"
         if isinstance(outcome, Refusal):
             return self._reception.refuse(request, outcome)
         if isinstance(outcome, SignInAgain):

@@ -5,10 +5,13 @@
 "MachineInfo".
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import parse_qs, quote
 
 import structlog
 
+from muster.crypto.keys import RSAPrivateKey
 from muster.domain.access import DEVICE
 from muster.domain.automated_enrollment import NotListed, UpdateFirst
 from muster.domain.errors import Refusal
@@ -16,7 +19,7 @@ from muster.edges.device.errors import method_reply, timed_out_reply, unavailabl
 from muster.edges.device.http import ClientGone, Receive, Reply, Request, Scope, Send, TooManyBodies, send_reply
 from muster.edges.device.ways_in.device_errors import not_listed_reply, update_first_reply
 from muster.edges.device.ways_in.introductions import IntroductionReader
-from muster.edges.device.ways_in.profiles import profile_reply
+from muster.edges.device.ways_in.profiles import make_identity_key, profile_reply
 from muster.edges.device.ways_in.reception import MAXIMUM_TOKEN_CHARACTERS, Reception
 from muster.operations.enroll_automatically import (
     MAXIMUM_INTRODUCTION_CHARACTERS,
@@ -25,6 +28,7 @@ from muster.operations.enroll_automatically import (
     SignInOnPage,
     enroll_automatically,
 )
+from muster.operations.enrollment_profiles import IdentityKeyNeeded
 from muster.protocol.machine_info import MachineInfo
 from muster.storage.errors import Unavailable
 
@@ -37,9 +41,16 @@ log = structlog.get_logger("muster.enroll")
 class AutomatedDoor:
     """Answers devices in Setup Assistant."""
 
-    def __init__(self, reception: Reception, introductions: IntroductionReader) -> None:
+    def __init__(
+        self,
+        reception: Reception,
+        introductions: IntroductionReader,
+        *,
+        new_rsa_key: Callable[[int], RSAPrivateKey],
+    ) -> None:
         self._reception = reception
         self._introductions = introductions
+        self._new_rsa_key = new_rsa_key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -102,6 +113,9 @@ class AutomatedDoor:
 
     async def _ask(self, asked: DeviceAsks) -> AutomatedOutcome:
         [outcome] = await self._reception.runner.write(enroll_automatically, [asked], DEVICE)
+        if isinstance(outcome, IdentityKeyNeeded):
+            asked = replace(asked, key=await make_identity_key(self._new_rsa_key))
+            [outcome] = await self._reception.runner.write(enroll_automatically, [asked], DEVICE)
         return outcome
 
     async def _give(self, request: Request, outcome: AutomatedOutcome) -> Reply:
@@ -114,8 +128,8 @@ class AutomatedDoor:
             case UpdateFirst():
                 log.info("update_required", os_version=outcome.os_version, source=request.source)
                 return update_first_reply(request, outcome)
-            case SignInOnPage():
-                raise AssertionError("a form is shown where there is a page")
+            case SignInOnPage() | IdentityKeyNeeded():
+                raise AssertionError("a form is shown where there is a page, and keys are made where they are needed")
             case _:
                 log.info("profile_handed_out", way="automated", source=request.source)
                 return await profile_reply(outcome, self._reception.signer)

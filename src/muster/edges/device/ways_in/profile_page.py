@@ -3,7 +3,6 @@
 `/enroll/TOKEN` is for links of kind PROFILE. What is there for OTA is alike, so that door uses `LinkPages` too.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -16,15 +15,13 @@ from muster.domain.errors import Refusal, RefusalCode
 from muster.edges.device.errors import method_reply, unavailable_reply
 from muster.edges.device.http import Receive, Reply, Request, Scope, Send, send_reply
 from muster.edges.device.ways_in.forms import wants_page
-from muster.edges.device.ways_in.profiles import profile_reply
+from muster.edges.device.ways_in.profiles import make_identity_key, profile_reply
 from muster.edges.device.ways_in.reception import MAXIMUM_TOKEN_CHARACTERS, Reception
 from muster.edges.device.ways_in.words import what_rights_allow
 from muster.operations.enrollment_links import LinkOpened, must_sign_in, open_links
 from muster.storage.errors import Unavailable
 
 ENROLL_PATH = "/enroll"
-IDENTITY_KEY_BITS = 2048
-"""Of an identity made here."""
 _SEE_OTHER = 303
 
 log = structlog.get_logger("muster.enroll")
@@ -130,10 +127,8 @@ class EnrollDoor:
         return await profile_reply(outcome, reception.signer)
 
     async def _key_for(self, link: EnrollmentLink) -> RSAPrivateKey | None:
-        """Make the key of an identity that is made here: before the transaction, for it may take seconds."""
-        if link.identity_kind is not IdentityKind.PKCS12:
-            return None
-        return await asyncio.get_running_loop().run_in_executor(None, self._new_rsa_key, IDENTITY_KEY_BITS)
+        is_made_here = link.identity_kind is IdentityKind.PKCS12
+        return await make_identity_key(self._new_rsa_key) if is_made_here else None
 
 
 def split_token(path: str, beginning: str) -> tuple[str, str]:

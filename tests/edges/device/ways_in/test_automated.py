@@ -22,13 +22,13 @@ from tests.support.authorities import certified, ec_keys
 from tests.support.site import IPAD, Site
 
 from muster.crypto.cms.signed_data import verify_attached
-from muster.domain.access import LinkKind
+from muster.domain.access import IdentityKind, LinkKind
 from muster.domain.enrollment import EnrollmentState
 from muster.operations.enroll_automatically import INTRODUCTION_LIFETIME, UNUSED_CHALLENGES_PER_DEVICE
 from muster.operations.enrollment_users import UserOrder, add_enrollment_users
 from muster.protocol.device_signature import MAX_SIGNED_BYTES
 from muster.protocol.enrollment_errors import ErrorReply, decode_error
-from muster.protocol.profile import EnrollmentProfile, decode_enrollment_profile
+from muster.protocol.profile import EnrollmentProfile, Pkcs12Payload, decode_enrollment_profile
 from muster.storage import schema
 
 HEADER = "x-apple-aspen-deviceinfo"
@@ -78,6 +78,17 @@ def test_profile_says_what_its_link_does(doors: Doors, site: Site) -> None:
 
     assert (profile.access_rights, profile.is_removal_disallowed) == (3, True)
     assert profile.server_capabilities == ("com.apple.mdm.token",)
+
+
+def test_identity_made_here_is_in_the_profile_and_uses_the_link_up(doors: Doors, site: Site) -> None:
+    add_link(site, LinkKind.ADE, identity_kind=IdentityKind.PKCS12, uses_allowed=1)
+
+    profile = profile_of(post(doors))
+
+    expected = site.rows(sa.select(schema.identities.c.expected_udid, schema.identities.c.expected_serial))
+    assert isinstance(profile.identity, Pkcs12Payload)
+    assert expected == [(IPAD.udid, "DMPXK1234567")]
+    assert post(doors).status == 403
 
 
 @pytest.mark.parametrize(

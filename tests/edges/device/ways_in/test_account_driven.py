@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import sqlalchemy as sa
 from tests.edges.device.doors import Doors, Reply
-from tests.edges.device.test_automated import error_of, form_of, profile_of
+from tests.edges.device.ways_in.test_automated import error_of, form_of, profile_of
 from tests.edges.device.ways_in_site import LINK_ID, OTHER_DEVICE, add_link, introduction, set_policy, upload_push
 from tests.support.authorities import Certified, certified, ec_keys
 from tests.support.site import Site, authenticate, head, token_update
