@@ -134,7 +134,7 @@ def test_instants_come_back_to_the_microsecond(engine: Engine, at: datetime) -> 
     def work(tx: Transaction) -> datetime | None:
         enrollments.add(tx, channel("A"), state=EnrollmentState.ENROLLED, epoch=1, first_seen_at=NOON)
         reviews.schedule(tx, ChannelId("A"), NOON)
-        reviews.done(tx, ChannelId("A"), at=NOON, next_at=at)
+        reviews.done(tx, {ChannelId("A"): at}, at=NOON)
         return reviews.next_due(tx)
 
     stored = engine.write(work)

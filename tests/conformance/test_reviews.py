@@ -34,7 +34,7 @@ def test_due_review_says_what_is_known_of_its_channel(engine: Engine) -> None:
     enroll(engine, "A", epoch=3)
     engine.write(lambda tx: enrollments.set_provisional(tx, DeviceId("A"), pin=PIN, epoch=4))
     schedule(engine, "A", 0)
-    engine.write(lambda tx: reviews.done(tx, A, at=after(minutes=1), next_at=after(minutes=2)))
+    engine.write(lambda tx: reviews.done(tx, {A: after(minutes=2)}, at=after(minutes=1)))
 
     assert due(engine, 2) == (
         DueReview(
@@ -53,7 +53,7 @@ def test_review_that_is_done_is_due_at_its_next_time(engine: Engine) -> None:
     enroll(engine, "A")
     schedule(engine, "A", 0)
 
-    engine.write(lambda tx: reviews.done(tx, A, at=NOON, next_at=after(days=1)))
+    engine.write(lambda tx: reviews.done(tx, {A: after(days=1)}, at=NOON))
 
     assert engine.read(reviews.next_due) == after(days=1)
     assert due(engine, 60) == ()

@@ -23,13 +23,15 @@ from muster.domain.access import DEVICE
 from muster.domain.command_queue import RENEWAL_PRIORITY, QueuePurpose
 from muster.domain.enrollment import EnrollmentState, Pins
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.renewal import RenewalReason
 from muster.operations.answer_checkin import AnyCheckin, answer_checkins
 from muster.operations.answer_connect import ConnectOutcome, ConnectReply, ConnectRequest, answer_connects
 from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest
 from muster.protocol.checkin import CheckinMessage, CheckOut, GetBootstrapToken, SetBootstrapToken, encode_checkin
-from muster.protocol.identifiers import CommandUUID, Identifiers, resolve_channel
-from muster.storage import commands, schema
+from muster.protocol.identifiers import CommandUUID, DeviceId, Identifiers, resolve_channel
+from muster.storage import commands, renewals, schema
 from muster.storage.engine import Engine, Transaction
+from muster.storage.renewals import ClosedBecause
 
 LANE = timedelta(days=90)
 
@@ -237,6 +239,103 @@ def test_renewal_of_an_earlier_life_does_not_take_the_new_one_over(site: Site) -
     site.enroll()
 
     assert refused(check_in(site, token_update(), of_old_life)) is RefusalCode.IDENTITY_NOT_PINNED
+
+
+# --- rolled back after the renewal was used
+
+
+def renewed(site: Site) -> tuple[SignerIdentity, SignerIdentity]:
+    """A device's first identity and the one it has just been renewed with, by a renewal of the server's."""
+    first = site.enroll()
+    queue_renewal(site)
+    device_id, reason = DeviceId(id_of(MAC)), RenewalReason.EXPIRING
+
+    def begin(tx: Transaction) -> None:
+        renewals.open_if_none(tx, device_id, epoch=1, reason=reason, at=site.now)
+        uuid = CommandUUID("renewal")
+        renewals.note_sent(tx, device_id, reason=reason, command_uuid=uuid, challenge_hash=None, at=site.now)
+
+    site.engine.write(begin)
+    connect(site, first)
+    site.wait(hours=1)
+    second = site.identity(renewal_of=MAC)
+    check_in(site, token_update(push_magic="new"), second)
+    return first, second
+
+
+def failures(site: Site) -> list[tuple[int, str | None, bool]]:
+    columns = schema.renewals.c
+    return [
+        (count, what, closed is None)
+        for count, what, closed in site.rows(sa.select(columns.failures, columns.failure, columns.closed_at))
+    ]
+
+
+def test_token_update_under_the_former_identity_takes_the_renewal_back(site: Site) -> None:
+    first, second = renewed(site)
+    site.wait(hours=1)
+
+    outcome = check_in(site, token_update(), first)
+
+    assert isinstance(outcome, CheckinAnswer)
+    assert outcome.signal == "went_back"
+    assert site.enrollment().pins == Pins(print_of(first), print_of(second), site.now + timedelta(days=7))
+    assert failures(site) == [(1, "rolled_back", True)]
+
+
+def test_error_of_the_renewal_by_the_former_identity_takes_it_back(site: Site) -> None:
+    first, second = renewed(site)
+
+    connect(site, first, status="Error", command_uuid="renewal")
+
+    assert site.enrollment().pins.current == print_of(first)
+    assert site.enrollment().pins.former == print_of(second)
+    assert failures(site)[0][2]
+
+
+def test_acknowledgement_by_the_former_identity_takes_nothing_back(site: Site) -> None:
+    first, second = renewed(site)
+
+    connect(site, first, status="Acknowledged", command_uuid="renewal")
+    connect(site, first)
+
+    assert site.enrollment().pins.current == print_of(second)
+    assert failures(site) == [(0, None, False)]
+
+
+def test_device_that_speaks_on_under_its_former_identity_has_gone_back(site: Site) -> None:
+    first, _ = renewed(site)
+    site.wait(hours=23)
+    connect(site, first)
+    before = site.enrollment().pins.current == print_of(first)
+    site.wait(hours=2)
+
+    connect(site, first)
+
+    assert not before
+    assert site.enrollment().pins.current == print_of(first)
+    assert failures(site) == [(1, "rolled_back", True)]
+
+
+def test_device_that_comes_to_use_its_renewal_after_all_has_it_as_its_pin(site: Site) -> None:
+    first, second = renewed(site)
+    check_in(site, token_update(), first)
+    site.wait(days=1)
+
+    check_in(site, token_update(push_magic="new"), second)
+
+    assert site.enrollment().pins.current == print_of(second)
+    assert failures(site) == [(1, "rolled_back", False)]
+
+
+def test_restored_device_whose_renewal_fails_is_not_renewed_in_the_same_breath(site: Site) -> None:
+    first = superseded(site)
+    check_in(site, token_update(), first)
+    site.engine.write(lambda tx: renewals.close(tx, DeviceId(id_of(MAC)), ClosedBecause.USED, site.now))
+
+    connect(site, first)
+
+    assert failures(site) == [(1, "rolled_back", True)]
 
 
 # --- restored from an older backup

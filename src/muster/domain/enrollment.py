@@ -9,7 +9,7 @@ force. A renewal of the identity opens no epoch. Nothing is ever purged. Source:
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import assert_never
+from typing import Final, assert_never
 
 from muster.domain.errors import Refusal, RefusalCode
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
@@ -172,6 +172,17 @@ def restricted(speaker: Speaker) -> Refusal:
     return Refusal(
         RefusalCode.IDENTITY_EXPIRED, "the identity has expired; until it is renewed, the device gets nothing else"
     )
+
+
+GOING_BACK: Final = timedelta(days=1)
+"""For how long after a renewal a message under the former identity may be a straggler; reports come by either one."""
+
+
+def has_gone_back(pins: Pins, speaker: Speaker, now: datetime, former_pin_lifetime: timedelta) -> bool:
+    """Tell whether a device that speaks as *speaker* went back to its former identity without a word about it."""
+    if speaker is not Speaker.FORMER or pins.former_until is None:
+        return False
+    return now >= pins.former_until - former_pin_lifetime + GOING_BACK
 
 
 def goes_on(enrollment: Enrollment, fingerprint: bytes) -> bool:

@@ -4,6 +4,8 @@ Its clock is the loop's, its randomness is seeded, its authority's key is one of
 outlive the run. Administrators act through its operations, as the console and the API do.
 """
 
+import itertools
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,6 +24,7 @@ from muster.laboratory.wire import Wire
 from muster.operations.enrollment_links import LinkOrder, NewLink, create_links
 from muster.operations.enrollment_users import UserOrder, add_enrollment_users
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
+from muster.operations.rotate_authority import rotate_authorities
 from muster.operations.set_policy import PolicyOrder, PolicySet, set_policies
 from muster.operations.upload_push_certificate import (
     AcceptedPushCertificate,
@@ -35,6 +38,7 @@ from muster.settings import read_settings
 from muster.simulator.device_authority import device_authority
 from muster.simulator.keys.published import published_keys
 from muster.simulator.web_view import Credentials
+from muster.storage import identities
 
 PUBLIC_URL = "https://muster.example"
 TOPIC = "com.apple.mgmt.External.00000000-0000-4000-8000-000000000000"
@@ -42,8 +46,8 @@ PUSH_CERTIFICATE_LIFETIME = timedelta(days=365)
 """As Apple issues them."""
 ADMINISTRATOR = Actor(ActorKind.ADMINISTRATOR, "administrator")
 
-_AUTHORITY_KEY, _PUSH_KEY = published_keys()[-2:]
-DEVICE_KEYS = published_keys()[:-2]
+_SECOND_KEY, _FIRST_KEY, _PUSH_KEY = published_keys()[-3:]
+DEVICE_KEYS = published_keys()[:-3]
 """Which devices share out among themselves."""
 
 
@@ -68,10 +72,11 @@ class LaboratoryServer:
         self._now = now
         flags = {"data_dir": directory, "public_url": PUBLIC_URL, "organization": "Laboratory", "node": "laboratory"}
         self._settings = read_settings(flags | dict(settings or {}), {})
+        server_keys = itertools.cycle((_FIRST_KEY, _SECOND_KEY))  # a rotated authority has another one
         self._surroundings = Surroundings(
             now=now,
             random_bytes=rng.randbytes,
-            new_rsa_key=lambda bits: _AUTHORITY_KEY,  # noqa: ARG005 - there is one size
+            new_rsa_key=lambda bits: next(server_keys),  # noqa: ARG005 - there is one size
             poll=None,
             durable=False,
             device_roots=(device_authority().root_der,),
@@ -103,6 +108,31 @@ class LaboratoryServer:
         if self._service is not None:
             service, self._service = self._service, None
             await service.stop()
+
+    async def back_up(self) -> Path:
+        """Copy the database as it is now, the server going down for a moment; returns the copy."""
+        await self.stop()
+        database = self._settings.database_path
+        copy = database.with_name(f"backup-{self._now():%Y%m%dT%H%M%S}.db")
+        shutil.copyfile(database, copy)
+        await self.start()
+        return copy
+
+    async def restore(self, backup: Path) -> None:
+        """Put *backup* in place of the database, as an operator does, and start on it. The journal stays."""
+        await self.stop()
+        shutil.copyfile(backup, self._settings.database_path)
+        await self.start()
+
+    async def rotate_authority(self) -> None:
+        """Make a new authority, which issues from now on."""
+        await self.service.runner.write(rotate_authorities, ["Laboratory"], ADMINISTRATOR)
+        self.service.wake()
+
+    @property
+    def authority_der(self) -> bytes:
+        """The certificate of the authority that issues identities now."""
+        return self.service.runner.read_now(identities.all_authorities)[0].certificate_der
 
     async def upload_push_certificate(self) -> None:
         """Give the server a push certificate for TOPIC, good for a year."""

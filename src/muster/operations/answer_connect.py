@@ -27,6 +27,7 @@ from muster.domain.enrollment import (
     Speaker,
     channel_unknown,
     goes_on,
+    has_gone_back,
     lane_of,
 )
 from muster.domain.errors import Refusal, RefusalCode
@@ -34,6 +35,7 @@ from muster.domain.letting_go import LetGo
 from muster.domain.set_up import RELEASE_REQUEST_TYPES
 from muster.operations.checkin import Speaking, come_back, note_restricted, speaker_for, wake, wakes
 from muster.operations.context import Context
+from muster.operations.follow_pin import follow_silently
 from muster.operations.record_refusals import RefusedContact, record_refusals
 from muster.operations.settle_answers import SettledEntry, settle_answers
 from muster.operations.turn_away import restored_refused, turned_away
@@ -90,6 +92,7 @@ class _Aside:
     going_on: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
     restricted: list[tuple[ConnectRequest, Enrollment, Speaker]] = field(default_factory=list)
     settled: list[SettledEntry] = field(default_factory=list)
+    gone_back: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
 
 
 def answer_connects(tx: Transaction, requests: Sequence[ConnectRequest], ctx: Context) -> list[ConnectOutcome]:
@@ -127,17 +130,10 @@ def _answer(
     if not isinstance(admitted, _Admitted):
         return _refuse(request, admitted, ctx, aside)
     speaker, is_free = admitted.speaker, admitted.lane is Lane.FULL
-    if not is_free:
-        aside.restricted.append((request, enrollment, speaker))
-    elif enrollment.state is EnrollmentState.ENDED and speaker is Speaker.CURRENT and not _ends(channel.answered, head):
-        aside.returned.append((request, enrollment))
-    elif request.wants_command and wakes(enrollment, speaker):
-        aside.woken.append(enrollment.channel.id)
+    is_going_on = speaker is Speaker.PROVISIONAL and goes_on(enrollment, request.fingerprint)
+    _note_speaker(request, channel, admitted, ctx, aside, is_going_on=is_going_on)
     if head.status is not Status.IDLE:
         _observe(request, channel, ctx, aside)
-    is_going_on = speaker is Speaker.PROVISIONAL and goes_on(enrollment, request.fingerprint)
-    if is_going_on and request.wants_command and head.channel.is_device:
-        aside.going_on.append((request, enrollment))
     answered = channel.answered
     effect = QueueEffect.NONE if answered is None else effect_of(head.status)
     if answered is not None and effect is QueueEffect.CLOSE and _sets_something_going(answered):
@@ -171,6 +167,30 @@ def _answer(
 class _Admitted:
     speaker: Speaker
     lane: Lane
+
+
+def _note_speaker(
+    request: ConnectRequest,
+    channel: LockedChannel,
+    admitted: _Admitted,
+    ctx: Context,
+    aside: _Aside,
+    *,
+    is_going_on: bool,
+) -> None:
+    """Note what it means that this identity speaks for the channel now, where it means anything."""
+    enrollment, head, speaker = channel.enrollment, request.head, admitted.speaker
+    is_of_device = head.channel.is_device
+    if admitted.lane is Lane.RENEWAL:
+        aside.restricted.append((request, enrollment, speaker))
+    elif enrollment.state is EnrollmentState.ENDED and speaker is Speaker.CURRENT and not _ends(channel.answered, head):
+        aside.returned.append((request, enrollment))
+    elif request.wants_command and wakes(enrollment, speaker):
+        aside.woken.append(enrollment.channel.id)
+    if is_going_on and request.wants_command and is_of_device:
+        aside.going_on.append((request, enrollment))
+    if is_of_device and has_gone_back(enrollment.pins, speaker, ctx.now, ctx.policy.former_pin_lifetime):
+        aside.gone_back.append((request, enrollment))
 
 
 def _admit(
@@ -279,6 +299,8 @@ def _write_aside(tx: Transaction, aside: _Aside, ctx: Context) -> None:
         note_restricted(tx, Speaking(enrollment, enrollment.epoch, speaker, Lane.RENEWAL), ctx, request.source)
     if aside.settled:
         settle_answers(tx, aside.settled, ctx)
+    for request, enrollment in aside.gone_back:
+        follow_silently(tx, enrollment, request.fingerprint, ctx, request.source)
     if aside.observations:
         evidence.append(tx, aside.observations, ctx.new_id)
     if aside.refused:

@@ -23,6 +23,7 @@ from muster.domain.enrollment import (
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.letting_go import LetGo
 from muster.domain.renewal import RenewalReason
+from muster.domain.renewal_failures import EXPLANATIONS, RenewalFailure
 from muster.operations.context import Context
 from muster.protocol.checkin import CheckinMessage
 from muster.protocol.identifiers import ChannelId
@@ -149,14 +150,19 @@ def note_restricted(tx: Transaction, spoken: Speaking, ctx: Context, source: str
     )
     evidence.append(tx, [observation], ctx.new_id)
     if spoken.speaker is Speaker.SUPERSEDED:
-        renewals.open_if_none(
-            tx,
-            spoken.enrollment.channel.device_id,
-            epoch=spoken.enrollment.epoch,
-            reason=RenewalReason.SUPERSEDED,
-            at=ctx.now,
-        )
+        _renew_restored(tx, spoken.enrollment, ctx)
     reviews.schedule(tx, device, ctx.now)
+
+
+def _renew_restored(tx: Transaction, enrollment: Enrollment, ctx: Context) -> None:
+    """Have a device renewed that speaks by an identity replaced long ago; if it was just renewed, that failed."""
+    device_id, epoch = enrollment.channel.device_id, enrollment.epoch
+    closed_at = renewals.used_at(tx, device_id)
+    if closed_at is not None and ctx.now - closed_at < ctx.policy.former_pin_lifetime:
+        failure = RenewalFailure.ROLLED_BACK
+        renewals.reopen(tx, device_id, failure, EXPLANATIONS[failure].what, epoch=epoch, at=ctx.now)
+    else:
+        renewals.open_if_none(tx, device_id, epoch=epoch, reason=RenewalReason.SUPERSEDED, at=ctx.now)
 
 
 def hear(tx: Transaction, spoken: Speaking, ctx: Context, source: str) -> None:

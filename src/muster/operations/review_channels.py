@@ -51,6 +51,7 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
     pinned = renewals.read(tx, [review.channel_id for review in due])
     to_renew: list[ChannelId] = []
     routine = _full_grain(ctx.now + REVIEW_INTERVAL)
+    next_reviews: dict[ChannelId, datetime] = {}
     observations = []
     for review in due:
         if _is_incomplete(review, ctx):
@@ -72,7 +73,8 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
             to_renew.append(review.channel_id)
         elif identity is not None and (at := look_again_at(identity, ctx)) is not None:
             next_at = min(next_at, _full_grain(at))
-        reviews.done(tx, review.channel_id, at=ctx.now, next_at=next_at)
+        next_reviews[review.channel_id] = next_at
+    reviews.done(tx, next_reviews, at=ctx.now)
     if observations:
         evidence.append(tx, observations, ctx.new_id)
     return Reviewed(len(due), reviews.next_due(tx), more=len(due) == CLAIM_LIMIT, to_renew=tuple(to_renew))

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from muster.domain.command_queue import QueueEntry, QueuePurpose
-from muster.domain.enrollment import Enrollment, EnrollmentState, Pins, Speaker
+from muster.domain.enrollment import Enrollment, Speaker
 from muster.domain.renewal import USE_WITHIN
 from muster.domain.renewal_failures import SAID_BY_US, classify_chain, describe_chain
 from muster.domain.set_up import RELEASE_REQUEST_TYPES
 from muster.operations.context import Context
+from muster.operations.follow_pin import follow_pin
 from muster.operations.release_set_up import settle_release
 from muster.operations.renew_identities import note_failure
 from muster.operations.unenrollment import settle_unenrollment
 from muster.protocol.connect import ErrorItem, Status, decode_report
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, identities, renewals, reviews
+from muster.storage import renewals, reviews
 from muster.storage.engine import Transaction
 
 
@@ -76,20 +77,9 @@ def _settle_renewal(tx: Transaction, one: SettledEntry, ctx: Context) -> None:
         command_uuid=command_uuid,
         source=one.source,
     )
-    if one.speaker is Speaker.FORMER:
-        _go_back(tx, one.enrollment, ctx)
-
-
-def _go_back(tx: Transaction, enrollment: Enrollment, ctx: Context) -> None:
-    """Let the former identity be the pin again: the device used the new one, and says by the former that it failed."""
-    pins = enrollment.pins
-    is_enrolled = enrollment.state is EnrollmentState.ENROLLED
-    if pins.former is None or pins.provisional is not None or not is_enrolled:
-        return
-    until = ctx.now + ctx.policy.former_pin_lifetime
-    device_id = enrollment.channel.device_id
-    enrollments.set_renewed(tx, ChannelId(device_id), Pins(pins.former, pins.current, until))
-    identities.mark_pinned(tx, pins.former, device_id, epoch=enrollment.epoch, at=ctx.now)
+    former = one.enrollment.pins.former
+    if one.speaker is Speaker.FORMER and former is not None:
+        follow_pin(tx, one.enrollment, former, ctx)
 
 
 def _error_chain(body: bytes) -> tuple[ErrorItem, ...]:

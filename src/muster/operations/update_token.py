@@ -18,7 +18,6 @@ from muster.domain.errors import Refusal
 from muster.domain.events import Event, EventType
 from muster.domain.letting_go import LetGo
 from muster.domain.push_policy import PushReason
-from muster.domain.renewal_failures import EXPLANATIONS, RenewalFailure
 from muster.operations.checkin import (
     CheckinAnswer,
     CheckinOutcome,
@@ -32,9 +31,9 @@ from muster.operations.checkin import (
     wake,
 )
 from muster.operations.context import Context
+from muster.operations.follow_pin import follow_pin, note_rolled_back
 from muster.operations.keep_bootstrap_token import keep_secret
 from muster.operations.release_set_up import note_awaiting
-from muster.operations.renew_identities import note_failure
 from muster.operations.turn_away import restored_refused
 from muster.protocol.checkin import TokenUpdate
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
@@ -137,10 +136,8 @@ def _update_device(
             commands.withhold_purpose(tx, channel.id, QueuePurpose.RENEWAL)
             _tell(tx, EventType.DEVICE_RENEWED_IDENTITY, channel.id, ctx)
         case TokenUpdateMeaning.WENT_BACK:
-            enrollments.set_renewed(tx, channel.id, decision.pins)
-            identities.mark_pinned(tx, request.fingerprint, channel.device_id, epoch=decision.epoch, at=ctx.now)
-            rolled_back = RenewalFailure.ROLLED_BACK
-            note_failure(tx, channel.id, decision.epoch, rolled_back, EXPLANATIONS[rolled_back].what, ctx)
+            if follow_pin(tx, enrollment, request.fingerprint, ctx):
+                note_rolled_back(tx, enrollment, ctx)
         case TokenUpdateMeaning.REFRESH | TokenUpdateMeaning.RESTORED:
             pass
         case _:

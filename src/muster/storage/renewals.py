@@ -262,6 +262,16 @@ def reopen(
     )
 
 
+def used_at(tx: Transaction, device_id: DeviceId) -> datetime | None:
+    """Tell when the last renewal was closed by its use; None while one is open, and where there was none."""
+    found: datetime | None = tx.connection.scalar(
+        sa.select(renewals.c.closed_at).where(
+            renewals.c.device_id == device_id, renewals.c.closed_because == ClosedBecause.USED.value
+        )
+    )
+    return found
+
+
 def failure_of(tx: Transaction, device_id: DeviceId) -> RenewalFailure | None:
     """Read the failure of the attempt sent last; None when it did not fail."""
     found: str | None = tx.connection.scalar(

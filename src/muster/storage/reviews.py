@@ -1,6 +1,6 @@
 """When each channel is looked at next: one row a channel, claimed when due by any node."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -89,9 +89,12 @@ def claim_due(tx: Transaction, now: datetime, limit: int) -> tuple[DueReview, ..
     )
 
 
-def done(tx: Transaction, channel_id: ChannelId, *, at: datetime, next_at: datetime) -> None:
-    """Record a review and when the next one is due."""
-    tx.connection.execute(_DONE, {"id": channel_id, "at": at, "next_at": next_at})
+def done(tx: Transaction, next_at: Mapping[ChannelId, datetime], *, at: datetime) -> None:
+    """Record reviews, and when the next one of each channel is due."""
+    if next_at:
+        tx.connection.execute(
+            _DONE, [{"id": channel_id, "at": at, "next_at": due} for channel_id, due in next_at.items()]
+        )
 
 
 def next_due(tx: Transaction) -> datetime | None:

@@ -1,0 +1,59 @@
+"""The pin follows the device: back to its former identity when a renewal failed after all, and on again to the new one.
+
+Devices tell by a TokenUpdate, by the Error of the renewal, or by nothing else than speaking on under the other one.
+"""
+
+from muster.domain.control.evidence import Observation, Signal
+from muster.domain.enrollment import Enrollment, EnrollmentState, Identity, Pins, TokenUpdateMeaning
+from muster.domain.renewal_failures import EXPLANATIONS, RenewalFailure
+from muster.operations.context import Context
+from muster.operations.renew_identities import note_failure
+from muster.protocol.identifiers import ChannelId
+from muster.storage import enrollments, evidence, identities, renewals
+from muster.storage.engine import Transaction
+from muster.storage.renewals import ClosedBecause
+
+
+def follow_pin(tx: Transaction, enrollment: Enrollment, fingerprint: bytes, ctx: Context) -> bool:
+    """Make the former pin *fingerprint* the current one; that one stays good for the days of a former pin.
+
+    Tells whether the device went back to an older identity. The newer one coming to use after all ends the renewal.
+    Nothing happens while an Authenticate waits for its TokenUpdate, which will decide.
+    """
+    device_id = enrollment.channel.device_id
+    device = ChannelId(device_id)
+    stored = enrollments.find(tx, [device])[device]
+    pins = stored.pins
+    is_undecided = pins.provisional is not None or stored.state is not EnrollmentState.ENROLLED
+    if is_undecided or fingerprint != pins.former or pins.current is None:
+        return False
+    left, kept = identities.find(tx, pins.current), identities.find(tx, fingerprint)
+    until = ctx.now + ctx.policy.former_pin_lifetime
+    enrollments.set_renewed(tx, device, Pins(fingerprint, pins.current, until))
+    identities.mark_pinned(tx, fingerprint, device_id, epoch=stored.epoch, at=ctx.now)
+    if left is not None and kept is not None and not _is_newer(kept, left):
+        return True
+    renewals.close(tx, device_id, ClosedBecause.USED, ctx.now)
+    return False
+
+
+def note_rolled_back(tx: Transaction, enrollment: Enrollment, ctx: Context) -> None:
+    """Have the renewal count as failed that the device used and left again."""
+    failure = RenewalFailure.ROLLED_BACK
+    device = ChannelId(enrollment.channel.device_id)
+    note_failure(tx, device, enrollment.epoch, failure, EXPLANATIONS[failure].what, ctx)
+
+
+def follow_silently(tx: Transaction, enrollment: Enrollment, fingerprint: bytes, ctx: Context, source: str) -> None:
+    """As `follow_pin`, for a device that says nothing of it; evidence is what shows it then."""
+    if follow_pin(tx, enrollment, fingerprint, ctx):
+        note_rolled_back(tx, enrollment, ctx)
+    device = ChannelId(enrollment.channel.device_id)
+    what = TokenUpdateMeaning.WENT_BACK.value
+    detail = {"identity": fingerprint.hex()}
+    observed = Observation(device, Signal.TOKEN_UPDATE, what, ctx.now, enrollment.epoch, source, detail)
+    evidence.append(tx, [observed], ctx.new_id)
+
+
+def _is_newer(one: Identity, other: Identity) -> bool:
+    return one.issued_at is not None and other.issued_at is not None and one.issued_at > other.issued_at
