@@ -1,5 +1,6 @@
 """Each way in, whole: a device comes through the real doors, is managed, and answers a command."""
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ from muster.laboratory.world import Inhabitant, World, play
 from muster.operations.enrollment_links import LinkOrder
 from muster.operations.queue_command import QueuedCommand
 from muster.operations.return_to_service import ReturnOrder, ReturnPolicyOrder, return_devices, set_return_policies
-from muster.protocol.identifiers import DeviceId
+from muster.protocol.identifiers import ChannelKind, DeviceId
 from muster.protocol.plist import PlistValue
 from muster.simulator.enrollment import EnrollmentFailed
 from muster.simulator.facts import Platform, User
@@ -146,6 +147,53 @@ def test_users_of_a_shared_ipad_take_turns() -> None:
     assert states == {"first@school.example": "enrolled", "second@school.example": "dormant"}
     [of_first] = [channel for channel in device.channels if channel.id.endswith(":first@school.example")]
     assert {command.status for command in of_first.commands} == {"Acknowledged"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "platform", "chosen_by"),
+    [
+        (LinkKind.ACCOUNT_USER, Platform.IPHONE, "default"),
+        (LinkKind.ACCOUNT_USER, Platform.MAC, "Mac"),
+        (LinkKind.ACCOUNT_DEVICE, Platform.IPAD, "iPad"),
+    ],
+)
+def test_by_an_account(kind: LinkKind, platform: Platform, chosen_by: str) -> None:
+    async def enter(world: World, inhabitant: Inhabitant) -> None:
+        await offer_accounts(world, kind, chosen_by)
+        with pytest.raises(EnrollmentFailed, match="sign-in"):
+            await inhabitant.device.sign_in_to_account(Credentials(WHO.user_name, "guessed wrongly"))
+        await inhabitant.device.sign_in_to_account(WHO)
+
+    device = enrolled_by(enter, platform)
+    assert (device.channel.kind == ChannelKind.USER_ENROLLMENT_DEVICE.value) is (kind is LinkKind.ACCOUNT_USER)
+
+
+def test_an_account_that_is_offered_nothing_finds_no_server() -> None:
+    async def scene(world: World) -> None:
+        inhabitant = world.add_device(Platform.MAC)
+        await offer_accounts(world, LinkKind.ACCOUNT_USER, "iPhone")
+        with pytest.raises(EnrollmentFailed, match="discovery"):
+            await inhabitant.device.sign_in_to_account(WHO)
+
+    assert play(scene, seed=7).devices[0].channels == ()
+
+
+def test_a_device_of_an_account_renews_its_identity() -> None:
+    async def enter(world: World, inhabitant: Inhabitant) -> None:
+        await offer_accounts(world, LinkKind.ACCOUNT_USER, "default")
+        await inhabitant.device.sign_in_to_account(WHO)
+        first = inhabitant.device.back_up().identity
+        await world.sleep(timedelta(days=75))
+        assert inhabitant.device.back_up().identity != first
+
+    enrolled_by(enter, identity_lifetime_days=60, renew_before_days=20)
+
+
+async def offer_accounts(world: World, kind: LinkKind, chosen_by: str) -> None:
+    """Have devices of the family *chosen_by* enroll by a link of *kind* where WHO signs in."""
+    await world.server.add_person(WHO)
+    link = (await world.server.open_way(LinkOrder(1, A_DAY, kind=kind))).link
+    await world.server.set_policy("account_driven", json.dumps({chosen_by: link.id}))
 
 
 def returned_by(erase: Enter) -> DeviceReport:
