@@ -51,6 +51,23 @@ def test_link_tells_programs_what_it_made(muster: CommandLine) -> None:
     assert timedelta(days=6, hours=23) < left <= timedelta(days=7)
 
 
+@pytest.mark.parametrize("kind", ["account_user", "account_device"])
+def test_link_by_account_is_named_by_its_id_and_tells_the_policy_that_offers_it(muster: CommandLine, kind: str) -> None:
+    made = muster("enroll", "link", "--kind", kind)
+
+    _, out, said = muster.run("enroll", "link", "--kind", kind)
+
+    link_id = out.strip().rpartition("/")[2]
+    assert made["url"].endswith(f"/account/enroll/{made['id']}")
+    assert f"""muster policy set account_driven '{{"default": "{link_id}"}}'""" in said
+
+
+def test_link_for_setup_assistant_with_a_sign_in_tells_the_address_of_its_page(muster: CommandLine) -> None:
+    _, out, said = muster.run("enroll", "link", "--kind", "ade", "--sign-in")
+
+    assert f"{out.strip()}/web as their configuration_web_url" in said
+
+
 def test_links_carry_the_public_url(muster: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MUSTER_PUBLIC_URL", "https://mdm.example.com/")
 

@@ -55,9 +55,10 @@ PATHS = {
     LinkKind.PROFILE: "/enroll/",
     LinkKind.OTA: "/ota/",
     LinkKind.ADE: "/ade/",
-    LinkKind.ACCOUNT_USER: "/account/",
-    LinkKind.ACCOUNT_DEVICE: "/account/",
+    LinkKind.ACCOUNT_USER: "/account/enroll/",
+    LinkKind.ACCOUNT_DEVICE: "/account/enroll/",
 }
+BY_ACCOUNT = (LinkKind.ACCOUNT_USER, LinkKind.ACCOUNT_DEVICE)
 LISTED_LINKS = 1000
 """Of the newest; a site has some dozens."""
 
@@ -145,7 +146,9 @@ def link(
     )
     with connect(data_dir, database, key_ring) as data:
         made = data.run(create_links, order)
-        url = f"{data.terms().public_url}{PATHS[kind]}{made.token}"
+        # by account the sign-in is the secret, and devices are told the address by service discovery
+        last = made.link.id if kind in BY_ACCOUNT else made.token
+        url = f"{data.terms().public_url}{PATHS[kind]}{last}"
     if as_json:
         fields = {
             "url": url,
@@ -160,6 +163,11 @@ def link(
     print(url)
     devices = {None: "any number of devices", 1: "one device"}.get(order.uses_allowed, f"{order.uses_allowed} devices")
     print(f"Good for {devices} until {made.link.expires_at:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)
+    if kind in BY_ACCOUNT:
+        policy = f'muster policy set account_driven \'{{"default": "{made.link.id}"}}\''
+        print(f"Devices find it once a policy names it: {policy}", file=sys.stderr)
+    if kind is LinkKind.ADE and sign_in:
+        print(f"Give devices {url}/web as their configuration_web_url, on which people sign in.", file=sys.stderr)
     if order.is_removal_disallowed and kind is not LinkKind.ADE:
         print("People can remove the profile all the same: devices heed this in ADE only.", file=sys.stderr)
 

@@ -2,7 +2,6 @@
 
 import base64
 import html
-import json
 import re
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -334,19 +333,3 @@ def test_page_refuses_devices_in_apples_words_too(doors: Doors, site: Site) -> N
     add_link(site, LinkKind.ADE, serial_numbers=frozenset())
 
     assert error_of(open_page(doors)).code == "com.apple.unrecognized.device"
-
-
-# --- what tools that prepare devices ask
-
-
-def test_configurator_learns_where_devices_enroll_once_a_link_is_named(doors: Doors, site: Site) -> None:
-    before = json.loads(doors.ask("GET", "/MDMServiceConfig").body)
-    set_policy(site, "ade_link", "link")
-
-    config = json.loads(doors.ask("GET", "/MDMServiceConfig").body)
-
-    assert before == {"dep_anchor_certs_url": "https://mdm.example.org/MDMServiceConfig/anchors"}
-    assert config == before | {"dep_enrollment_url": "https://mdm.example.org/ade"}
-    assert json.loads(doors.ask("GET", "/MDMServiceConfig/anchors").body) == []
-    assert doors.ask("GET", "/MDMServiceConfig/trust").status == 404
-    assert doors.ask("POST", "/MDMServiceConfig").status == 405
