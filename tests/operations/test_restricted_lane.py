@@ -263,6 +263,12 @@ def renewed(site: Site) -> tuple[SignerIdentity, SignerIdentity]:
     return first, second
 
 
+def magic(site: Site) -> str:
+    (found,) = site.rows(sa.select(schema.push_targets.c.push_magic))[0]
+    assert isinstance(found, str)
+    return found
+
+
 def failures(site: Site) -> list[tuple[int, str | None, bool]]:
     columns = schema.renewals.c
     return [
@@ -291,6 +297,7 @@ def test_error_of_the_renewal_by_the_former_identity_takes_it_back(site: Site) -
     assert site.enrollment().pins.current == print_of(first)
     assert site.enrollment().pins.former == print_of(second)
     assert failures(site)[0][2]
+    assert magic(site) == "magic"
 
 
 def test_acknowledgement_by_the_former_identity_takes_nothing_back(site: Site) -> None:
@@ -314,6 +321,7 @@ def test_device_that_speaks_on_under_its_former_identity_has_gone_back(site: Sit
 
     assert not before
     assert site.enrollment().pins.current == print_of(first)
+    assert magic(site) == "magic"
     assert failures(site) == [(1, "rolled_back", True)]
 
 

@@ -9,7 +9,7 @@ from muster.domain.renewal_failures import EXPLANATIONS, RenewalFailure
 from muster.operations.context import Context
 from muster.operations.renew_identities import note_failure
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, evidence, identities, renewals
+from muster.storage import enrollments, evidence, identities, push, renewals
 from muster.storage.engine import Transaction
 from muster.storage.renewals import ClosedBecause
 
@@ -37,6 +37,14 @@ def follow_pin(tx: Transaction, enrollment: Enrollment, fingerprint: bytes, ctx:
     return False
 
 
+def follow_without_token(tx: Transaction, enrollment: Enrollment, fingerprint: bytes, ctx: Context) -> bool:
+    """As `follow_pin`, where no TokenUpdate says by which magic the device is pushed now: by the one before, then."""
+    went_back = follow_pin(tx, enrollment, fingerprint, ctx)
+    if went_back:
+        push.take_former_magic(tx, ChannelId(enrollment.channel.device_id))
+    return went_back
+
+
 def note_rolled_back(tx: Transaction, enrollment: Enrollment, ctx: Context) -> None:
     """Have the renewal count as failed that the device used and left again."""
     failure = RenewalFailure.ROLLED_BACK
@@ -46,7 +54,7 @@ def note_rolled_back(tx: Transaction, enrollment: Enrollment, ctx: Context) -> N
 
 def follow_silently(tx: Transaction, enrollment: Enrollment, fingerprint: bytes, ctx: Context, source: str) -> None:
     """As `follow_pin`, for a device that says nothing of it; evidence is what shows it then."""
-    if follow_pin(tx, enrollment, fingerprint, ctx):
+    if follow_without_token(tx, enrollment, fingerprint, ctx):
         note_rolled_back(tx, enrollment, ctx)
     device = ChannelId(enrollment.channel.device_id)
     what = TokenUpdateMeaning.WENT_BACK.value

@@ -13,7 +13,7 @@ from muster.domain.renewal import USE_WITHIN
 from muster.domain.renewal_failures import SAID_BY_US, classify_chain, describe_chain
 from muster.domain.set_up import RELEASE_REQUEST_TYPES
 from muster.operations.context import Context
-from muster.operations.follow_pin import follow_pin
+from muster.operations.follow_pin import follow_without_token
 from muster.operations.release_set_up import settle_release
 from muster.operations.renew_identities import note_failure
 from muster.operations.unenrollment import settle_unenrollment
@@ -79,7 +79,7 @@ def _settle_renewal(tx: Transaction, one: SettledEntry, ctx: Context) -> None:
     )
     former = one.enrollment.pins.former
     if one.speaker is Speaker.FORMER and former is not None:
-        follow_pin(tx, one.enrollment, former, ctx)
+        follow_without_token(tx, one.enrollment, former, ctx)
 
 
 def _error_chain(body: bytes) -> tuple[ErrorItem, ...]:

@@ -111,12 +111,24 @@ def set_target(
         )
     ).one_or_none()
     values = {"topic": topic, "token": token, "push_magic": push_magic, "updated_at": at, "refused_at": None}
+    if before is not None and before.push_magic != push_magic:
+        values["former_magic"] = before.push_magic
     tx.connection.execute(
         tx.insert(push_targets)
         .values(channel_id=channel_id, **values)
         .on_conflict_do_update(index_elements=["channel_id"], set_=values)
     )
     return before is None or tuple(before) != (topic, token, push_magic)
+
+
+def take_former_magic(tx: Transaction, channel_id: ChannelId) -> None:
+    """Push a channel by its former magic again, for the device is back at it; where there is none, nothing happens."""
+    magics = {"push_magic": push_targets.c.former_magic, "former_magic": push_targets.c.push_magic}
+    tx.connection.execute(
+        sa.update(push_targets)
+        .where(push_targets.c.channel_id == channel_id, push_targets.c.former_magic.is_not(None))
+        .values(magics)
+    )
 
 
 def target_updated_at(tx: Transaction, channel_id: ChannelId) -> datetime | None:

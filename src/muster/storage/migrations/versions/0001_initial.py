@@ -444,6 +444,7 @@ Table(
     Column("topic", Text, nullable=False),
     Column("token", LargeBinary, nullable=False),
     Column("push_magic", Text, nullable=False),
+    Column("former_magic", Text, comment="the one before it; a device that takes a renewal back listens to it again"),
     Column("updated_at", Instant, nullable=False, comment="time of the TokenUpdate that brought it"),
     Column("refused_at", Instant, comment="APNs said for good that this token is no use; pushing stopped"),
     Column("last_push_at", Instant),
