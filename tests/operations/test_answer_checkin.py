@@ -453,7 +453,10 @@ def test_bootstrap_token_comes_back_to_its_device_only(site: Site) -> None:
 
     assert keep_token(site, mac, b"bootstrap") == "kept"
     assert bootstrap_token(site, mac) == b"bootstrap"
-    assert code(site.check_in(GetBootstrapToken(MAC, resolve_channel(MAC)), ipad)) is RefusalCode.IDENTITY_NOT_PINNED
+    assert (
+        code(site.check_in(GetBootstrapToken(MAC, resolve_channel(MAC)), ipad))
+        is RefusalCode.IDENTITY_OF_ANOTHER_DEVICE
+    )
 
 
 def test_bootstrap_token_is_kept_and_given_after_a_late_copy_of_the_authenticate(site: Site) -> None:

@@ -207,10 +207,10 @@ def test_identity_of_another_device_is_evidence_of_that_device(site: Site) -> No
     before = site.evidence()
 
     for _ in range(2):
-        assert code(site.connect(ipad, MAC)) is RefusalCode.IDENTITY_NOT_PINNED
+        assert code(site.connect(ipad, MAC)) is RefusalCode.IDENTITY_OF_ANOTHER_DEVICE
 
     assert site.evidence() == before
-    assert ("S2", "identity_not_pinned", 2) in site.evidence(IPAD)
+    assert ("S2", "identity_of_another_device", 2) in site.evidence(IPAD)
     assert site.rumours() == []
 
 

@@ -221,8 +221,8 @@ def test_another_devices_renewal_speaks_for_nobody_here(site: Site) -> None:
     site.enroll(IPAD)
     of_ipad = site.identity(renewal_of=IPAD)
 
-    assert refused(connect(site, of_ipad)) is RefusalCode.IDENTITY_NOT_PINNED
-    assert refused(check_in(site, token_update(), of_ipad)) is RefusalCode.IDENTITY_NOT_PINNED
+    assert refused(connect(site, of_ipad)) is RefusalCode.IDENTITY_OF_ANOTHER_DEVICE
+    assert refused(check_in(site, token_update(), of_ipad)) is RefusalCode.IDENTITY_OF_ANOTHER_DEVICE
 
 
 def test_renewal_that_another_renewal_overtook_speaks_no_more(site: Site) -> None:

@@ -71,7 +71,8 @@ def test_message_of_a_stranger_is_not_kept(site: Site) -> None:
 
     refusals = [defer(site, site.identity()), defer(site, ipad), defer(site, ipad, None, ADA)]
 
-    assert [refusal and refusal.code for refusal in refusals] == [RefusalCode.IDENTITY_NOT_PINNED] * 3
+    others = [RefusalCode.IDENTITY_OF_ANOTHER_DEVICE] * 2
+    assert [refusal and refusal.code for refusal in refusals] == [RefusalCode.IDENTITY_NOT_PINNED, *others]
     assert site.rows(sa.select(schema.deferred_messages)) == []
     assert ("own", "connect", 1) not in site.evidence()
 

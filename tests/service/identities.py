@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from tests.service.stage import keys, now
-from tests.support.site import IPAD, MAC, authenticate, head, print_of, token_update
+from tests.support.site import IPAD, MAC, TOPIC, authenticate, head, print_of, token_update
 
 from muster.bootstrap.data_directory import Surroundings
 from muster.bootstrap.service import Service, open_service
@@ -20,7 +20,8 @@ from muster.crypto.cms.signing import SignerIdentity
 from muster.crypto.issuance import Authority, issue_identity
 from muster.crypto.keys import private_key_pem
 from muster.crypto.requests import make_request, read_request
-from muster.domain.access import DEVICE, Grant
+from muster.domain.access import ALL_ACCESS_RIGHTS, DEFAULT_CAPABILITIES, DEVICE, Grant, IdentityKind
+from muster.domain.enrolled_terms import EnrolledTerms
 from muster.domain.enrollment import Provenance
 from muster.operations.answer_checkin import answer_checkins
 from muster.operations.checkin import CheckinAnswer, CheckinRequest
@@ -30,10 +31,24 @@ from muster.protocol.connect import Report, encode_report
 from muster.protocol.identifiers import Identifiers
 from muster.protocol.mdm_signature import make_mdm_signature
 from muster.settings import read_settings
-from muster.storage import identities
+from muster.storage import enrollment_profiles, identities
+from muster.storage.engine import Transaction
 from muster.storage.identities import NewIdentity
 
 DAY = timedelta(days=1)
+ENROLLED_WITH = EnrolledTerms(
+    payload_identifier="org.example.enrollment",
+    display_name="Device Management",
+    description="",
+    organization="",
+    topic=TOPIC,
+    server_url="https://mdm.example.org/mdm",
+    check_in_url=None,
+    access_rights=ALL_ACCESS_RIGHTS,
+    capabilities=DEFAULT_CAPABILITIES,
+    identity_kind=IdentityKind.SCEP,
+    scep_url="https://mdm.example.org/scep",
+)
 PATIENCE_SECONDS = 30
 
 
@@ -73,15 +88,19 @@ def enroll_devices(data_dir: Path, database: str | None = None) -> Identities:
 def _issue(service: Service, number: int, not_before: datetime, not_after: datetime) -> SignerIdentity:
     authority = service.foundation.authority
     identity = _identity(authority, number, not_before, not_after)
-    new = NewIdentity(
-        print_of(identity),
-        identity.certificate_der,
-        print_of(SignerIdentity(authority.certificate_der, authority.key)),
-        Grant(Provenance.LINK),
-        issued_at=not_before,
-        not_after=not_after,
-    )
-    service.engine.write(lambda tx: identities.add(tx, new))
+
+    def store(tx: Transaction) -> None:
+        new = NewIdentity(
+            print_of(identity),
+            identity.certificate_der,
+            print_of(SignerIdentity(authority.certificate_der, authority.key)),
+            Grant(Provenance.LINK, profile_id=enrollment_profiles.keep(tx, ENROLLED_WITH, not_before)),
+            issued_at=not_before,
+            not_after=not_after,
+        )
+        identities.add(tx, new)
+
+    service.engine.write(store)
     return identity
 
 

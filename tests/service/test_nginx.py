@@ -1,5 +1,7 @@
 """nginx in front, configured by the very block of the manual: what it hands on, and what it keeps from strangers."""
 
+import asyncio
+import json
 import os
 import shutil
 import ssl
@@ -9,23 +11,32 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from tests.service.identities import Answer, Files, Identities, connect, enroll_devices, write
 from tests.service.running import RunningServer, free_port
-from tests.service.stage import Stage
+from tests.service.stage import Stage, now
 from tests.service.test_client_certificates import server_files
 from tests.support.command_line import CommandLine
-from tests.support.site import IPAD, MAC, head
+from tests.support.profiles import scep_of
+from tests.support.site import IPAD, MAC, head, token_update
 
 from muster.crypto.certificates import pem_from_der
 from muster.crypto.cms.signing import SignerIdentity
+from muster.crypto.keys import generate_rsa_key
 from muster.edges.device.messages import MAXIMUM_BODY_BYTES
+from muster.protocol.checkin import encode_checkin
+from muster.protocol.command import Command, decode_command
 from muster.protocol.connect import Report, encode_report
 from muster.protocol.identifiers import Identifiers
+from muster.protocol.profile import decode_enrollment_profile
+from muster.simulator.scep_client import obtain_identity
+from muster.simulator.signed_profile import unwrap_profile
+from muster.simulator.transport import HttpTransport
 
 PAGE = Path(__file__).parents[2] / "docs" / "manual" / "reverse-proxy.md"
 READY = "start worker processes"
@@ -170,11 +181,10 @@ def test_signature_gets_through_without_a_certificate_and_beside_it(front: Front
     assert (alone.status, beside.status) == (200, 200)
 
 
-def test_signed_message_over_a_connection_of_anothers_certificate_is_refused(front: Front) -> None:
+def test_signature_decides_beside_a_certificate_that_is_none_of_ours(front: Front) -> None:
     answer = front.connect(MAC, signer=front.identities.mac, presented=front.identities.stranger)
 
-    assert answer.status == 403
-    assert b"over a connection of another's" in answer.body
+    assert answer.status == 200
 
 
 def test_strangers_certificate_is_handed_on_and_refused_by_us(front: Front) -> None:
@@ -229,6 +239,47 @@ def test_expired_certificate_with_a_signature_reaches_us(front: Front) -> None:
     # the signature is over every byte: method and body came through whole
     assert (idle.status, report.status) == (200, 200)
     assert (unsigned.status, b"neither an Mdm-Signature" in unsigned.body) == (403, True)
+
+
+def test_device_with_an_expired_identity_renews_it_through_nginx(front: Front) -> None:
+    ipad = front.identities.ipad
+    front.server.wait_for("renewal_sent")
+
+    command = decode_command(front.connect(IPAD, signer=ipad, presented=ipad).body)
+    renewed = renew(front, command)
+    message = {"Content-Type": "application/x-apple-aspen-mdm-checkin"}
+    used = front.connect(IPAD, signer=renewed, headers=message, body=encode_checkin(token_update(IPAD)))
+
+    assert command.request_type == "InstallProfile"
+    assert used.status == 200
+    assert [identity["days_left"] > 300 for identity in identities_of(front, IPAD)] == [True]
+
+
+def renew(front: Front, command: Command) -> SignerIdentity:
+    """Do with the renewal what a device does: ask for a certificate for a fresh key."""
+    payload = command.keys["Payload"]
+    assert isinstance(payload, bytes)
+    scep = scep_of(decode_enrollment_profile(unwrap_profile(payload)))
+    transport = HttpTransport(trust_pem=front.ca.read_text())
+    try:
+        return asyncio.run(
+            obtain_identity(
+                replace(scep, url=f"{front.url}/scep"),
+                generate_rsa_key(),
+                transport,
+                default_common_name="iPad",
+                now=now(),
+                random_bytes=os.urandom,
+            )
+        )
+    finally:
+        transport.close()
+
+
+def identities_of(front: Front, identifiers: Identifiers) -> list[dict[str, Any]]:
+    """What `muster identities list` says of one device."""
+    listed = json.loads(front.muster.run("identities", "list", "--json")[1])
+    return [one for one in listed if one["device_id"] == identifiers.udid]
 
 
 def test_report_of_sixteen_megabytes_gets_through(front: Front) -> None:

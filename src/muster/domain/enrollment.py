@@ -341,6 +341,18 @@ def read_token_update(
             assert_never(speaker)
 
 
+def not_speaking(enrollment: Enrollment, identity: Identity | None) -> Refusal:
+    """Say why *identity*, absent when it is none of ours, may not speak: it is another device's, or not pinned."""
+    owner = None if identity is None else identity.device_id or identity.renewal_of
+    if owner is None or owner == enrollment.channel.device_id:
+        return not_pinned(enrollment.channel)
+    return Refusal(
+        RefusalCode.IDENTITY_OF_ANOTHER_DEVICE,
+        f"the identity belongs to {owner}, not to {enrollment.channel.device_id}",
+        "An identity was copied to a second device (migration or cloning): enroll one of the two again.",
+    )
+
+
 def not_pinned(channel: Channel) -> Refusal:
     """The identity is one of ours, yet not the one that may speak for this device."""
     return Refusal(

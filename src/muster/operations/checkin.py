@@ -15,7 +15,7 @@ from muster.domain.enrollment import (
     channel_unknown,
     goes_on,
     lane_of,
-    not_pinned,
+    not_speaking,
     restricted,
     who_speaks,
     who_speaks_unpinned,
@@ -125,9 +125,10 @@ def speaker_for(
     """Tell as what the identity *fingerprint* speaks for *enrollment*; only one that is no pin costs a look."""
     speaker = who_speaks(enrollment.pins, fingerprint, ctx.now)
     if speaker is None:
-        speaker = who_speaks_unpinned(enrollment, identities.find(tx, fingerprint))
-    if speaker is None:
-        return not_pinned(enrollment.channel)
+        identity = identities.find(tx, fingerprint)
+        speaker = who_speaks_unpinned(enrollment, identity)
+        if speaker is None:
+            return not_speaking(enrollment, identity)
     if beside is not None and beside != fingerprint:
         other = identities.find(tx, beside)
         device_id = enrollment.channel.device_id

@@ -322,7 +322,7 @@ def test_first_of_two_signatures_counts(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("name", "identity", "code", "is_evidence_of_the_ipad"),
     [
-        ("another-devices", lambda scene: scene.ipad, "identity_not_pinned", True),
+        ("another-devices", lambda scene: scene.ipad, "identity_of_another_device", True),
         ("of-another-authority", lambda _: stranger(), "identity_unknown", False),
         ("ours-but-unpinned", lambda scene: scene.site.identity(), "identity_not_pinned", False),
     ],
@@ -388,7 +388,11 @@ def test_refused_report_is_logged_with_its_channel_and_command(scene: Scene, log
     scene.doors.connect(scene.ipad, status="Acknowledged", command_uuid="one")
 
     (line,) = [line for line in logs if line["event"] == "refused"]
-    assert (line["code"], line["enrollment_id"], line["command_uuid"]) == ("identity_not_pinned", MAC.udid, "one")
+    assert (line["code"], line["enrollment_id"], line["command_uuid"]) == (
+        "identity_of_another_device",
+        MAC.udid,
+        "one",
+    )
 
 
 # Messages at the wrong time or place

@@ -201,7 +201,7 @@ def test_certificate_of_another_device_speaks_for_its_own_only(door: Doors, site
     reply = door.ask("PUT", "/mdm", BODY, headers, extensions=extensions)
 
     assert reply.status == 403
-    assert ("S2", "identity_not_pinned", 1) in site.evidence(IPAD)
+    assert ("S2", "identity_of_another_device", 1) in site.evidence(IPAD)
     assert site.rumours() == []
 
 
