@@ -40,7 +40,7 @@ WAYS: tuple[Callable[[], Behaviour], ...] = (
 )
 """Each device renews in one of these ways; those whose installation fails get better some weeks after it did."""
 
-AWAY = (20, 21)
+AWAY = (22, 23)
 """Off from day 150 to day 440, when their identity has been expired for some two months."""
 RESTORED = 40
 """Backed up on day 100, restored on day 350: its renewal of day 250 is forgotten."""
@@ -107,11 +107,16 @@ class Years:
             self.world.inhabitants[number].device.power_on()
 
     async def _back_the_database_up(self) -> None:
+        """The backup holds an EraseDevice that waits for its device."""
+        inhabitant = self.world.inhabitants[ERASED_BEFORE_THE_RESTORE]
+        inhabitant.device.power_off()
+        await self.world.server.send_command([inhabitant.channel_id], "EraseDevice", priority=10)
         self.database_backup = await self.world.server.back_up()
 
     async def _live_on_after_the_backup(self) -> None:
         """What the restored database will not know: a device erased and enrolled again, a new one, new tokens."""
-        await self._erase_and_enroll_again(ERASED_BEFORE_THE_RESTORE)
+        self.world.inhabitants[ERASED_BEFORE_THE_RESTORE].device.power_on()
+        await self._enroll_when_erased(ERASED_BEFORE_THE_RESTORE)
         await self._enroll_one(DEVICES)
         for number in (70, 71, 72):
             await self.world.inhabitants[number].device.rotate_token()
@@ -134,6 +139,10 @@ class Years:
     async def _erase_and_enroll_again(self, number: int) -> None:
         inhabitant = self.world.inhabitants[number]
         await self.world.server.send_command([inhabitant.channel_id], "EraseDevice", priority=10)
+        await self._enroll_when_erased(number)
+
+    async def _enroll_when_erased(self, number: int) -> None:
+        inhabitant = self.world.inhabitants[number]
         await self.world.sleep(DAY / 4)
         assert inhabitant.device.enrollment is None, f"{inhabitant.name} was not erased"
         await inhabitant.device.open_link(self.url)
