@@ -226,7 +226,7 @@ def test_re_enrollment_closes_the_queue_archives_escrow_and_loses_neither(site: 
     assert bootstrap_token(site, again) is None
     assert unlock_tokens(site) == [(1, True)]
     assert epochs(site) == [(1, True, "re_enrolled"), (2, True, None)]
-    assert code(site.check_in(token_update(), identity)) is RefusalCode.IDENTITY_NOT_PINNED
+    assert code(site.check_in(token_update(), identity)) is RefusalCode.IDENTITY_OF_EARLIER_LIFE
 
 
 def test_until_its_token_update_a_re_enrollment_changes_nothing(site: Site) -> None:

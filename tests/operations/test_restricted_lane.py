@@ -377,8 +377,9 @@ def test_identity_of_an_earlier_life_is_refused(site: Site) -> None:
     first = site.enroll()
     site.enroll()
 
-    assert refused(connect(site, first)) is RefusalCode.IDENTITY_NOT_PINNED
-    assert refused(check_in(site, token_update(), first)) is RefusalCode.IDENTITY_NOT_PINNED
+    assert refused(connect(site, first)) is RefusalCode.IDENTITY_OF_EARLIER_LIFE
+    assert refused(check_in(site, token_update(), first)) is RefusalCode.IDENTITY_OF_EARLIER_LIFE
+    assert ("S2", "identity_of_earlier_life", 2) in site.evidence()
 
 
 # --- a second certificate on the connection

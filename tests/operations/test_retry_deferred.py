@@ -203,5 +203,5 @@ def test_message_whose_identity_was_replaced_meanwhile_is_refused_and_forgotten(
     retry(site)
 
     assert claim(site).next_due_at is None
-    assert ("S2", "identity_not_pinned", 1) in site.evidence()
+    assert ("S2", "identity_of_earlier_life", 1) in site.evidence()
     assert id_of(MAC) not in dict.fromkeys(claimed for claimed, _, _ in site.rumours())

@@ -343,14 +343,27 @@ def read_token_update(
 
 def not_speaking(enrollment: Enrollment, identity: Identity | None) -> Refusal:
     """Say why *identity*, absent when it is none of ours, may not speak: it is another device's, or not pinned."""
+    device_id = enrollment.channel.device_id
     owner = None if identity is None else identity.device_id or identity.renewal_of
-    if owner is None or owner == enrollment.channel.device_id:
+    if identity is not None and owner == device_id and identity.epoch is not None and identity.epoch < enrollment.epoch:
+        # an erased or removed device has no key of the life before: this one was neither
+        return Refusal(
+            RefusalCode.IDENTITY_OF_EARLIER_LIFE,
+            f"{device_id} was enrolled anew since, and yet speaks by the identity it had before",
+            "Somebody else enrolled under its name, or it was cloned: find out which device is which, "
+            "withdraw the link (`muster enroll links`), and enroll the rightful one again.",
+        )
+    if owner is None or owner == device_id:
         return not_pinned(enrollment.channel)
     return Refusal(
         RefusalCode.IDENTITY_OF_ANOTHER_DEVICE,
         f"the identity belongs to {owner}, not to {enrollment.channel.device_id}",
         "An identity was copied to a second device (migration or cloning): enroll one of the two again.",
     )
+
+
+STRAY: Final = frozenset({RefusalCode.IDENTITY_NOT_PINNED, RefusalCode.IDENTITY_OF_EARLIER_LIFE})
+"""How an identity of the device's own is refused that may not speak for it any more."""
 
 
 def not_pinned(channel: Channel) -> Refusal:

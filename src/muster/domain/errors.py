@@ -21,6 +21,7 @@ class RefusalCode(StrEnum):
     IDENTITY_NOT_PINNED = "identity_not_pinned"
     IDENTITY_SUPERSEDED = "identity_superseded"
     IDENTITY_EXPIRED = "identity_expired"
+    IDENTITY_OF_EARLIER_LIFE = "identity_of_earlier_life"
     IDENTITY_NOT_FOR_ENROLLMENT = "identity_not_for_enrollment"
     IDENTITY_MISMATCH = "identity_mismatch"
     CHANNEL_UNKNOWN = "channel_unknown"

@@ -21,6 +21,7 @@ from muster.domain.command_queue import (
 from muster.domain.control.contact import fold_contact
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import (
+    STRAY,
     Enrollment,
     EnrollmentState,
     Lane,
@@ -30,7 +31,7 @@ from muster.domain.enrollment import (
     has_gone_back,
     lane_of,
 )
-from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.errors import Refusal
 from muster.domain.letting_go import LetGo
 from muster.domain.set_up import RELEASE_REQUEST_TYPES
 from muster.operations.checkin import Speaking, come_back, note_restricted, speaker_for, wake, wakes
@@ -211,7 +212,7 @@ def _let_go(
 ) -> LetGo | Refusal | None:
     """Tell whether the device is turned away; only one that is ended, or has no pin in force, costs a look."""
     device_id = enrollment.channel.device_id
-    is_stray = isinstance(speaker, Refusal) and speaker.code is RefusalCode.IDENTITY_NOT_PINNED
+    is_stray = isinstance(speaker, Refusal) and speaker.code in STRAY
     if is_stray or (isinstance(speaker, Speaker) and enrollment.state is EnrollmentState.ENDED):
         let_go = turned_away(tx, device_id, request.fingerprint, ctx)
         if let_go is not None:

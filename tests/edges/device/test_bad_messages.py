@@ -381,7 +381,7 @@ def test_former_identity_is_refused_after_a_re_enrollment(scene: Scene) -> None:
     scene.site.enroll(MAC)
 
     assert scene.doors.connect(scene.mac).status == 403
-    assert ("S2", "identity_not_pinned", 1) in scene.site.evidence()
+    assert ("S2", "identity_of_earlier_life", 1) in scene.site.evidence()
 
 
 def test_refused_report_is_logged_with_its_channel_and_command(scene: Scene, logs: list[EventDict]) -> None:

@@ -119,6 +119,7 @@ _REFUSALS: dict[str, str] = {
     RefusalCode.IDENTITY_NOT_PINNED: "its identity is ours, but not the one that may speak for this device",
     RefusalCode.IDENTITY_SUPERSEDED: "its identity was replaced by a newer one",
     RefusalCode.IDENTITY_EXPIRED: "its identity has expired",
+    RefusalCode.IDENTITY_OF_EARLIER_LIFE: "it was enrolled anew since, and yet speaks by the identity it had before",
     RefusalCode.IDENTITY_NOT_FOR_ENROLLMENT: "its identity is good for fetching a profile only",
     RefusalCode.IDENTITY_MISMATCH: "it is signed by one identity and came over another's connection",
     RefusalCode.BEARER_OF_ANOTHER_ACCOUNT: "it came with the sign-in of another account",
