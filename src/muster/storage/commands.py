@@ -160,11 +160,20 @@ HANDED_OUT_BEFORE = "handed_out_before"
 
 
 def note_hand_out(tx: Transaction, channel_id: ChannelId, command_uuid: CommandUUID, *, at: datetime) -> bool:
-    """Let a queued command wait for a person's word, for it was handed out at *at*; False where that is known."""
+    """Let a queued command wait for a person's word, for it was handed out at *at*; False where that is known.
+
+    After a NotNow it is handed out once more: what is known of the first time says nothing of the second.
+    """
+    is_news = sa.or_(queue.c.handed_out_at.is_(None), queue.c.handed_out_at < at)
     result = tx.connection.execute(
         sa.update(queue)
-        .where(queue.c.channel_id == channel_id, queue.c.command_uuid == command_uuid, queue.c.handed_out_count == 0)
-        .values(is_withheld=True, held_because=HANDED_OUT_BEFORE, handed_out_count=1, handed_out_at=at)
+        .where(queue.c.channel_id == channel_id, queue.c.command_uuid == command_uuid, is_news)
+        .values(
+            is_withheld=True,
+            held_because=HANDED_OUT_BEFORE,
+            handed_out_count=queue.c.handed_out_count + 1,
+            handed_out_at=at,
+        )
     )
     return result.rowcount > 0
 
