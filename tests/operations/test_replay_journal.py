@@ -30,11 +30,14 @@ from muster.crypto.cms.signing import SignerIdentity
 from muster.crypto.keys import private_key_der
 from muster.domain.access import DEVICE, Challenge, Grant
 from muster.domain.enrollment import EnrollmentState, Provenance
+from muster.domain.letting_go import LetGo
 from muster.operations.answer_connect import ConnectReply, ConnectRequest, answer_connects
+from muster.operations.let_go import DepartureOrder, reject_devices, withdraw_rejections
 from muster.operations.replay_journal import ReplayResult
+from muster.operations.set_policy import PolicyOrder, set_policies
 from muster.protocol.checkin import CheckOut, SetBootstrapToken
 from muster.protocol.connect import Report, encode_report
-from muster.protocol.identifiers import CommandUUID, Identifiers, resolve_channel
+from muster.protocol.identifiers import CommandUUID, DeviceId, Identifiers, resolve_channel
 from muster.storage import commands, enrollment_profiles, identities, schema
 from muster.storage.engine import Engine
 from muster.storage.identities import NewIdentity, StoredAuthority
@@ -121,6 +124,23 @@ def test_command_that_was_handed_out_since_waits_for_a_person(site: Site) -> Non
     assert isinstance(reply, ConnectReply)
     assert reply.command_uuid is None
     assert site.engine.read(commands.held) == ((id_of(MAC), "erase"),)
+
+
+def test_command_that_was_handed_out_since_for_the_second_time_waits_for_a_person(site: Site) -> None:
+    identity = site.enroll()
+    site.queue("lock", request_type="DeviceLock")
+    site.connect(identity)
+    known = handed_out_record(id_of(MAC), CommandUUID("lock"), at=site.now)
+    site.connect(identity, status="NotNow", command_uuid="lock")
+    since = handed_out_record(id_of(MAC), CommandUUID("lock"), at=site.wait(hours=1))
+
+    first, second = replay(site, [known, since]), replay(site, [known, since])
+
+    assert (results(first), results(second)) == ([KNOWN, REBUILT], [KNOWN, KNOWN])
+    reply = site.connect(identity)
+    assert isinstance(reply, ConnectReply)
+    assert reply.command_uuid is None
+    assert site.engine.read(commands.held) == ((id_of(MAC), "lock"),)
 
 
 def test_once_only_commands_are_journaled_when_they_are_handed_out(site: Site) -> None:
@@ -314,3 +334,63 @@ def _empty(engine: Engine) -> None:
         databases.empty_sqlite(engine)
     else:
         databases.empty_postgresql(engine)  # type: ignore[arg-type] # the other one of two
+
+
+# --- what was refused when it came
+
+
+def ended(site: Site) -> bool:
+    return site.enrollment().state is EnrollmentState.ENDED
+
+
+def test_what_a_rejected_device_said_does_not_enroll_it_again(site: Site) -> None:
+    here = Chronicle(site)
+    identity = here.enroll(MAC)
+    site.wait(hours=1)
+    site.do(reject_devices, DepartureOrder((DeviceId(id_of(MAC)),)))
+    turned_away = [here.check_in(authenticate(), identity), here.check_in(token_update(), identity)]
+
+    replayed = replay(site, here.records)
+
+    assert all(isinstance(outcome, LetGo) for outcome in turned_away)
+    assert results(replayed) == [KNOWN, KNOWN, KNOWN, REFUSED, REFUSED]
+    assert ended(site)
+    assert site.enrollment().pins.provisional is None
+
+
+def test_what_a_device_said_after_its_rejection_was_withdrawn_comes_back(site: Site) -> None:
+    here = Chronicle(site)
+    identity = here.enroll(MAC)
+    order = DepartureOrder((DeviceId(id_of(MAC)),))
+    site.do(reject_devices, order)
+    here.check_in(authenticate(), identity)
+    site.do(withdraw_rejections, order)
+
+    replayed = replay(site, here.records)
+
+    assert results(replayed)[-1] is REBUILT
+
+
+@pytest.mark.parametrize(("now_says", "result"), [("refuse", REFUSED), ("accept", REBUILT)])
+def test_identity_that_a_policy_refused_enrolls_nothing_while_it_still_would(
+    site: Site, now_says: str, result: ReplayResult
+) -> None:
+    here = Chronicle(site)
+    current = here.enroll(MAC)
+    site.do(set_policies, PolicyOrder("on_enroll", "refuse"))
+    here.check_in(authenticate(), here.identity())
+    site.do(set_policies, PolicyOrder("on_enroll", now_says))
+
+    replayed = replay(site, here.records)
+
+    assert results(replayed)[-1] is result
+    assert site.enrollment().pins.current == print_of(current)
+
+
+def test_device_that_enrolled_before_the_policy_was_set_comes_back(site: Site, elsewhere: Chronicle) -> None:
+    elsewhere.enroll(MAC)
+    site.do(set_policies, PolicyOrder("on_enroll", "refuse"))
+
+    replay(site, elsewhere.records)
+
+    assert site.enrollment().state is EnrollmentState.ENROLLED

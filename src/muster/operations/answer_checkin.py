@@ -25,7 +25,7 @@ from muster.operations.enroll_device import enroll_device
 from muster.operations.keep_bootstrap_token import get_bootstrap_token, set_bootstrap_token
 from muster.operations.record_refusals import RefusedContact, record_refusals
 from muster.operations.return_to_service import answer_return
-from muster.operations.turn_away import turned_away
+from muster.operations.turn_away import rejected_then, turned_away
 from muster.operations.update_token import update_token
 from muster.protocol.checkin import (
     Authenticate,
@@ -101,8 +101,9 @@ def answer_checkin(tx: Transaction, request: AnyCheckin, ctx: Context) -> Checki
 
 def _answer(tx: Transaction, request: CheckinRequest[Any], ctx: Context) -> CheckinOutcome:
     message: CheckinMessage = request.message
-    if request.wants_reply and not isinstance(message, CheckOut):
-        let_go = turned_away(tx, message.channel.device_id, request.fingerprint, ctx)
+    if not isinstance(message, CheckOut):
+        who = message.channel.device_id, request.fingerprint
+        let_go = turned_away(tx, *who, ctx) if request.wants_reply else rejected_then(tx, *who, ctx)
         if let_go is not None:
             return let_go
     match message:

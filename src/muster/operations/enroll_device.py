@@ -6,9 +6,10 @@ from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import Enrollment, EnrollmentState, ExpectRenewal, Identity, OpenEpoch, read_authenticate
 from muster.domain.errors import Refusal
 from muster.domain.events import Event, EventType
+from muster.domain.letting_go import LetGo
 from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, record_contact
 from muster.operations.context import Context
-from muster.operations.turn_away import Newcomer, enrollment_refused
+from muster.operations.turn_away import Newcomer, enrollment_refused, refused_then
 from muster.protocol.checkin import Authenticate
 from muster.protocol.identifiers import ChannelId
 from muster.storage import enrollments, evidence, identities, outbox, reviews
@@ -59,12 +60,14 @@ def _let_in(
     message = request.message
     channel, channel_id = message.channel, ChannelId(message.channel.device_id)
     facts = replace(_facts(message), account=identity.account)
+    refused: LetGo | Refusal | None = None
     if isinstance(decision, OpenEpoch) and request.wants_reply:
-        refused = enrollment_refused(
-            tx, identity, Newcomer(channel.device_id, request.fingerprint, facts, enrollment), ctx
-        )
-        if refused is not None:
-            return refused
+        newcomer = Newcomer(channel.device_id, request.fingerprint, facts, enrollment)
+        refused = enrollment_refused(tx, identity, newcomer, ctx)
+    elif isinstance(decision, OpenEpoch):
+        refused = refused_then(tx, identity, enrollment)
+    if refused is not None:
+        return refused
     enrollments.add(tx, channel, state=EnrollmentState.ENROLLING, epoch=0, first_seen_at=ctx.now)
     alike = _note_same_serial(tx, request, ctx) if enrollment is None else None
     identities.bind(tx, request.fingerprint, channel.device_id)

@@ -35,6 +35,30 @@ def turned_away(tx: Transaction, device_id: DeviceId, fingerprint: bytes, ctx: C
 
     The first time is an event. It costs one look where the device was never rejected.
     """
+    rejection = _rejection_of(tx, device_id, fingerprint, ctx)
+    if rejection is None:
+        return None
+    device = ChannelId(device_id)
+    if rejection.delivered_at is None:
+        tx.lock_rows([device])  # the outbox's sequence is its holder's; the first time only
+        if departures.set_delivered(tx, rejection.id, ctx.now):
+            detail = {"ordered_by": rejection.ordered_by}
+            outbox.append(tx, [Event(ctx.new_id(), EventType.DEVICE_REJECTED, device, ctx.now, detail)])
+    return _let_go(enrollments.facts_of(tx, device), RefusalCode.REJECTED)
+
+
+def rejected_then(tx: Transaction, device_id: DeviceId, fingerprint: bytes, ctx: Context) -> Refusal | None:
+    """Tell whether a message that is processed belatedly came after the rejection of its device; None when not.
+
+    Nobody is there to be told to leave, and what the device said then does not enroll it again.
+    """
+    if _rejection_of(tx, device_id, fingerprint, ctx) is None:
+        return None
+    return Refusal(RefusalCode.REJECTED, f"{device_id} had been rejected when it said this")
+
+
+def _rejection_of(tx: Transaction, device_id: DeviceId, fingerprint: bytes, ctx: Context) -> Departure | None:
+    """Read the rejection that turns away what *fingerprint* says for a device at this time; None when there is none."""
     rejection = departures.rejection_of(tx, device_id)
     if rejection is None:
         return None
@@ -43,12 +67,7 @@ def turned_away(tx: Transaction, device_id: DeviceId, fingerprint: bytes, ctx: C
     enrollment = enrollments.find(tx, [device]).get(device)
     if identity is None or enrollment is None or not is_turned_away(rejection, identity, enrollment, ctx.now):
         return None
-    if rejection.delivered_at is None:
-        tx.lock_rows([device])  # the outbox's sequence is its holder's; the first time only
-        if departures.set_delivered(tx, rejection.id, ctx.now):
-            detail = {"ordered_by": rejection.ordered_by}
-            outbox.append(tx, [Event(ctx.new_id(), EventType.DEVICE_REJECTED, device, ctx.now, detail)])
-    return _let_go(enrollments.facts_of(tx, device), RefusalCode.REJECTED)
+    return rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +114,30 @@ def _refuse(tx: Transaction, kind: DepartureKind, newcomer: Newcomer, ctx: Conte
 
 def enrollment_refused(tx: Transaction, identity: Identity, newcomer: Newcomer, ctx: Context) -> LetGo | Refusal | None:
     """Refuse an Authenticate under *identity* that would open an epoch, where policy has it so; None: accepted."""
-    kind = refusing_policy(identity, newcomer.enrollment)
+    kind = _policy_against(tx, identity, newcomer.enrollment)
+    return None if kind is None else _refuse(tx, kind, newcomer, ctx)
+
+
+def refused_then(tx: Transaction, identity: Identity, enrollment: Enrollment | None) -> Refusal | None:
+    """Tell whether a policy refused an Authenticate that is processed belatedly, and still would; None when not.
+
+    Under a policy that was set since, what it let in before stays in.
+    """
+    kind = _policy_against(tx, identity, enrollment)
+    if kind is None or departures.refusal_of(tx, identity.fingerprint, kind) is None:
+        return None
+    return Refusal(_CODES[kind], f"the policy {kind.value} refused this identity")
+
+
+def _policy_against(tx: Transaction, identity: Identity, enrollment: Enrollment | None) -> DepartureKind | None:
+    """Name the policy that refuses an Authenticate under *identity* that would open an epoch; None: none does."""
+    kind = refusing_policy(identity, enrollment)
     standing = policies.read(tx)
     match kind:
         case DepartureKind.ON_ENROLL if standing.on_enroll is Admission.REFUSE:
-            return _refuse(tx, kind, newcomer, ctx)
+            return kind
         case DepartureKind.ON_RESTORE if standing.on_restore is Admission.REFUSE:
-            return _refuse(tx, kind, newcomer, ctx)
+            return kind
         case _:
             return None
 
