@@ -87,6 +87,7 @@ AUTHENTICATES: list[tuple[str, Identity | None, Enrollment | None, Meaning]] = [
     ("the renewal", of_renewal(), ENROLLED, ExpectRenewal()),
     ("the renewal once more, another came between", of_renewal(device=MAC), ENROLLED, ExpectRenewal()),
     ("the renewal after the end", of_renewal(), ENDED, ExpectRenewal()),
+    ("the renewal of the life before", replace(of_renewal(), retired_at=NOON - WEEK), ENROLLED, OpenEpoch(5)),
     ("the renewal of a device we forgot", of_renewal(), None, OpenEpoch(1)),
     ("the renewal of one never enrolled", of_renewal(), NEVER_ENROLLED, OpenEpoch(1)),
     ("the provisional one again, an epoch", of_link(device=MAC), RE_ENROLLING, OpenEpoch(5)),
@@ -175,11 +176,13 @@ def pinned(epoch: int | None, *, device: DeviceId = MAC, fingerprint: bytes = TH
     return replace(of_link(fingerprint, device=device), epoch=epoch, retired_at=NOON - WEEK)
 
 
+RENEWED_BY_THIRD = replace(RENEWED, pins=replace(RENEWED.pins, current=THIRD))
 RESTORED = TokenUpdateDecision(TokenUpdateMeaning.RESTORED, 4, ENROLLED.pins)
 
 UNPINNED: list[tuple[str, Enrollment, Identity | None, TokenUpdateDecision | RefusalCode]] = [
     ("the renewal without its Authenticate", replace(ENROLLED, pins=Pins(FIRST)), of_renewal(), RENEWED),
-    ("a renewal that another made useless", ENROLLED, replace(of_renewal(), retired_at=NOON), _NOT_PINNED),
+    ("its renewal, another Authenticate came between", RE_ENROLLING, of_renewal(THIRD, device=MAC), RENEWED_BY_THIRD),
+    ("the renewal of the life before", ENROLLED, replace(of_renewal(), retired_at=NOON), _NOT_PINNED),
     ("another device's renewal", ENROLLED, of_renewal(of=OTHER), _NOT_PINNED),
     ("the renewal of one never enrolled", NEVER_ENROLLED, of_renewal(), _NOT_PINNED),
     ("restored from an older backup", ENROLLED, pinned(4), RESTORED),

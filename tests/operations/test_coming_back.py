@@ -1,10 +1,12 @@
 """After a CheckOut, whatever the device says by its current pin shows that it is managed after all."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from tests.support.site import ADA, MAC, SOURCE, Site, authenticate, head, id_of, print_of, token_update
+from tests.support import renewing
+from tests.support.site import ADA, MAC, NOT_AFTER, SOURCE, Site, authenticate, head, id_of, print_of, token_update
 
 from muster.crypto.cms.signing import SignerIdentity
 from muster.domain.enrollment import EnrollmentState
@@ -82,6 +84,48 @@ def test_message_by_a_former_pin_is_no_return(site: Site, say: Says) -> None:
     say(site, former)
 
     assert site.enrollment().state is ENDED
+
+
+def renewed(site: Site) -> tuple[SignerIdentity, SignerIdentity]:
+    """A device's first identity, of a known profile, and the one that it was renewed with."""
+    first = renewing.enroll(site)
+    renewing.wait_until_due(site)
+    renewing.review(site)
+    later = renewing.obtain(site, renewing.fetch(site, first))
+    renewing.check_in(site, token_update(), later)
+    return first, later
+
+
+@pytest.mark.parametrize("days", [1, 6, 8, 100])
+@pytest.mark.parametrize("say", [SAYINGS["connect"], SAYINGS["another TokenUpdate"]])
+def test_device_restored_from_a_backup_made_before_its_renewal_comes_back_and_is_renewed(
+    site: Site, say: Says, days: int
+) -> None:
+    first, later = renewed(site)
+    check_out(site, later)
+    site.wait(days=days)
+
+    say(site, first)
+    came_back = site.enrollment().state
+    site.wait(days=1)
+    site.connect(first)
+    site.wait(hours=1)
+    renewing.review(site)
+
+    assert (came_back, returns(site)) == (ENROLLED, 1)
+    assert renewing.fetch(site, first).command_uuid
+
+
+def test_device_that_comes_back_by_an_expired_identity_is_renewed(site: Site) -> None:
+    identity = renewing.enroll(site)
+    check_out(site, identity)
+    site.runner.time = NOT_AFTER + timedelta(days=1)
+
+    renewing.connect(site, identity)
+    renewing.review(site)
+
+    assert site.enrollment().state is ENROLLED
+    assert renewing.fetch(site, identity).command_uuid
 
 
 def test_report_that_came_before_the_end_and_is_processed_after_it_is_no_return(site: Site) -> None:

@@ -142,6 +142,31 @@ def test_acknowledged_removal_is_the_end_of_the_device_and_its_users(site: Site)
     assert site.wish() is None
 
 
+def test_acknowledgement_said_again_is_no_return(site: Site) -> None:
+    identity = site.enroll()
+    site.queue("next")
+    unenroll(site, MAC)
+    uuid = removal(site, identity)
+    site.connect(identity, status="Acknowledged", command_uuid=uuid)
+    site.wait(seconds=1)
+
+    reply = site.connect(identity, status="Acknowledged", command_uuid=uuid)
+
+    assert reply == ConnectReply()
+    assert state(site) == UNENROLLED
+
+
+def test_unenrolled_device_that_connects_all_the_same_is_managed_after_all(site: Site) -> None:
+    identity = site.enroll()
+    unenroll(site, MAC)
+    site.connect(identity, status="Acknowledged", command_uuid=removal(site, identity))
+    site.wait(seconds=1)
+
+    site.connect(identity)
+
+    assert state(site) == ENROLLED
+
+
 def test_check_out_after_the_acknowledgement_changes_nothing(site: Site) -> None:
     subscribe(site)
     identity = site.enroll()

@@ -225,12 +225,51 @@ def test_another_devices_renewal_speaks_for_nobody_here(site: Site) -> None:
     assert refused(check_in(site, token_update(), of_ipad)) is RefusalCode.IDENTITY_OF_ANOTHER_DEVICE
 
 
-def test_renewal_that_another_renewal_overtook_speaks_no_more(site: Site) -> None:
+def test_of_two_renewals_the_device_may_use_the_one_after_the_other(site: Site) -> None:
     site.enroll()
-    late, used = site.identity(renewal_of=MAC), site.identity(renewal_of=MAC)
-    check_in(site, token_update(), used)
+    first, second = site.identity(renewal_of=MAC), site.identity(renewal_of=MAC)
+    check_in(site, token_update(), first)
 
-    assert refused(connect(site, late)) is RefusalCode.IDENTITY_NOT_PINNED
+    outcome = check_in(site, token_update(push_magic="second"), second)
+
+    assert isinstance(outcome, CheckinAnswer)
+    assert outcome.signal == "renewed"
+    assert site.enrollment().pins.current == print_of(second)
+
+
+def test_renewal_is_used_although_its_device_went_back_to_the_former_identity_before(site: Site) -> None:
+    first, _ = renewed(site)
+    to_come = site.identity(renewal_of=MAC)
+    check_in(site, token_update(), first)
+
+    check_in(site, token_update(push_magic="new"), to_come)
+
+    assert site.enrollment().pins.current == print_of(to_come)
+
+
+@pytest.mark.parametrize("is_renewal", [True, False])
+def test_introduced_renewal_is_used_although_another_authenticate_came_between(site: Site, *, is_renewal: bool) -> None:
+    site.enroll()
+    site.queue("one", MAC)
+    introduced = site.identity(renewal_of=MAC)
+    check_in(site, authenticate(), introduced)
+    check_in(site, authenticate(), site.identity(renewal_of=MAC if is_renewal else None))
+
+    check_in(site, token_update(push_magic="new"), introduced)
+
+    assert (site.enrollment().epoch, site.enrollment().pins.current) == (1, print_of(introduced))
+    assert site.queued() == ["one"]
+
+
+def test_authenticate_by_a_renewal_of_an_earlier_life_begins_another(site: Site) -> None:
+    site.enroll()
+    of_old_life = site.identity(renewal_of=MAC)
+    site.enroll()
+
+    outcome = check_in(site, authenticate(), of_old_life)
+
+    assert isinstance(outcome, CheckinAnswer)
+    assert (outcome.signal, site.enrollment().provisional_epoch) == ("enrollment", 3)
 
 
 def test_renewal_of_an_earlier_life_does_not_take_the_new_one_over(site: Site) -> None:

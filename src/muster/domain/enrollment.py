@@ -67,7 +67,7 @@ class Identity:
     epoch: int | None = None
     """The epoch in which it is or was the pin; absent when it never was."""
     retired_at: datetime | None = None
-    """When another took its place, as the pin or as the renewal to come."""
+    """When another took its place as the pin; of a renewal that was not used, when that life of the device ended."""
     issued_at: datetime | None = None
 
 
@@ -103,7 +103,8 @@ class Speaker(StrEnum):
     PROVISIONAL = "provisional"
     """Introduced by an Authenticate; its TokenUpdate is still to come."""
     RENEWAL = "renewal"
-    """Issued to renew this device's identity and not introduced: devices may leave the Authenticate out."""
+    """Issued to renew this device's identity in this life, and not used yet: devices may leave the Authenticate out, or
+    another came between. Which of several renewals is the one, the device says by using it."""
     SUPERSEDED = "superseded"
     """A pin of this epoch until a renewal replaced it: the device was restored from an older backup."""
 
@@ -133,11 +134,18 @@ def who_speaks_unpinned(enrollment: Enrollment, identity: Identity | None) -> Sp
     if identity is None or identity.is_replaced:
         return None
     device_id = enrollment.channel.device_id
-    if identity.device_id is None:
-        is_to_come = identity.renewal_of == device_id and identity.retired_at is None and enrollment.epoch > 0
-        return Speaker.RENEWAL if is_to_come else None
-    is_of_this_epoch = identity.device_id == device_id and identity.epoch is not None
-    return Speaker.SUPERSEDED if is_of_this_epoch and identity.epoch == enrollment.epoch else None
+    if identity.device_id not in (None, device_id):
+        return None
+    if is_renewal_to_come(identity, enrollment):
+        return Speaker.RENEWAL
+    is_of_this_epoch = identity.device_id is not None and identity.epoch == enrollment.epoch
+    return Speaker.SUPERSEDED if is_of_this_epoch else None
+
+
+def is_renewal_to_come(identity: Identity, enrollment: Enrollment) -> bool:
+    """Tell whether *identity* was issued to renew the device in the life that *enrollment* is, and was not used yet."""
+    is_of_device = identity.renewal_of == enrollment.channel.device_id
+    return is_of_device and identity.epoch is None and identity.retired_at is None and enrollment.epoch > 0
 
 
 class Lane(StrEnum):
@@ -183,6 +191,23 @@ def has_gone_back(pins: Pins, speaker: Speaker, now: datetime, former_pin_lifeti
     if speaker is not Speaker.FORMER or pins.former_until is None:
         return False
     return now >= pins.former_until - former_pin_lifetime + GOING_BACK
+
+
+def shows_return(speaker: Speaker, ended_at: datetime, now: datetime) -> bool:
+    """Tell whether a message of *speaker* shows that a device which left, at *ended_at*, is managed after all.
+
+    By an older identity it does so once no straggler can be meant: a backup was restored that was made before the
+    renewal, and nothing but a return gets the device its renewal.
+    """
+    match speaker:
+        case Speaker.CURRENT:
+            return now >= ended_at
+        case Speaker.FORMER | Speaker.SUPERSEDED:
+            return now >= ended_at + GOING_BACK
+        case Speaker.PROVISIONAL | Speaker.RENEWAL:
+            return False
+        case _:
+            assert_never(speaker)
 
 
 def goes_on(enrollment: Enrollment, fingerprint: bytes) -> bool:
@@ -254,7 +279,7 @@ def read_authenticate(
                 RefusalCode.IDENTITY_OF_ANOTHER_DEVICE,
                 f"the identity was issued to renew {identity.renewal_of}, not {channel.device_id}",
             )
-        case Provenance.RENEWAL if identity.epoch is None and enrollment is not None and enrollment.epoch > 0:
+        case Provenance.RENEWAL if enrollment is not None and is_renewal_to_come(identity, enrollment):
             return ExpectRenewal()
         case Provenance.RENEWAL | Provenance.LINK if now >= identity.not_after:
             # what a device left behind years ago, or a copy of what it once said, doesn't take its enrollment over

@@ -22,6 +22,7 @@ from muster.domain.control.contact import fold_contact
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import (
     STRAY,
+    EndReason,
     Enrollment,
     EnrollmentState,
     Lane,
@@ -87,7 +88,7 @@ class _Aside:
 
     observations: list[Observation] = field(default_factory=list)
     unqueued: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
-    returned: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
+    returned: list[tuple[ConnectRequest, Enrollment, Speaker]] = field(default_factory=list)
     woken: list[ChannelId] = field(default_factory=list)
     refused: list[RefusedContact] = field(default_factory=list)
     going_on: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
@@ -140,7 +141,7 @@ def _answer(
     if answered is not None and effect is QueueEffect.CLOSE and _sets_something_going(answered):
         assert head.status is not None, "an undefined status closes nothing"
         aside.settled.append(SettledEntry(enrollment, answered, head.status, request.body, request.source, speaker))
-    is_open = _may_be_handed(request, speaker, is_going_on=is_going_on) and not _ends(answered, head)
+    is_open = _may_be_handed(request, speaker, is_going_on=is_going_on) and not _is_last_word(channel, head)
     next_entry = channel.head if is_open else None
     if next_entry is not None and not is_free and next_entry.purpose is not QueuePurpose.RENEWAL:
         next_entry = None
@@ -182,10 +183,10 @@ def _note_speaker(
     """Note what it means that this identity speaks for the channel now, where it means anything."""
     enrollment, head, speaker = channel.enrollment, request.head, admitted.speaker
     is_of_device = head.channel.is_device
+    if enrollment.state is EnrollmentState.ENDED and not _is_last_word(channel, head):
+        aside.returned.append((request, enrollment, speaker))
     if admitted.lane is Lane.RENEWAL:
         aside.restricted.append((request, enrollment, speaker))
-    elif enrollment.state is EnrollmentState.ENDED and speaker is Speaker.CURRENT and not _ends(channel.answered, head):
-        aside.returned.append((request, enrollment))
     elif request.wants_command and wakes(enrollment, speaker):
         aside.woken.append(enrollment.channel.id)
     if is_going_on and request.wants_command and is_of_device:
@@ -224,6 +225,13 @@ def _ends(answered: QueueEntry | None, head: ReportHead) -> bool:
     """Tell whether a report says that our enrollment profile is removed: it is the device's last word."""
     is_removal = answered is not None and answered.purpose is QueuePurpose.UNENROLL
     return is_removal and head.status is Status.ACKNOWLEDGED
+
+
+def _is_last_word(channel: LockedChannel, head: ReportHead) -> bool:
+    """Tell whether a report is the last word of a device that leaves, or may be that, said again."""
+    is_repeated = channel.answered is None and head.status is Status.ACKNOWLEDGED
+    is_unenrolled = channel.enrollment.ended_reason is EndReason.UNENROLLED
+    return _ends(channel.answered, head) or (is_repeated and is_unenrolled)
 
 
 def _sets_something_going(answered: QueueEntry) -> bool:
@@ -290,8 +298,8 @@ def _closes(head: ReportHead) -> bool:
 def _write_aside(tx: Transaction, aside: _Aside, ctx: Context) -> None:
     if aside.unqueued:
         aside.observations += _record_unqueued(tx, aside.unqueued, ctx)
-    for request, enrollment in aside.returned:
-        come_back(tx, enrollment, ctx, request.source)
+    for request, enrollment, speaker in aside.returned:
+        come_back(tx, enrollment, speaker, ctx, request.source)
     if aside.woken:
         wake(tx, aside.woken, ctx)
     for request, enrollment in aside.going_on:

@@ -17,6 +17,7 @@ from muster.domain.enrollment import (
     lane_of,
     not_speaking,
     restricted,
+    shows_return,
     who_speaks,
     who_speaks_unpinned,
 )
@@ -169,21 +170,24 @@ def _renew_restored(tx: Transaction, enrollment: Enrollment, ctx: Context) -> No
 def hear(tx: Transaction, spoken: Speaking, ctx: Context, source: str) -> None:
     """Tick the contact of a message that changes nothing else; after a CheckOut it shows that the device is back."""
     record_contact(tx, spoken.enrollment.channel.id, ctx)
-    if spoken.enrollment.state is EnrollmentState.ENDED and spoken.speaker is Speaker.CURRENT:
-        come_back(tx, spoken.enrollment, ctx, source)
+    if spoken.enrollment.state is EnrollmentState.ENDED:
+        come_back(tx, spoken.enrollment, spoken.speaker, ctx, source)
     elif wakes(spoken.enrollment, spoken.speaker):
         wake(tx, [spoken.enrollment.channel.id], ctx)
 
 
-def come_back(tx: Transaction, enrollment: Enrollment, ctx: Context, source: str) -> None:
-    """Mark an ended channel enrolled again, for it speaks by the current pin; evidence says so.
+def come_back(tx: Transaction, enrollment: Enrollment, speaker: Speaker, ctx: Context, source: str) -> None:
+    """Mark an ended channel enrolled again, for it speaks by a pin of its last life; evidence says so.
 
-    Nothing happens for a message that came before the end and is processed belatedly, nor for a user's channel of an
-    earlier life of the device: that user comes back by a TokenUpdate. Nor does a device come back that was rejected.
+    Nothing happens while a message of *speaker* may be a straggler, nor for one whose TokenUpdate is still to come; nor
+    for one that came before the end and is processed belatedly, nor for a user's channel of an earlier life of the
+    device: that user comes back by a TokenUpdate. A device that was rejected doesn't come back.
     """
     channel_id, device = enrollment.channel.id, ChannelId(enrollment.channel.device_id)
     ended_at = enrollments.ended_at(tx, channel_id)
-    if ended_at is None or ended_at > ctx.now or enrollments.find(tx, [device])[device].epoch != enrollment.epoch:
+    if ended_at is None or not shows_return(speaker, ended_at, ctx.now):
+        return
+    if enrollments.find(tx, [device])[device].epoch != enrollment.epoch:
         return
     rejection = departures.rejection_of(tx, enrollment.channel.device_id)
     if rejection is not None and enrollment.epoch <= rejection.epoch:

@@ -30,7 +30,7 @@ def follow_pin(tx: Transaction, enrollment: Enrollment, fingerprint: bytes, ctx:
     left, kept = identities.find(tx, pins.current), identities.find(tx, fingerprint)
     until = ctx.now + ctx.policy.former_pin_lifetime
     enrollments.set_renewed(tx, device, Pins(fingerprint, pins.current, until))
-    identities.mark_pinned(tx, fingerprint, device_id, epoch=stored.epoch, at=ctx.now)
+    identities.mark_pinned(tx, fingerprint, device_id, epoch=stored.epoch, begins_life=False, at=ctx.now)
     if left is not None and kept is not None and not _is_newer(kept, left):
         return True
     renewals.close(tx, device_id, ClosedBecause.USED, ctx.now)

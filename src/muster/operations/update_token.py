@@ -127,10 +127,14 @@ def _update_device(
         case TokenUpdateMeaning.ENROLLED:
             _start_epoch(tx, enrollment, decision, ctx)
             renewals.close(tx, channel.device_id, ClosedBecause.ENDED, ctx.now)
-            identities.mark_pinned(tx, request.fingerprint, channel.device_id, epoch=decision.epoch, at=ctx.now)
+            identities.mark_pinned(
+                tx, request.fingerprint, channel.device_id, epoch=decision.epoch, begins_life=True, at=ctx.now
+            )
         case TokenUpdateMeaning.RENEWED:
             enrollments.set_renewed(tx, channel.id, decision.pins)
-            identities.mark_pinned(tx, request.fingerprint, channel.device_id, epoch=decision.epoch, at=ctx.now)
+            identities.mark_pinned(
+                tx, request.fingerprint, channel.device_id, epoch=decision.epoch, begins_life=False, at=ctx.now
+            )
             renewals.close(tx, channel.device_id, ClosedBecause.USED, ctx.now)
             # its answer may still come, under either identity; handed out again, it would renew what was just renewed
             commands.withhold_purpose(tx, channel.id, QueuePurpose.RENEWAL)
@@ -142,9 +146,9 @@ def _update_device(
             pass
         case _:
             assert_never(decision.meaning)
-    is_ended = enrollment.state is EnrollmentState.ENDED and decision.meaning is not TokenUpdateMeaning.ENROLLED
-    if is_ended and request.fingerprint == decision.pins.current:
-        come_back(tx, enrollment, ctx, request.source)
+    if enrollment.state is EnrollmentState.ENDED and decision.meaning is not TokenUpdateMeaning.ENROLLED:
+        is_current = request.fingerprint == decision.pins.current
+        come_back(tx, enrollment, Speaker.CURRENT if is_current else spoken.speaker, ctx, request.source)
     return decision.meaning, decision.epoch
 
 

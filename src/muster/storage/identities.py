@@ -174,12 +174,19 @@ def bind(tx: Transaction, fingerprint: bytes, device_id: DeviceId) -> None:
     )
 
 
-def mark_pinned(tx: Transaction, fingerprint: bytes, device_id: DeviceId, *, epoch: int, at: datetime) -> None:
-    """Record that an identity is the pin of its device's *epoch* now; those before it, and those issued to renew them
-    that no device has used, are retired."""
-    of_device = (identities.c.device_id == device_id) | (
-        identities.c.device_id.is_(None) & (identities.c.renewal_of == device_id)
-    )
+def mark_pinned(
+    tx: Transaction, fingerprint: bytes, device_id: DeviceId, *, epoch: int, begins_life: bool, at: datetime
+) -> None:
+    """Record that an identity is the pin of its device's *epoch* now; the pins before it are retired.
+
+    Where the epoch *begins_life* of the device, so are all others of it, those issued to renew the life before among
+    them. Else these stay: a device may yet use the one of another renewal, and would be lost if that were refused.
+    """
+    of_device = identities.c.epoch.is_not(None) & (identities.c.device_id == device_id)
+    if begins_life:
+        of_device = (identities.c.device_id == device_id) | (
+            identities.c.device_id.is_(None) & (identities.c.renewal_of == device_id)
+        )
     tx.connection.execute(
         sa.update(identities)
         .where(of_device, identities.c.fingerprint != fingerprint, identities.c.retired_at.is_(None))

@@ -162,7 +162,7 @@ Table(
     Column("expected_serial", Text),
     Column("account", Text),
     Column("epoch", Integer, comment="the epoch in which it is or was the pin; absent when it never was"),
-    Column("retired_at", Instant, comment="replaced as the pin, or made useless by another renewal"),
+    Column("retired_at", Instant, comment="replaced as the pin, or of a life that has ended"),
     Column("told_days", Integer, comment="days left when its end was last told about; 0: that it had expired"),
     Column("issued_at", Instant, nullable=False),
     Column("not_after", Instant, nullable=False),
