@@ -116,6 +116,18 @@ def test_device_restored_from_a_backup_made_before_its_renewal_comes_back_and_is
     assert renewing.fetch(site, first).command_uuid
 
 
+def test_device_restored_within_the_week_is_pushed_as_it_says_by_the_identity_it_has(site: Site) -> None:
+    first, later = renewed(site)
+    check_out(site, later)
+    site.wait(days=2)
+
+    site.check_in(token_update(push_magic="restored"), first)
+    site.connect(first)
+
+    assert site.enrollment().pins.current == print_of(first)
+    assert site.rows(sa.select(schema.push_targets.c.push_magic)) == [("restored",)]
+
+
 def test_device_that_comes_back_by_an_expired_identity_is_renewed(site: Site) -> None:
     identity = renewing.enroll(site)
     check_out(site, identity)

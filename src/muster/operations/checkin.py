@@ -176,8 +176,8 @@ def hear(tx: Transaction, spoken: Speaking, ctx: Context, source: str) -> None:
         wake(tx, [spoken.enrollment.channel.id], ctx)
 
 
-def come_back(tx: Transaction, enrollment: Enrollment, speaker: Speaker, ctx: Context, source: str) -> None:
-    """Mark an ended channel enrolled again, for it speaks by a pin of its last life; evidence says so.
+def come_back(tx: Transaction, enrollment: Enrollment, speaker: Speaker, ctx: Context, source: str) -> bool:
+    """Mark an ended channel enrolled again, for it speaks by a pin of its last life; evidence says so. Tells whether.
 
     Nothing happens while a message of *speaker* may be a straggler, nor for one whose TokenUpdate is still to come; nor
     for one that came before the end and is processed belatedly, nor for a user's channel of an earlier life of the
@@ -186,16 +186,17 @@ def come_back(tx: Transaction, enrollment: Enrollment, speaker: Speaker, ctx: Co
     channel_id, device = enrollment.channel.id, ChannelId(enrollment.channel.device_id)
     ended_at = enrollments.ended_at(tx, channel_id)
     if ended_at is None or not shows_return(speaker, ended_at, ctx.now):
-        return
+        return False
     if enrollments.find(tx, [device])[device].epoch != enrollment.epoch:
-        return
+        return False
     rejection = departures.rejection_of(tx, enrollment.channel.device_id)
     if rejection is not None and enrollment.epoch <= rejection.epoch:
-        return
+        return False
     enrollments.set_enrolled(tx, channel_id, epoch=enrollment.epoch, enrolled_at=ctx.now)
     observation = Observation(channel_id, Signal.TOKEN_UPDATE, "returned", ctx.now, enrollment.epoch, source)
     evidence.append(tx, [observation], ctx.new_id)
     reviews.schedule(tx, channel_id, ctx.now)
+    return True
 
 
 def wakes(enrollment: Enrollment, speaker: Speaker) -> bool:

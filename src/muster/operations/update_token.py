@@ -1,5 +1,6 @@
 """TokenUpdate: an enrollment is complete, a renewed identity is used for the first time, or the token changed."""
 
+from dataclasses import replace
 from typing import assert_never
 
 from muster.domain.command_queue import QueuePurpose
@@ -120,6 +121,8 @@ def _update_device(
     tx: Transaction, request: CheckinRequest[TokenUpdate], spoken: Speaking, ctx: Context
 ) -> tuple[TokenUpdateMeaning, int]:
     channel, enrollment = request.message.channel, spoken.enrollment
+    if enrollment.state is EnrollmentState.ENDED and come_back(tx, enrollment, spoken.speaker, ctx, request.source):
+        enrollment = replace(enrollment, state=EnrollmentState.ENROLLED, ended_reason=None)
     decision = read_token_update(
         enrollment, request.fingerprint, spoken.speaker, ctx.now, ctx.policy.former_pin_lifetime
     )
@@ -146,9 +149,8 @@ def _update_device(
             pass
         case _:
             assert_never(decision.meaning)
-    if enrollment.state is EnrollmentState.ENDED and decision.meaning is not TokenUpdateMeaning.ENROLLED:
-        is_current = request.fingerprint == decision.pins.current
-        come_back(tx, enrollment, Speaker.CURRENT if is_current else spoken.speaker, ctx, request.source)
+    if enrollment.state is EnrollmentState.ENDED and decision.meaning is TokenUpdateMeaning.RENEWED:
+        come_back(tx, enrollment, Speaker.CURRENT, ctx, request.source)
     return decision.meaning, decision.epoch
 
 

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from tests.edges.device.doors import Doors
 from tests.support import databases
-from tests.support.chronicle import Chronicle
+from tests.support.chronicle import Chronicle, replay
 from tests.support.site import ADA, MAC, Site, token_update
 
 from muster.crypto.cms.signing import SignerIdentity
@@ -72,6 +72,21 @@ def test_forgotten_device_is_put_off_then_answered(
     assert (first.status, second.status) == (503, 200)
     assert forgetful.woken
     assert ("own", "record_lost", 1) in forgetful.site.evidence()
+
+
+def test_device_whose_return_to_an_earlier_identity_is_forgotten_is_sought(
+    forgetful: Forgetful, lost: tuple[Chronicle, SignerIdentity]
+) -> None:
+    chronicle, first = lost
+    chronicle.enroll(MAC)
+    replay(forgetful.site, chronicle.records)
+    chronicle.enroll(MAC, first)
+
+    before = forgetful.doors.connect(first)
+    forgetful.step()
+    after = forgetful.doors.connect(first)
+
+    assert (before.status, after.status) == (503, 200)
 
 
 def test_what_it_said_meanwhile_is_not_lost(forgetful: Forgetful, lost: tuple[Chronicle, SignerIdentity]) -> None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import structlog
 
 from muster.domain.access import DEVICE
+from muster.domain.enrollment import STRAY
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.letting_go import LetGo
 from muster.edges.device import metrics
@@ -113,8 +114,9 @@ class ProvenRequest:
         return self.speaker.fingerprint
 
 
-MAY_BE_LOST = frozenset({RefusalCode.CHANNEL_UNKNOWN, RefusalCode.IDENTITY_UNKNOWN, RefusalCode.IDENTITY_NOT_PINNED})
-"""How the transaction refuses those by an identity of ours whom a restored database has forgotten."""
+MAY_BE_LOST = frozenset({RefusalCode.CHANNEL_UNKNOWN, RefusalCode.IDENTITY_UNKNOWN}) | STRAY
+"""How the transaction refuses those by an identity of ours whom a restored database has forgotten. One of an earlier
+life among them: that the device was enrolled with it once more may be what was forgotten."""
 
 
 def _seek_nobody(device_id: DeviceId, fingerprint: bytes) -> bool:  # noqa: ARG001 - stands for a search
