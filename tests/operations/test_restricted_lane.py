@@ -216,6 +216,29 @@ def test_report_under_the_identity_to_come_is_heard_and_handed_nothing(site: Sit
     assert site.enrollment().pins.current == print_of(identity)
 
 
+@pytest.mark.parametrize("is_introduced", [True, False])
+def test_device_that_connects_by_its_renewal_for_a_day_is_handed_commands_without_a_token_update(
+    site: Site, *, is_introduced: bool
+) -> None:
+    first = site.enroll()
+    to_come = site.identity(renewal_of=MAC)
+    if is_introduced:
+        check_in(site, authenticate(), to_come)
+    site.queue("one", MAC)
+    connect(site, to_come)
+    site.wait(hours=23)
+    connect(site, to_come)
+    before = site.enrollment().pins.current
+    site.wait(hours=1)
+
+    connect(site, to_come)
+
+    assert (before, site.enrollment().pins.former) == (print_of(first), print_of(first))
+    assert site.enrollment().pins.current == print_of(to_come)
+    assert handed(connect(site, to_come)) == "one"
+    assert ("S6", "moved_on", 1) in site.evidence()
+
+
 def test_another_devices_renewal_speaks_for_nobody_here(site: Site) -> None:
     site.enroll()
     site.enroll(IPAD)

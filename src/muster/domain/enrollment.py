@@ -193,6 +193,20 @@ def has_gone_back(pins: Pins, speaker: Speaker, now: datetime, former_pin_lifeti
     return now >= pins.former_until - former_pin_lifetime + GOING_BACK
 
 
+def waits_for_token_update(enrollment: Enrollment, speaker: Speaker) -> bool:
+    """Tell whether a device that speaks as *speaker* is about its renewal, and only its TokenUpdate is missing."""
+    is_introduced = speaker is Speaker.PROVISIONAL and enrollment.provisional_epoch is None
+    return enrollment.state is EnrollmentState.ENROLLED and (is_introduced or speaker is Speaker.RENEWAL)
+
+
+def has_moved_on(renewed: Identity, now: datetime) -> bool:
+    """Tell whether a device that connects by *renewed*, its renewal, does so for good without a TokenUpdate.
+
+    One that installs a renewal says it within seconds. Waited for longer, nothing would ever be handed out to it.
+    """
+    return renewed.issued_at is not None and now >= renewed.issued_at + GOING_BACK
+
+
 def shows_return(speaker: Speaker, ended_at: datetime, now: datetime) -> bool:
     """Tell whether a message of *speaker* shows that a device which left, at *ended_at*, is managed after all.
 

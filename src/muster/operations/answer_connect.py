@@ -31,13 +31,14 @@ from muster.domain.enrollment import (
     goes_on,
     has_gone_back,
     lane_of,
+    waits_for_token_update,
 )
 from muster.domain.errors import Refusal
 from muster.domain.letting_go import LetGo
 from muster.domain.set_up import RELEASE_REQUEST_TYPES
 from muster.operations.checkin import Speaking, come_back, note_restricted, speaker_for, wake, wakes
 from muster.operations.context import Context
-from muster.operations.follow_pin import follow_silently
+from muster.operations.follow_pin import follow_silently, move_on
 from muster.operations.record_refusals import RefusedContact, record_refusals
 from muster.operations.settle_answers import SettledEntry, settle_answers
 from muster.operations.turn_away import restored_refused, turned_away
@@ -95,6 +96,7 @@ class _Aside:
     restricted: list[tuple[ConnectRequest, Enrollment, Speaker]] = field(default_factory=list)
     settled: list[SettledEntry] = field(default_factory=list)
     gone_back: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
+    moving_on: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
 
 
 def answer_connects(tx: Transaction, requests: Sequence[ConnectRequest], ctx: Context) -> list[ConnectOutcome]:
@@ -193,6 +195,8 @@ def _note_speaker(
         aside.going_on.append((request, enrollment))
     if is_of_device and has_gone_back(enrollment.pins, speaker, ctx.now, ctx.policy.former_pin_lifetime):
         aside.gone_back.append((request, enrollment))
+    if is_of_device and waits_for_token_update(enrollment, speaker):
+        aside.moving_on.append((request, enrollment))
 
 
 def _admit(
@@ -310,6 +314,8 @@ def _write_aside(tx: Transaction, aside: _Aside, ctx: Context) -> None:
         settle_answers(tx, aside.settled, ctx)
     for request, enrollment in aside.gone_back:
         follow_silently(tx, enrollment, request.fingerprint, ctx, request.source)
+    for request, enrollment in aside.moving_on:
+        move_on(tx, enrollment, request.fingerprint, ctx, request.source)
     if aside.observations:
         evidence.append(tx, aside.observations, ctx.new_id)
     if aside.refused:

@@ -3,13 +3,15 @@
 Devices tell by a TokenUpdate, by the Error of the renewal, or by nothing else than speaking on under the other one.
 """
 
+from muster.domain.command_queue import QueuePurpose
 from muster.domain.control.evidence import Observation, Signal
-from muster.domain.enrollment import Enrollment, EnrollmentState, Identity, Pins, TokenUpdateMeaning
+from muster.domain.enrollment import Enrollment, EnrollmentState, Identity, Pins, TokenUpdateMeaning, has_moved_on
+from muster.domain.events import Event, EventType
 from muster.domain.renewal_failures import EXPLANATIONS, RenewalFailure
 from muster.operations.context import Context
 from muster.operations.renew_identities import note_failure
-from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, evidence, identities, push, renewals
+from muster.protocol.identifiers import ChannelId, DeviceId
+from muster.storage import commands, enrollments, evidence, identities, outbox, push, renewals, reviews
 from muster.storage.engine import Transaction
 from muster.storage.renewals import ClosedBecause
 
@@ -61,6 +63,36 @@ def follow_silently(tx: Transaction, enrollment: Enrollment, fingerprint: bytes,
     detail = {"identity": fingerprint.hex()}
     observed = Observation(device, Signal.TOKEN_UPDATE, what, ctx.now, enrollment.epoch, source, detail)
     evidence.append(tx, [observed], ctx.new_id)
+
+
+def complete_renewal(tx: Transaction, device_id: DeviceId, epoch: int, pins: Pins, ctx: Context) -> None:
+    """Make the renewed identity, the current one of *pins*, the pin of *epoch*, and end the renewal: it is used."""
+    device = ChannelId(device_id)
+    assert pins.current is not None, "a renewal is completed by an identity"
+    enrollments.set_renewed(tx, device, pins)
+    identities.mark_pinned(tx, pins.current, device_id, epoch=epoch, begins_life=False, at=ctx.now)
+    renewals.close(tx, device_id, ClosedBecause.USED, ctx.now)
+    # its answer may still come, under either identity; handed out again, it would renew what was just renewed
+    commands.withhold_purpose(tx, device, QueuePurpose.RENEWAL)
+    outbox.append(tx, [Event(ctx.new_id(), EventType.DEVICE_RENEWED_IDENTITY, device, ctx.now)])
+
+
+def move_on(tx: Transaction, enrollment: Enrollment, fingerprint: bytes, ctx: Context, source: str) -> None:
+    """Complete the renewal of a device that has connected by it since a day and said nothing of it: its TokenUpdate was
+    lost, by a fault of ours or its own. Nothing happens before; evidence tells it.
+    """
+    device_id = enrollment.channel.device_id
+    device = ChannelId(device_id)
+    pins = enrollments.find(tx, [device])[device].pins
+    identity = identities.find(tx, fingerprint)
+    if identity is None or not has_moved_on(identity, ctx.now):
+        return
+    renewed = Pins(fingerprint, pins.current, ctx.now + ctx.policy.former_pin_lifetime)
+    complete_renewal(tx, device_id, enrollment.epoch, renewed, ctx)
+    detail = {"identity": fingerprint.hex()}
+    observed = Observation(device, Signal.TOKEN_UPDATE, "moved_on", ctx.now, enrollment.epoch, source, detail)
+    evidence.append(tx, [observed], ctx.new_id)
+    reviews.schedule(tx, device, ctx.now)
 
 
 def _is_newer(one: Identity, other: Identity) -> bool:

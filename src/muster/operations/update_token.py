@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import assert_never
 
-from muster.domain.command_queue import QueuePurpose
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import (
     EndReason,
@@ -32,7 +31,7 @@ from muster.operations.checkin import (
     wake,
 )
 from muster.operations.context import Context
-from muster.operations.follow_pin import follow_pin, note_rolled_back
+from muster.operations.follow_pin import complete_renewal, follow_pin, note_rolled_back
 from muster.operations.keep_bootstrap_token import keep_secret
 from muster.operations.release_set_up import note_awaiting
 from muster.operations.turn_away import restored_refused
@@ -134,14 +133,7 @@ def _update_device(
                 tx, request.fingerprint, channel.device_id, epoch=decision.epoch, begins_life=True, at=ctx.now
             )
         case TokenUpdateMeaning.RENEWED:
-            enrollments.set_renewed(tx, channel.id, decision.pins)
-            identities.mark_pinned(
-                tx, request.fingerprint, channel.device_id, epoch=decision.epoch, begins_life=False, at=ctx.now
-            )
-            renewals.close(tx, channel.device_id, ClosedBecause.USED, ctx.now)
-            # its answer may still come, under either identity; handed out again, it would renew what was just renewed
-            commands.withhold_purpose(tx, channel.id, QueuePurpose.RENEWAL)
-            _tell(tx, EventType.DEVICE_RENEWED_IDENTITY, channel.id, ctx)
+            complete_renewal(tx, channel.device_id, decision.epoch, decision.pins, ctx)
         case TokenUpdateMeaning.WENT_BACK:
             if follow_pin(tx, enrollment, request.fingerprint, ctx):
                 note_rolled_back(tx, enrollment, ctx)

@@ -157,6 +157,7 @@ _SENTENCES: dict[tuple[str, str], str] = {
     (Signal.TOKEN_UPDATE, "enrolled"): "A TokenUpdate completed the enrollment",
     (Signal.TOKEN_UPDATE, "restored"): "It speaks by an identity that was renewed since: restored from an older backup",
     (Signal.TOKEN_UPDATE, "went_back"): "It speaks by the identity before its renewal again",
+    (Signal.TOKEN_UPDATE, "moved_on"): "It speaks by its renewed identity, and never said so in a TokenUpdate",
     (Signal.TOKEN_UPDATE, "renewed"): "The renewed identity came into use",
     (Signal.TOKEN_UPDATE, "token_changed"): "A TokenUpdate brought another push token, topic or magic",
     (Signal.TOKEN_UPDATE, "returned"): "It connected again after its enrollment had ended",
