@@ -39,7 +39,7 @@ contracts: dev                   ## the import rules of ARCHITECTURE.md
 	@$(BIN)/lint-imports
 
 lab: dev                         ## the laboratory's longer scenarios
-	@$(BIN)/python -m pytest -q -m lab tests/laboratory
+	@$(BIN)/python -m pytest -q -m lab -n auto --dist loadfile tests/laboratory
 
 manual: dev                      ## write the manual's generated pages anew
 	@$(BIN)/python -c "from muster.cli.manual import settings_page; print(settings_page(), end='')" > docs/manual/settings.md

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.lab
 DEVICES = 200
 DAYS = 800
 DAY = timedelta(days=1)
-HABITS = Habits(own_connects=((5 * DAY).total_seconds(), (9 * DAY).total_seconds()), push_delay=(1.0, 600.0))
-"""Devices are restarted about once a week, and hear a push some minutes later."""
+HABITS = Habits(own_connects=((8 * DAY).total_seconds(), (16 * DAY).total_seconds()), push_delay=(1.0, 600.0))
+"""Devices are restarted about twice a month, and hear a push some minutes later."""
 
 WAYS: tuple[Callable[[], Behaviour], ...] = (
     Behaviour,

@@ -19,8 +19,8 @@ from muster.storage.engine import Transaction
 
 CLAIM_LIMIT = 200
 """Channels reviewed in one transaction."""
-REVIEW_INTERVAL = timedelta(hours=6)
-"""How long a channel is left alone when nothing is expected of it."""
+REVIEW_INTERVAL = timedelta(days=1)
+"""How long a channel is left alone when nothing is expected of it; what is has a time of its own."""
 REVIEW_GRAIN = timedelta(minutes=5)
 """Reviews that nobody waits for are due at the full five minutes: one transaction then serves many channels."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
