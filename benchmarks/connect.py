@@ -117,7 +117,7 @@ def _start(
         url = database.create_database(f"bench_{workers}") if name == "postgresql" else None
         settings = servers.prepare(directory, f"{name}-{workers}", url)
         with servers.opened(settings) as engine:
-            fleet.enroll(engine, devices, now)
+            fleet.enroll(engine, settings, devices, now)
             fleet.store_commands(engine, uuids, now)
         process = database.process_id() if url is not None else None
         targets.append(

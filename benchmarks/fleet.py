@@ -4,22 +4,27 @@ The devices share the published test keys; each has a certificate of its own, as
 remembers and pins as many certificates as there are devices.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from muster.bootstrap.data_directory import read_key_ring
 from muster.crypto.certificates import fingerprint
 from muster.crypto.cms.signing import SignerIdentity
 from muster.crypto.issuance import Authority, issue_identity, make_authority
+from muster.crypto.keys import private_key_der
 from muster.crypto.requests import make_request, read_request
+from muster.crypto.sealing import associated_data
 from muster.domain.enrollment import EnrollmentState, Pins
 from muster.protocol.command import Command, encode_command
 from muster.protocol.connect import Report, ReportHead, Status, encode_report
 from muster.protocol.identifiers import CommandUUID, Identifiers, resolve_channel
 from muster.protocol.mdm_signature import make_mdm_signature
 from muster.protocol.plist import PlistValue
+from muster.settings import Settings
 from muster.simulator.keys.published import published_keys
 from muster.storage import commands, enrollments, identities
 from muster.storage.engine import Engine, Transaction
@@ -126,13 +131,16 @@ def _request(device: Device, status: Status, command_uuid: CommandUUID | None) -
 # --- what the server knows of them ------------------------------------------------------------------------------------
 
 
-def enroll(engine: Engine, fleet: Sequence[Device], now: datetime) -> None:
+def enroll(engine: Engine, settings: Settings, fleet: Sequence[Device], now: datetime) -> None:
     """Store *fleet* as enrolled and pinned: what a connect looks at, without the check-ins that lead there.
 
     Its authority is stored as a former one of the server's, which knows it from its next start on.
     """
-    authority_der = _authority(now).certificate_der
-    former = StoredAuthority(fingerprint(authority_der), authority_der, key_sealed=b"", is_current=False)
+    authority = _authority(now)
+    name = fingerprint(authority.certificate_der)
+    place = associated_data("authorities", "key_sealed", name.hex())
+    sealed = read_key_ring(settings.key_ring_path).seal(private_key_der(authority.key), place, os.urandom)
+    former = StoredAuthority(name, authority.certificate_der, sealed, is_current=False)
 
     def work(tx: Transaction) -> None:
         identities.add_authority(tx, former, now)

@@ -74,7 +74,7 @@ def test_prepared_requests_carry_a_signature_that_holds(devices: tuple[fleet.Dev
 def test_enrolled_fleet_is_answered_with_nothing(devices: tuple[fleet.Device, ...], tmp_path: Path) -> None:
     settings = servers.prepare(tmp_path, "server", None)
     with servers.opened(settings) as engine:
-        fleet.enroll(engine, devices, NOW)
+        fleet.enroll(engine, settings, devices, NOW)
 
     replies = play(settings, [fleet.idle_request(device) for device in devices])
     assert [(reply.status, reply.body) for reply in replies] == [(200, b"")] * 3
@@ -84,7 +84,7 @@ def test_answers_empty_the_queues(devices: tuple[fleet.Device, ...], tmp_path: P
     settings = servers.prepare(tmp_path, "server", None)
     uuids = fleet.command_uuids(2)
     with servers.opened(settings) as engine:
-        fleet.enroll(engine, devices, NOW)
+        fleet.enroll(engine, settings, devices, NOW)
         fleet.store_commands(engine, uuids, NOW)
         fleet.fill_queues(engine, devices, uuids, NOW)
 
@@ -99,7 +99,7 @@ def test_filling_queues_again_leaves_nothing_of_before(devices: tuple[fleet.Devi
     settings = servers.prepare(tmp_path, "server", None)
     uuids = fleet.command_uuids(2)
     with servers.opened(settings) as engine:
-        fleet.enroll(engine, devices, NOW)
+        fleet.enroll(engine, settings, devices, NOW)
         fleet.store_commands(engine, uuids, NOW)
         for _ in range(2):
             fleet.fill_queues(engine, devices, uuids, NOW)
