@@ -434,6 +434,39 @@ def test_token_update_after_check_out_brings_the_device_back(site: Site) -> None
     assert site.enrollment().state is EnrollmentState.ENROLLED
 
 
+def test_check_out_of_who_only_claims_to_be_the_device_leaves_its_enrollment_in_force(site: Site) -> None:
+    identity = site.enroll()
+    claimant = site.identity()
+    site.check_in(authenticate(), claimant)
+
+    outcome = site.check_in(check_out(), claimant)
+
+    assert signal(outcome) == "provisional"
+    assert site.enrollment().state is EnrollmentState.ENROLLED
+    assert site.enrollment().pins == Pins(print_of(identity))
+    assert ("S8", "provisional", 1) in site.evidence()
+
+
+def test_check_out_by_an_introduced_renewal_is_the_devices_own(site: Site) -> None:
+    site.enroll()
+    renewed = site.identity(renewal_of=MAC)
+    site.check_in(authenticate(), renewed)
+
+    site.check_in(check_out(), renewed)
+
+    assert site.enrollment().state is EnrollmentState.ENDED
+
+
+def test_users_commands_are_closed_when_the_device_enrolls_anew(site: Site) -> None:
+    site.check_in(token_update(ADA), site.enroll())
+    site.queue("one", ADA)
+
+    site.enroll()
+
+    assert site.queued(ADA) == []
+    assert site.reports(ADA) == [("one", "closed")]
+
+
 def test_check_out_of_a_device_we_do_not_know_is_accepted(site: Site) -> None:
     assert signal(site.check_in(check_out(), site.identity())) == "unknown"
 

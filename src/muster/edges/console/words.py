@@ -167,6 +167,7 @@ _SENTENCES: dict[tuple[str, str], str] = {
     (Signal.AUTHENTICATE, "cloned"): "Another device came by its identity, and was refused",
     (Signal.AUTHENTICATE, "token_update_missing"): "No TokenUpdate followed the Authenticate",
     (Signal.CHECK_OUT, "checked_out"): "It checked out: its enrollment profile was removed",
+    (Signal.CHECK_OUT, "provisional"): "An enrollment under its name, never completed, checked out; its own goes on",
     (Signal.PROFILE_FETCHED, "automated_enrollment"): "Its enrollment profile was fetched in Setup Assistant",
     (Signal.PROFILE_FETCHED, "return_to_service"): "It asked how it comes back when erased, and got a profile for that",
     (Signal.PROFILE_FETCHED, "return_to_service_refused"): "It asked how it comes back when erased, and can't",
