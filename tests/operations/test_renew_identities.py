@@ -28,6 +28,7 @@ from muster.domain.renewal import CHALLENGE_LIFETIME, RENDER_AGAIN_AFTER, Renewa
 from muster.domain.renewal_failures import RenewalFailure
 from muster.operations.answer_connect import ConnectReply
 from muster.operations.checkin import CheckinAnswer
+from muster.operations.review_channels import REVIEW_GRAIN, REVIEW_INTERVAL
 from muster.protocol.checkin import CheckOut
 from muster.protocol.connect import ErrorItem
 from muster.protocol.identifiers import resolve_channel
@@ -179,7 +180,7 @@ def test_making_it_anew_pushes_a_silent_device_no_more_than_before(site: Site) -
 def test_renewal_whose_queue_entry_vanished_is_sent_again(site: Site) -> None:
     due(site)
     site.engine.write(lambda tx: tx.connection.execute(sa.delete(schema.queue)))
-    site.wait(days=1)
+    site.runner.time += REVIEW_INTERVAL + REVIEW_GRAIN
 
     assert review(site) == 1
 
