@@ -16,9 +16,8 @@ from muster.domain.automated_enrollment import (
     SignInFirst,
     UpdateFirst,
     admit,
-    build_key,
-    version_key,
 )
+from muster.domain.os_versions import build_key, version_key
 from muster.protocol.machine_info import MachineInfo
 
 LINK = EnrollmentLink("link", NOON, NOON + timedelta(days=1), None, 0, None, 8191, "", LinkKind.ADE)

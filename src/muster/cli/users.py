@@ -82,7 +82,7 @@ def list_users(
         (user.user_name, ago(user.created_at, now), "" if user.disabled_at is None else ago(user.disabled_at, now))
         for user in users
     ]
-    print_table(("user", "added", "disabled"), rows)
+    print_table(("USER", "ADDED", "DISABLED"), rows)
 
 
 def _show(user: EnrollmentUser, as_json: bool, words: str) -> None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from muster.domain.enrollment import Provenance
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.os_versions import build_key, version_key
 from muster.protocol.identifiers import DeviceId
 
 ALL_ACCESS_RIGHTS = 8191
@@ -75,6 +76,8 @@ MAXIMUM_SERIAL_NUMBERS = 10_000
 """That a link is bound to; they stand in its row, which each enrollment reads."""
 MAXIMUM_SERIAL_CHARACTERS = 64
 """Of a serial number; Apple's have 10 to 14."""
+_SHOWN = 64
+"""Characters of what does not fit, in the words that say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +117,8 @@ def check_link(link: EnrollmentLink, *, allows_pkcs12: bool) -> Refusal | None:
             remedy = "Set allow_pkcs12_identities where SCEP can't be used."
         elif link.kind is LinkKind.OTA:
             reason = "over-the-air enrollment proves the device by SCEP, so its identity can't be PKCS #12"
-    if reason is None and link.kind is not LinkKind.ADE and link.required_os_version is not None:
-        reason = "only devices in Automated Device Enrollment update before they enroll"
-    if reason is None and link.required_build_version is not None and link.required_os_version is None:
-        reason = "a required build goes with the version of the OS it is of"
+    if reason is None:
+        reason = _unfit_version(link)
     if reason is None and link.serial_numbers is not None:
         reason = _unfit_serials(link.kind, link.serial_numbers)
     return None if reason is None else Refusal(RefusalCode.LINK_UNFIT, reason, remedy)
@@ -133,6 +134,20 @@ def _unfit_rights(access_rights: int) -> str | None:
         )
     if access_rights & PROVISIONING_RIGHTS == PROVISIONING_RIGHTS & ~64:
         return "access right 128 (install provisioning profiles) requires 64 (inspect them)"
+    return None
+
+
+def _unfit_version(link: EnrollmentLink) -> str | None:
+    version, build = link.required_os_version, link.required_build_version
+    if version is None:
+        return None if build is None else "a required build goes with the version of the OS it is of"
+    if link.kind is not LinkKind.ADE:
+        return "only devices in Automated Device Enrollment update before they enroll"
+    # what can't be compared would require nothing of any device
+    if version_key(version) is None:
+        return f"{version[:_SHOWN]!r} is no version of an OS, such as 17.4.1"
+    if build is not None and build_key(build) is None:
+        return f"{build[:_SHOWN]!r} is no build of an OS, such as 21E236"
     return None
 
 

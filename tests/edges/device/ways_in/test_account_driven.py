@@ -16,6 +16,7 @@ from muster.crypto.cms.signing import SignerIdentity
 from muster.domain.access import ALL_ACCESS_RIGHTS, LinkKind
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.enrollment_tokens import TOKEN_LIFETIME
+from muster.domain.standing_policies import PolicyName, PolicyValue
 from muster.operations.enroll_by_account import UNUSED_CHALLENGES_PER_ACCOUNT
 from muster.operations.enrollment_users import UserOrder, add_enrollment_users, disable_users
 from muster.protocol.account_driven import (
@@ -29,7 +30,7 @@ from muster.protocol.identifiers import Identifiers
 from muster.protocol.machine_info import MachineInfo
 from muster.protocol.mdm_signature import make_mdm_signature
 from muster.protocol.profile import EnrollmentMode
-from muster.storage import schema
+from muster.storage import policies, schema
 
 WELL_KNOWN = "/.well-known/com.apple.remotemanagement"
 ENROLL = f"/account/enroll/{LINK_ID}"
@@ -97,7 +98,8 @@ def test_discovery_says_in_apples_words_what_is_not_offered(doors: Doors, site: 
     add_link(site, LinkKind.ACCOUNT_USER)
     add_link(site, LinkKind.ADE, token="u" * 32, link_id="ade")
     add_link(site, LinkKind.ACCOUNT_USER, token="v" * 32, link_id="old", expires_at=site.now)
-    set_policy(site, "account_driven", json.dumps(policy))
+    stored: PolicyValue = dict(policy)  # as one stands that was fit when it was set, or came from elsewhere
+    site.engine.write(lambda tx: policies.write(tx, PolicyName.ACCOUNT_DRIVEN, stored, at=site.now, by="ana"))
 
     assert error_of(discover(doors)).code == "com.apple.well-known.failed"
 

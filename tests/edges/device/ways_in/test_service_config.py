@@ -6,10 +6,11 @@ import json
 
 import pytest
 from tests.edges.device.doors import Doors
-from tests.edges.device.ways_in_site import set_policy
+from tests.edges.device.ways_in_site import add_link, set_policy
 from tests.support.authorities import certified, ec_keys
 from tests.support.site import Site
 
+from muster.domain.access import LinkKind
 from muster.edges.device.http import Scope
 from muster.edges.device.ways_in.service_config import ServiceConfigDoor
 from muster.operations.enrollment_profiles import EnrollmentTerms
@@ -60,7 +61,7 @@ def test_other_addresses_hold_nothing(doors: Doors, path: str) -> None:
 
 def test_tool_learns_where_devices_enroll_once_a_link_is_named(doors: Doors, site: Site) -> None:
     before = json.loads(doors.ask("GET", "/MDMServiceConfig").body)
-    set_policy(site, "ade_link", "link")
+    set_policy(site, "ade_link", add_link(site, LinkKind.ADE).id)
 
     config = json.loads(doors.ask("GET", "/MDMServiceConfig").body)
 
