@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -226,8 +227,12 @@ def _device_application(
     terms = enrollment_terms(settings)
     header = settings.client_certificate_header.lower().encode()
 
+    @lru_cache(maxsize=1)  # every request asks for it, and authorities hardly ever change
+    def policy_of(authorities_der: tuple[bytes, ...]) -> MessagePolicy:
+        return MessagePolicy(settings.accept_legacy_algorithms, authorities_der, header)
+
     def policy() -> MessagePolicy:
-        return MessagePolicy(settings.accept_legacy_algorithms, book.certificates_der(), header)
+        return policy_of(book.certificates_der())
 
     return DeviceApplication(
         messages=MessageDoor(
