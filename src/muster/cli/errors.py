@@ -78,7 +78,7 @@ def explain(error: Exception) -> None:
 
 def explain_usage(error: typer.TyperException) -> None:
     """Say on standard error what of the command line was not understood, and where its help is."""
-    message = error.format_message()
+    message = error.format_message().replace("Value error, ", "")  # what Typer's validator puts before each reason
     if not message.strip():
         return  # no command was given, and Typer has printed the help
     context: typer.Context | None = getattr(error, "ctx", None)
