@@ -480,3 +480,27 @@ def test_authenticate_again_with_the_renewal_stays_a_renewal(site: Site) -> None
     answers = [check_in(site, authenticate(), renewed) for _ in range(2)]
 
     assert [answer.signal for answer in answers if isinstance(answer, CheckinAnswer)] == ["renewal", "renewal"]
+
+
+def test_claim_to_be_a_device_cuts_off_no_user_of_it(site: Site) -> None:
+    rightful = site.enroll()
+    check_in(site, token_update(ADA), rightful)
+    site.queue("for Ada", ADA)
+    claimed = site.identity()
+    check_in(site, authenticate(), claimed)
+
+    early = check_in(site, token_update(ADA, push_magic="stolen"), claimed)
+
+    assert refused(early) is RefusalCode.DEVICE_NOT_YET_ENROLLED
+    assert handed(connect(site, rightful, identifiers=ADA)) == "for Ada"
+
+
+def test_user_of_a_device_that_enrolled_anew_comes_after_it(site: Site) -> None:
+    rightful = site.enroll()
+    check_in(site, token_update(ADA), rightful)
+    anew = site.identity()
+    check_in(site, authenticate(), anew)
+    check_in(site, token_update(), anew)
+
+    assert isinstance(check_in(site, token_update(ADA), anew), CheckinAnswer)
+    assert site.enrollment(ADA).epoch == 2

@@ -25,6 +25,7 @@ class RefusalCode(StrEnum):
     IDENTITY_NOT_FOR_ENROLLMENT = "identity_not_for_enrollment"
     IDENTITY_MISMATCH = "identity_mismatch"
     CHANNEL_UNKNOWN = "channel_unknown"
+    DEVICE_NOT_YET_ENROLLED = "device_not_yet_enrolled"
     REJECTED = "rejected"
     REFUSED_ON_ENROLL = "refused_on_enroll"
     REFUSED_ON_RESTORE = "refused_on_restore"

@@ -14,7 +14,7 @@ from muster.domain.enrollment import (
     TokenUpdateMeaning,
     read_token_update,
 )
-from muster.domain.errors import Refusal
+from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.events import Event, EventType
 from muster.domain.letting_go import LetGo
 from muster.domain.push_policy import PushReason
@@ -53,6 +53,12 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
     refused = _refused(tx, request, spoken, ctx)
     if refused is not None:
         return refused
+    if _comes_too_early(spoken, message.channel):
+        return Refusal(
+            RefusalCode.DEVICE_NOT_YET_ENROLLED,
+            f"the TokenUpdate of {message.channel.device_id} itself has to come before its users'",
+            "Nothing: the device sends it again.",
+        )
     update = _update_device if message.channel.is_device else _update_user
     meaning, epoch = update(tx, request, spoken, ctx)
     changed = push.set_target(
@@ -163,6 +169,20 @@ def _start_epoch(tx: Transaction, enrollment: Enrollment, decision: TokenUpdateD
 def _users_of_earlier_epochs(tx: Transaction, device_id: DeviceId, epoch: int) -> list[ChannelId]:
     users = enrollments.find(tx, enrollments.user_channels_of(tx, device_id))
     return [channel_id for channel_id, enrollment in users.items() if enrollment.epoch < epoch]
+
+
+def _comes_too_early(spoken: Speaking, channel: Channel) -> bool:
+    """Tell whether a user's TokenUpdate would cut off that user in the life in force, which the device's has not ended.
+
+    An Authenticate alone proves nothing: anybody with a link can claim to be a device.
+    """
+    if channel.is_device or spoken.speaker is not Speaker.PROVISIONAL:
+        return False
+    in_force = spoken.enrollment
+    return in_force.channel.id == channel.id and 0 < in_force.epoch < spoken.epoch and in_force.state in IN_FORCE
+
+
+IN_FORCE = frozenset({EnrollmentState.ENROLLED, EnrollmentState.DORMANT})
 
 
 def _update_user(

@@ -124,6 +124,7 @@ _REFUSALS: dict[str, str] = {
     RefusalCode.IDENTITY_MISMATCH: "it is signed by one identity and came over another's connection",
     RefusalCode.BEARER_OF_ANOTHER_ACCOUNT: "it came with the sign-in of another account",
     RefusalCode.CHANNEL_UNKNOWN: "no enrollment of it is known",
+    RefusalCode.DEVICE_NOT_YET_ENROLLED: "its user spoke before the device itself had completed its enrollment",
     RefusalCode.REJECTED: "an administrator rejected it, and it was told to remove its management",
     RefusalCode.REFUSED_ON_ENROLL: "the policy on_enroll refuses newcomers",
     RefusalCode.REFUSED_ON_RESTORE: "the policy on_restore refuses identities of former times",
