@@ -85,7 +85,8 @@ def _let_in(
             epoch, observed = number, "enrollment"
         case ExpectRenewal():
             enrollments.set_provisional(tx, channel.device_id, pin=request.fingerprint, epoch=None)
-            epoch, observed = 0, "renewal"
+            assert enrollment is not None, "only what is enrolled is renewed"
+            epoch, observed = enrollment.epoch, "renewal"
     enrollments.store_facts(tx, channel_id, facts, ctx.now)
     record_contact(tx, channel_id, ctx)
     evidence.append(
