@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from muster.domain.control.evidence import Observation, Signal
+from muster.domain.control.evidence import Detail, Observation, Signal
 from muster.domain.enrollment import Enrollment, EnrollmentState, ExpectRenewal, Identity, OpenEpoch, read_authenticate
 from muster.domain.errors import Refusal
 from muster.domain.events import Event, EventType
@@ -89,27 +89,15 @@ def _let_in(
             epoch, observed = enrollment.epoch, "renewal"
     enrollments.store_facts(tx, channel_id, facts, ctx.now)
     record_contact(tx, channel_id, ctx)
-    evidence.append(
-        tx,
-        [
-            Observation(
-                channel_id,
-                Signal.AUTHENTICATE,
-                observed,
-                ctx.now,
-                epoch,
-                request.source,
-                {
-                    "identity": request.fingerprint.hex(),
-                    "provenance": identity.provenance.value,
-                    "serial_number": message.serial_number,
-                    "topic": message.topic,
-                }
-                | ({} if alike is None else {"same_serial_as": alike}),
-            )
-        ],
-        ctx.new_id,
-    )
+    detail: Detail = {
+        "identity": request.fingerprint.hex(),
+        "provenance": identity.provenance.value,
+        "serial_number": message.serial_number,
+        "topic": message.topic,
+        **({} if alike is None else {"same_serial_as": alike}),
+    }
+    seen = Observation(channel_id, Signal.AUTHENTICATE, observed, ctx.now, epoch, request.source, detail)
+    evidence.append(tx, [seen], ctx.new_id)
     reviews.schedule(tx, channel_id, ctx.now + ctx.policy.enrollment_patience)
     return CheckinAnswer(signal=observed)
 

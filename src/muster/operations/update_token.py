@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import assert_never
 
-from muster.domain.control.evidence import Observation, Signal
+from muster.domain.control.evidence import Detail, Observation, Signal
 from muster.domain.enrollment import (
     EndReason,
     Enrollment,
@@ -53,12 +53,6 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
     refused = _refused(tx, request, spoken, ctx)
     if refused is not None:
         return refused
-    if _comes_too_early(spoken, message.channel):
-        return Refusal(
-            RefusalCode.DEVICE_NOT_YET_ENROLLED,
-            f"the TokenUpdate of {message.channel.device_id} itself has to come before its users'",
-            "Nothing: the device sends it again.",
-        )
     update = _update_device if message.channel.is_device else _update_user
     meaning, epoch = update(tx, request, spoken, ctx)
     changed = push.set_target(
@@ -87,26 +81,14 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
     if meaning is TokenUpdateMeaning.REFRESH and not changed:
         return CheckinAnswer(signal="unchanged")  # a retransmission: the contact is all there is to it
     observed = "token_changed" if meaning is TokenUpdateMeaning.REFRESH else meaning.value
-    evidence.append(
-        tx,
-        [
-            Observation(
-                channel_id,
-                Signal.TOKEN_UPDATE,
-                observed,
-                ctx.now,
-                epoch,
-                request.source,
-                {
-                    "identity": request.fingerprint.hex(),
-                    "topic": message.topic,
-                    "has_unlock_token": message.unlock_token is not None,
-                    "awaiting_configuration": message.awaiting_configuration,
-                },
-            )
-        ],
-        ctx.new_id,
-    )
+    detail: Detail = {
+        "identity": request.fingerprint.hex(),
+        "topic": message.topic,
+        "has_unlock_token": message.unlock_token is not None,
+        "awaiting_configuration": message.awaiting_configuration,
+    }
+    seen = Observation(channel_id, Signal.TOKEN_UPDATE, observed, ctx.now, epoch, request.source, detail)
+    evidence.append(tx, [seen], ctx.new_id)
     if meaning is TokenUpdateMeaning.ENROLLED:
         push.wish(tx, [channel_id], reason=PushReason.ENROLLED, at=ctx.now, due_at=ctx.now)
     reviews.schedule(tx, channel_id, ctx.now)
@@ -116,7 +98,16 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
 def _refused(
     tx: Transaction, request: CheckinRequest[TokenUpdate], spoken: Speaking, ctx: Context
 ) -> LetGo | Refusal | None:
-    """Ask the policy about a device that was restored from an older backup; None: it is heard."""
+    """Put off a user who comes before the device, and ask the policy about one restored from an older backup.
+
+    None: the device is heard.
+    """
+    if _comes_too_early(spoken, request.message.channel):
+        return Refusal(
+            RefusalCode.DEVICE_NOT_YET_ENROLLED,
+            f"the TokenUpdate of {request.message.channel.device_id} itself has to come before its users'",
+            "Nothing: the device sends it again.",
+        )
     if spoken.speaker is not Speaker.SUPERSEDED or not request.wants_reply:
         return None
     return restored_refused(tx, request.message.channel.device_id, request.fingerprint, ctx)
