@@ -317,3 +317,8 @@ def test_token_update_replaces_the_current_pin_only_when_it_completes_something(
     else:
         assert fingerprint == pins.provisional
         assert (decision.pins.current, decision.pins.provisional) == (fingerprint, None)
+
+
+def test_renewal_that_was_itself_renewed_before_its_use_speaks_for_nobody() -> None:
+    assert who_speaks_unpinned(ENROLLED, of_renewal(THIRD)) is Speaker.RENEWAL
+    assert who_speaks_unpinned(ENROLLED, replace(of_renewal(THIRD), is_replaced=True)) is None

@@ -504,3 +504,13 @@ def test_user_of_a_device_that_enrolled_anew_comes_after_it(site: Site) -> None:
 
     assert isinstance(check_in(site, token_update(ADA), anew), CheckinAnswer)
     assert site.enrollment(ADA).epoch == 2
+
+
+def test_renewal_that_was_used_is_not_handed_out_again_and_its_answer_is_still_taken(site: Site) -> None:
+    _, second = renewed(site)
+
+    asked = handed(connect(site, second))
+    connect(site, second, status="Acknowledged", command_uuid="renewal")
+
+    assert asked is None
+    assert site.queued() == []
