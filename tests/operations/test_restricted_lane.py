@@ -387,6 +387,18 @@ def test_device_that_speaks_on_under_its_former_identity_has_gone_back(site: Sit
     assert failures(site) == [(1, "rolled_back", True)]
 
 
+def test_device_that_speaks_on_while_an_authenticate_is_undecided_leaves_no_trail_of_evidence(site: Site) -> None:
+    first, second = renewed(site)
+    site.wait(days=2)
+    check_in(site, authenticate(), site.identity())
+
+    for _ in range(3):
+        connect(site, first)
+
+    assert site.enrollment().pins.current == print_of(second)
+    assert [seen for seen in site.evidence() if seen[:2] == ("S6", "went_back")] == []
+
+
 def test_device_that_comes_to_use_its_renewal_after_all_has_it_as_its_pin(site: Site) -> None:
     first, second = renewed(site)
     check_in(site, token_update(), first)

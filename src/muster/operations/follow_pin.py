@@ -16,11 +16,11 @@ from muster.storage.engine import Transaction
 from muster.storage.renewals import ClosedBecause
 
 
-def follow_pin(tx: Transaction, enrollment: Enrollment, fingerprint: bytes, ctx: Context) -> bool:
+def follow_pin(tx: Transaction, enrollment: Enrollment, fingerprint: bytes, ctx: Context) -> bool | None:
     """Make the former pin *fingerprint* the current one; that one stays good for the days of a former pin.
 
     Tells whether the device went back to an older identity. The newer one coming to use after all ends the renewal.
-    Nothing happens while an Authenticate waits for its TokenUpdate, which will decide.
+    None: nothing happened, for an Authenticate waits for its TokenUpdate, which will decide.
     """
     device_id = enrollment.channel.device_id
     device = ChannelId(device_id)
@@ -28,7 +28,7 @@ def follow_pin(tx: Transaction, enrollment: Enrollment, fingerprint: bytes, ctx:
     pins = stored.pins
     is_undecided = pins.provisional is not None or stored.state is not EnrollmentState.ENROLLED
     if is_undecided or fingerprint != pins.former or pins.current is None:
-        return False
+        return None
     left, kept = identities.find(tx, pins.current), identities.find(tx, fingerprint)
     until = ctx.now + ctx.policy.former_pin_lifetime
     enrollments.set_renewed(tx, device, Pins(fingerprint, pins.current, until))
@@ -39,7 +39,7 @@ def follow_pin(tx: Transaction, enrollment: Enrollment, fingerprint: bytes, ctx:
     return False
 
 
-def follow_without_token(tx: Transaction, enrollment: Enrollment, fingerprint: bytes, ctx: Context) -> bool:
+def follow_without_token(tx: Transaction, enrollment: Enrollment, fingerprint: bytes, ctx: Context) -> bool | None:
     """As `follow_pin`, where no TokenUpdate says by which magic the device is pushed now: by the one before, then."""
     went_back = follow_pin(tx, enrollment, fingerprint, ctx)
     if went_back:
@@ -55,8 +55,11 @@ def note_rolled_back(tx: Transaction, enrollment: Enrollment, ctx: Context) -> N
 
 
 def follow_silently(tx: Transaction, enrollment: Enrollment, fingerprint: bytes, ctx: Context, source: str) -> None:
-    """As `follow_pin`, for a device that says nothing of it; evidence is what shows it then."""
-    if follow_without_token(tx, enrollment, fingerprint, ctx):
+    """As `follow_pin`, for a device that says nothing of it; evidence is what shows it then, if anything happened."""
+    went_back = follow_without_token(tx, enrollment, fingerprint, ctx)
+    if went_back is None:
+        return
+    if went_back:
         note_rolled_back(tx, enrollment, ctx)
     device = ChannelId(enrollment.channel.device_id)
     what = TokenUpdateMeaning.WENT_BACK.value
