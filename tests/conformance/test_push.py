@@ -1,4 +1,4 @@
-"""Push certificates, targets and wishes mean the same on both engines; of two claims and outcomes, the later counts."""
+"""Push targets and wishes mean the same on both engines; of two claims and outcomes, the later counts."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -11,12 +11,11 @@ from muster.domain.push_policy import PushReason
 from muster.protocol.identifiers import ChannelId
 from muster.storage import push
 from muster.storage.engine import Engine, Transaction
-from muster.storage.push import DueWish, StoredPushCertificate
-from muster.storage.schema import push_certificates, push_targets, push_wishes
+from muster.storage.push import DueWish
+from muster.storage.schema import push_targets, push_wishes
 
 A, B = ChannelId("A"), ChannelId("B")
 TOPIC = "com.apple.mgmt.External.1"
-CERTIFICATE = StoredPushCertificate(b"\x01" * 32, TOPIC, b"pem", b"sealed", after(days=365))
 
 
 def wish(
@@ -35,27 +34,6 @@ def due(engine: Engine, now: datetime = NOON, limit: int = 200) -> tuple[DueWish
 
 def target(engine: Engine, token: bytes = b"token", *, magic: str = "magic", at: datetime = NOON) -> bool:
     return engine.write(lambda tx: push.set_target(tx, A, topic=TOPIC, token=token, push_magic=magic, at=at))
-
-
-# --- certificates -----------------------------------------------------------------------------------------------------
-
-
-def test_new_certificate_takes_the_place_of_its_topics_former_one_which_is_kept(engine: Engine) -> None:
-    renewed = replace(CERTIFICATE, fingerprint=b"\x02" * 32, not_after=after(days=700))
-    other = replace(CERTIFICATE, fingerprint=b"\x03" * 32, topic="com.apple.mgmt.External.2")
-    for number, certificate in enumerate((CERTIFICATE, other, renewed)):
-        engine.write(lambda tx, c=certificate, n=number: push.store_certificate(tx, c, after(minutes=n)))  # type: ignore[misc]
-
-    assert engine.read(push.current_certificates) == (renewed, other)
-    assert len(rows(engine, sa.select(push_certificates))) == 3
-
-
-def test_certificate_uploaded_again_is_current_again(engine: Engine) -> None:
-    renewed = replace(CERTIFICATE, fingerprint=b"\x02" * 32)
-    for certificate in (CERTIFICATE, renewed, replace(CERTIFICATE, certificate_pem=b"with its chain")):
-        engine.write(lambda tx, c=certificate: push.store_certificate(tx, c, NOON))  # type: ignore[misc]
-
-    assert engine.read(push.current_certificates) == (replace(CERTIFICATE, certificate_pem=b"with its chain"),)
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------

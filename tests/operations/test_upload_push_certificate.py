@@ -19,8 +19,8 @@ from muster.operations.upload_push_certificate import (
     UploadOutcome,
     upload_push_certificates,
 )
-from muster.storage import push, schema
-from muster.storage.push import StoredPushCertificate
+from muster.storage import push_certificates, schema
+from muster.storage.push_certificates import StoredPushCertificate
 
 
 @cache
@@ -37,7 +37,7 @@ def upload_pem(site: Site, pem: ClientPem) -> UploadOutcome:
 
 
 def in_use(site: Site) -> tuple[StoredPushCertificate, ...]:
-    return site.engine.read(push.current_certificates)
+    return site.engine.read(push_certificates.current_certificates)
 
 
 def test_uploaded_certificate_is_in_use_with_its_key_sealed(site: Site) -> None:

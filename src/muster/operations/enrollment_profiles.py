@@ -27,7 +27,7 @@ from muster.protocol.profile import (
     ScepPayload,
     TrustAnchor,
 )
-from muster.storage import enrollment_profiles, identities, installations, push
+from muster.storage import enrollment_profiles, identities, installations, push_certificates
 from muster.storage.engine import Transaction
 
 
@@ -59,7 +59,7 @@ def terms_for_link(
 
     Refused while there is no push certificate: such a device could not be woken.
     """
-    certificates = push.current_certificates(tx)
+    certificates = push_certificates.current_certificates(tx)
     if not certificates:
         return Refusal(
             RefusalCode.PUSH_CERTIFICATE_MISSING,

@@ -13,7 +13,7 @@ from muster.operations.context import Context
 from muster.operations.ports import PushCredentials, PushReceipt
 from muster.protocol.apns import OutcomeClass, Push
 from muster.protocol.identifiers import ChannelId
-from muster.storage import commands, enrollments, evidence, people, push
+from muster.storage import commands, enrollments, evidence, people, push, push_certificates
 from muster.storage.engine import Transaction
 
 CLAIM_LIMIT = 200
@@ -134,7 +134,7 @@ def load_push_credentials(tx: Transaction, items: Sequence[None], ctx: Context) 
             ),
             fingerprint=stored.fingerprint,
         )
-        for stored in push.current_certificates(tx)
+        for stored in push_certificates.current_certificates(tx)
     )
     return [credentials for _ in items]
 

@@ -10,7 +10,7 @@ from muster.crypto.errors import CryptoError
 from muster.crypto.keys import load_private_key, private_key_pem
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.context import Context
-from muster.storage import people, push
+from muster.storage import people, push_certificates
 from muster.storage.engine import Transaction
 
 
@@ -57,7 +57,7 @@ def _upload(tx: Transaction, upload: UploadedPushCertificate, ctx: Context) -> U
         return _unfit("the key does not belong to the certificate", "Give the key that the request was made with.")
     if ctx.now >= facts.not_after:
         return _unfit(f"it expired on {facts.not_after:%Y-%m-%d}", "Renew it in Apple's Push Certificates Portal.")
-    stored = push.StoredPushCertificate(
+    stored = push_certificates.StoredPushCertificate(
         fingerprint=facts.fingerprint,
         topic=topic,
         certificate_pem=pem_from_der(chain),
@@ -67,7 +67,7 @@ def _upload(tx: Transaction, upload: UploadedPushCertificate, ctx: Context) -> U
         not_after=facts.not_after,
     )
     tx.lock_name("push_certificates")
-    push.store_certificate(tx, stored, ctx.now)
+    push_certificates.store_certificate(tx, stored, ctx.now)
     detail = {"fingerprint": facts.fingerprint.hex(), "not_after": f"{facts.not_after:%Y-%m-%dT%H:%M:%SZ}"}
     people.record_act(tx, ctx.actor, "push_certificate.upload", topic, detail, ctx.now)
     return AcceptedPushCertificate(topic, facts.not_after)

@@ -1,4 +1,4 @@
-"""Push certificates, the tokens to push to, and the wishes to push."""
+"""The tokens to push to, and the wishes to push."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from muster.domain.push_policy import PushReason
 from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction, Work, slices
-from muster.storage.schema import channels, push_certificates, push_targets, push_wishes
+from muster.storage.schema import channels, push_targets, push_wishes
 
 _DUE = (
     sa.select(push_wishes)
@@ -55,50 +55,6 @@ _OUTCOME_FOR_GOOD = _OUTCOME.values(refused_at=sa.bindparam("at"))
 _DROP = sa.delete(push_wishes).where(push_wishes.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
 _NEXT_DUE = sa.select(push_wishes.c.due_at).order_by(push_wishes.c.due_at).limit(1)
 # made once: building a statement costs more than running it on SQLite
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPushCertificate:
-    """A push certificate, its key still sealed with associated data (push_certificates, key_sealed, fingerprint)."""
-
-    fingerprint: bytes
-    topic: str
-    certificate_pem: bytes
-    key_sealed: bytes
-    not_after: datetime
-
-
-def current_certificates(tx: Transaction) -> tuple[StoredPushCertificate, ...]:
-    """Read the certificate in use of each topic."""
-    rows = tx.connection.execute(
-        sa.select(push_certificates)
-        .where(push_certificates.c.is_current)
-        .order_by(push_certificates.c.uploaded_at.desc())
-    )
-    return tuple(
-        StoredPushCertificate(row.fingerprint, row.topic, row.certificate_pem, row.key_sealed, row.not_after)
-        for row in rows
-    )
-
-
-def store_certificate(tx: Transaction, certificate: StoredPushCertificate, uploaded_at: datetime) -> None:
-    """Use *certificate* for its topic from now on; the former is kept."""
-    tx.connection.execute(
-        sa.update(push_certificates).where(push_certificates.c.topic == certificate.topic).values(is_current=False)
-    )
-    values = {
-        "topic": certificate.topic,
-        "certificate_pem": certificate.certificate_pem,
-        "key_sealed": certificate.key_sealed,
-        "not_after": certificate.not_after,
-        "uploaded_at": uploaded_at,
-        "is_current": True,
-    }
-    tx.connection.execute(
-        tx.insert(push_certificates)
-        .values(fingerprint=certificate.fingerprint, **values)
-        .on_conflict_do_update(index_elements=["fingerprint"], set_=values)
-    )
 
 
 def set_target(
