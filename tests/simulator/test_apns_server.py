@@ -6,7 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -19,10 +19,22 @@ from h2.events import ConnectionTerminated, DataReceived, Event, ResponseReceive
 from h2.settings import SettingCodes
 from tests.simulator.apns_pki import TOPIC, ClientPem, authority_pem, push_certificate, server_identity
 
+from muster.crypto.certificates import fingerprint
 from muster.protocol.apns import Push, request_body, request_headers, request_path
 from muster.simulator.apns import Refusal, SimulatedAPNs
 from muster.simulator.apns_connection import Fault
 from muster.simulator.apns_server import SimulatedApnsServer
+from muster.simulator.apns_weather import (
+    Condition,
+    GoAway,
+    Mishap,
+    RefuseStream,
+    Reset,
+    ResetStream,
+    Slow,
+    StreamLimit,
+    Unreachable,
+)
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 TOMORROW = int(NOW.timestamp()) + 86400
@@ -297,5 +309,259 @@ def test_close_cuts_connections_that_are_open() -> None:
 
             with pytest.raises(ConnectionResetError):
                 await client.until(lambda _: False)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("effect", "error", "taken"),
+    [(ResetStream(), ErrorCodes.INTERNAL_ERROR, 1), (RefuseStream(), ErrorCodes.REFUSED_STREAM, 0)],
+)
+def test_weather_resets_streams(effect: Mishap, error: ErrorCodes, taken: int) -> None:
+    async def scenario() -> None:
+        apns = SimulatedAPNs(Random(1))
+        apns.weather.add(Condition(effect, topics=frozenset([TOPIC]), times=1))
+        async with serving(apns) as server, connected(server, push_certificate()) as client:
+            client.push(a_push(apns))
+
+            await client.until(lambda event: isinstance(event, StreamReset))
+
+            (reset,) = [event for event in client.events if isinstance(event, StreamReset)]
+            assert (reset.error_code, apns.received.total()) == (error, taken)
+            assert (await client.answer(client.push(a_push(apns))))[0] == 200
+
+    asyncio.run(scenario())
+
+
+def test_weather_sends_each_third_request_away() -> None:
+    async def scenario() -> None:
+        apns = SimulatedAPNs(Random(1))
+        apns.weather.add(Condition(GoAway(every=3)))
+        async with serving(apns) as server, connected(server, push_certificate()) as client:
+            streams = [client.push(a_push(apns)) for _ in range(4)]
+
+            await client.until(lambda _: False)
+
+            (goaway,) = [event for event in client.events if isinstance(event, ConnectionTerminated)]
+            assert goaway.last_stream_id == streams[2]
+
+    asyncio.run(scenario())
+
+
+def test_weather_resets_the_connection_after_the_push_was_taken() -> None:
+    async def scenario() -> None:
+        apns = SimulatedAPNs(Random(1))
+        push = a_push(apns)
+        apns.weather.add(Condition(Reset(), tokens=frozenset([push.token])))
+        async with serving(apns) as server:
+            async with connected(server, push_certificate()) as client:
+                client.push(push)
+
+                with pytest.raises(ConnectionResetError):
+                    await client.until(lambda _: False)
+
+            assert apns.received.total() == 1
+
+    asyncio.run(scenario())
+
+
+def test_slow_answer_lets_others_overtake() -> None:
+    async def scenario() -> None:
+        apns = SimulatedAPNs(Random(1))
+        slow = a_push(apns)
+        apns.weather.add(Condition(Slow(0.05), tokens=frozenset([slow.token])))
+        async with serving(apns) as server, connected(server, push_certificate()) as client:
+            first, second = client.push(slow), client.push(a_push(apns))
+
+            assert (await client.answer(first))[0] == 200
+
+            answered = [event.stream_id for event in client.events if isinstance(event, StreamEnded)]
+            assert answered == [second, first]
+
+    asyncio.run(scenario())
+
+
+def test_goaway_waits_for_slow_answers_and_names_the_last_stream_that_was_taken() -> None:
+    async def scenario() -> None:
+        apns = SimulatedAPNs(Random(1))
+        slow = a_push(apns)
+        apns.weather.add(Condition(Slow(0.05), tokens=frozenset([slow.token])))
+        async with serving(apns, {2: Fault.GOAWAY}.get) as server, connected(server, push_certificate()) as client:
+            streams = [client.push(slow), client.push(a_push(apns)), client.push(a_push(apns))]
+            client.writer.write(client.http2.data_to_send())
+
+            frames = _frames(await client.reader.read())  # h2 hears nothing after a GOAWAY
+
+            told = [(kind, stream_id or payload[:4]) for kind, stream_id, payload in frames if kind in (1, 7)]
+            assert told == [(1, streams[1]), (7, streams[1].to_bytes(4, "big")), (1, streams[0])]
+
+    asyncio.run(scenario())
+
+
+def _frames(data: bytes) -> list[tuple[int, int, bytes]]:
+    """Type, stream and payload of each frame (RFC 9113, 4.1); 1 is HEADERS, 7 is GOAWAY."""
+    frames = []
+    while data:
+        length = int.from_bytes(data[:3], "big")
+        frames.append((data[3], int.from_bytes(data[5:9], "big"), data[9 : 9 + length]))
+        data = data[9 + length :]
+    return frames
+
+
+def test_slow_goaway_names_what_was_taken_meanwhile() -> None:
+    async def scenario() -> None:
+        apns = SimulatedAPNs(Random(1))
+        slow = a_push(apns)
+        apns.weather.add(Condition(Slow(0.05), tokens=frozenset([slow.token])))
+        async with serving(apns, {1: Fault.GOAWAY}.get) as server, connected(server, push_certificate()) as client:
+            streams = [client.push(slow), client.push(a_push(apns))]
+
+            await client.until(lambda _: False)
+
+            (goaway,) = [event for event in client.events if isinstance(event, ConnectionTerminated)]
+            assert goaway.last_stream_id == streams[1]
+
+    asyncio.run(scenario())
+
+
+def test_answer_that_is_due_when_the_client_has_gone_is_dropped() -> None:
+    async def scenario() -> None:
+        apns = SimulatedAPNs(Random(1))
+        apns.weather.add(Condition(Slow(0.02)))
+        async with serving(apns) as server:
+            async with connected(server, push_certificate()) as client:
+                client.push(a_push(apns))
+                client.http2.close_connection()
+                client.writer.write(client.http2.data_to_send())
+                await client.reader.read()
+
+            assert apns.received.total() == 1
+
+    asyncio.run(scenario())
+
+
+def test_answer_to_a_stream_that_the_client_gave_up_is_dropped() -> None:
+    async def scenario() -> None:
+        apns = SimulatedAPNs(Random(1))
+        slow = a_push(apns)
+        apns.weather.add(Condition(Slow(0.02), tokens=frozenset([slow.token])))
+        async with serving(apns) as server, connected(server, push_certificate()) as client:
+            client.http2.reset_stream(client.push(slow), ErrorCodes.CANCEL)
+            also_slow = a_push(apns)
+            apns.weather.add(Condition(Slow(0.04), tokens=frozenset([also_slow.token])))
+
+            assert (await client.answer(client.push(also_slow)))[0] == 200
+
+            assert len([event for event in client.events if isinstance(event, StreamEnded)]) == 1
+
+    asyncio.run(scenario())
+
+
+def test_unreachable_ends_connections_and_takes_nothing_more() -> None:
+    async def scenario() -> None:
+        apns = SimulatedAPNs(Random(1))
+        away = Condition(Unreachable())
+        async with serving(apns) as server:
+            async with connected(server, push_certificate()) as client:
+                await client.answer(client.push(a_push(apns)))
+                apns.weather.add(away)
+                client.push(a_push(apns))
+                with pytest.raises(ConnectionResetError):
+                    await client.until(lambda _: False)
+            with pytest.raises(OSError):
+                async with connected(server, push_certificate()):
+                    pass
+            apns.weather.remove(away)
+            async with connected(server, push_certificate()) as client:
+                assert (await client.answer(client.push(a_push(apns))))[0] == 200
+
+            assert apns.received.total() == 2
+
+    asyncio.run(scenario())
+
+
+def test_silent_network_accepts_and_never_answers_even_when_it_is_over() -> None:
+    async def scenario() -> None:
+        apns = SimulatedAPNs(Random(1))
+        silence = Condition(Unreachable(is_silent=True))
+        async with serving(apns) as server:
+            async with connected(server, push_certificate()) as client:
+                await client.answer(client.push(a_push(apns)))
+                apns.weather.add(silence)
+                client.push(a_push(apns))
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(client.until(lambda _: False), 0.05)
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(
+                        asyncio.open_connection("127.0.0.1", server.port, ssl=client_tls(None)), 0.05
+                    )
+                apns.weather.remove(silence)
+                client.push(a_push(apns))
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(client.until(lambda _: False), 0.05)
+
+            assert apns.received.total() == 1
+
+    asyncio.run(scenario())
+
+
+def test_stream_limit_changes_on_connections_that_are_open() -> None:
+    async def scenario() -> None:
+        apns = SimulatedAPNs(Random(1))
+        async with serving(apns) as server, connected(server, push_certificate()) as client:
+            await client.answer(client.push(a_push(apns)))
+            server.limit_streams(5)
+            await client.until(lambda _: client.http2.remote_settings.max_concurrent_streams == 5)
+            apns.weather.add(Condition(StreamLimit(2)))
+            await client.answer(client.push(a_push(apns)))
+            await client.until(lambda _: client.http2.remote_settings.max_concurrent_streams == 2)
+            apns.weather.change_to([])
+            await client.answer(client.push(a_push(apns)))
+            await client.until(lambda _: client.http2.remote_settings.max_concurrent_streams == 5)
+
+            assert client.http2.remote_settings.max_concurrent_streams == 5
+
+    asyncio.run(scenario())
+
+
+def test_certificate_that_is_held_against_is_refused_with_the_reason() -> None:
+    async def scenario() -> None:
+        apns = SimulatedAPNs(Random(1))
+        client_pem = push_certificate()
+        async with serving(apns) as server, connected(server, client_pem) as client:
+            apns.certificates.move_to_other_environment(fingerprint(client_pem.certificate_der))
+
+            status, _, body = await client.answer(client.push(a_push(apns)))
+
+            assert (status, json.loads(body)) == (403, {"reason": "BadCertificateEnvironment"})
+            assert apns.received.total() == 0
+
+    asyncio.run(scenario())
+
+
+def test_certificate_out_of_its_time_by_the_given_clock_alone_is_bad() -> None:
+    async def scenario() -> None:
+        apns = SimulatedAPNs(Random(1))
+        much_later = datetime(2199, 1, 1, tzinfo=UTC)
+        running = SimulatedApnsServer(apns, server_identity(), now=lambda: much_later)
+        async with running as server, connected(server, push_certificate()) as client:
+            status, _, body = await client.answer(client.push(a_push(apns)))
+
+            assert (status, json.loads(body)) == (403, {"reason": "BadCertificate"})
+
+    asyncio.run(scenario())
+
+
+def test_push_without_expiration_is_kept_as_apple_documents() -> None:
+    async def scenario() -> None:
+        apns = SimulatedAPNs(Random(1))
+        woken = list[Push]()
+        async with serving(apns) as server, connected(server, push_certificate()) as client:
+            push = a_push(apns)
+            await client.answer(client.push(push, without="apns-expiration"))
+
+            apns.go_online(push.token, woken.append, NOW + timedelta(days=29))
+
+            assert [kept.apns_id for kept in woken] == [push.apns_id]
 
     asyncio.run(scenario())

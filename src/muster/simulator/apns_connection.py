@@ -24,6 +24,7 @@ from h2.events import (
 from h2.exceptions import ProtocolError as Http2Error
 from h2.settings import SettingCodes
 
+from muster.simulator.apns_weather import Reach
 from muster.simulator.server_tls import ServerTls
 
 # More than any request of ours; what is beyond is read and forgotten, and the request refused by its length.
@@ -64,18 +65,21 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A reply and what befalls it on its way. Without a reply the fault is all that the client sees."""
+    """A reply, what befalls it on its way, and how long it takes. Without a reply the fault is all that the client
+    sees."""
 
     reply: Reply | None
     fault: Fault | None = None
+    delay_seconds: float = 0.0
 
 
 class ApnsConnection(asyncio.Protocol):
     """h2 keeps the protocol; this keeps the requests under way, what flow control holds back, and the faults.
 
     *tls* asks for the client's certificate. *respond* is called once for each complete request, with that certificate
-    in DER. *later_streams* is how many streams are allowed once one request was answered. *on_established* says that
-    TLS stands; *on_open* and *on_close* say when there is a connection at all.
+    in DER. *reach* is asked whenever the client says something: it ends the connection, or makes it deaf for ever.
+    *later_streams* is how many streams are allowed once one request was answered. *on_established* says that TLS
+    stands; *on_open* and *on_close* say when there is a connection at all.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class ApnsConnection(asyncio.Protocol):
         tls: ssl.SSLContext,
         respond: Callable[[Request, bytes], Response],
         *,
+        reach: Callable[[], Reach] = lambda: Reach.OPEN,
         later_streams: int,
         on_open: Callable[["ApnsConnection"], None],
         on_established: Callable[[], None],
@@ -90,6 +95,7 @@ class ApnsConnection(asyncio.Protocol):
     ) -> None:
         self._tls = ServerTls(tls)
         self._respond = respond
+        self._reach = reach
         self._later_streams = later_streams
         self._on_open = on_open
         self._on_established = on_established
@@ -98,19 +104,23 @@ class ApnsConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._requests: dict[int, Request] = {}
         self._held_back: dict[int, bytes] = {}
+        self._delayed: dict[int, asyncio.TimerHandle] = {}
         self._last_stream_id: int | None = None
+        self._highest_taken = 0
         self._has_answered = False
         self._has_hung_up = False
+        self._is_deaf = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the client to begin."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._on_open(self)
+        self._is_cut_off()
 
     def data_received(self, data: bytes) -> None:
         """Answer what became complete; hang up on a client whose certificate is refused or that breaks HTTP/2."""
-        if self._has_hung_up:
+        if self._has_hung_up or self._is_cut_off():
             return  # read all the same: to close with something unread would reset the connection
         was_established = self._tls.is_established
         try:
@@ -122,13 +132,23 @@ class ApnsConnection(asyncio.Protocol):
         except (ssl.SSLError, Http2Error):
             self._hang_up()
         self._flush()
-        was_sent_away = self._last_stream_id is not None and not self._requests and not self._held_back
-        if was_sent_away or self._tls.has_ended:
-            self._hang_up()
+        self._hang_up_when_done()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Tell the server that this connection is gone."""
+        for timer in self._delayed.values():
+            timer.cancel()
+        self._delayed.clear()
         self._on_close(self)
+
+    def limit_streams(self, streams: int) -> None:
+        """Allow *streams* requests under way from now on, or, before the first was answered, from then on."""
+        if streams == self._later_streams:
+            return
+        self._later_streams = streams
+        if self._has_answered and not self._has_hung_up and self._last_stream_id is None:
+            self._h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: streams})
+            self._flush()
 
     def reset(self) -> None:
         """End the connection with a TCP reset; what was not sent yet is lost."""
@@ -137,6 +157,24 @@ class ApnsConnection(asyncio.Protocol):
             tcp: socket.socket = self._transport.get_extra_info("socket")
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
+
+    def _is_cut_off(self) -> bool:
+        """Whether the network has ended this connection, now or before."""
+        if not self._is_deaf:
+            match self._reach():
+                case Reach.OPEN:
+                    pass
+                case Reach.REFUSED:
+                    self.reset()
+                    return True
+                case Reach.SILENT:
+                    self._is_deaf = True
+        return self._is_deaf
+
+    def _hang_up_when_done(self) -> None:
+        is_done = not (self._requests or self._held_back or self._delayed)
+        if (self._last_stream_id is not None and is_done) or self._tls.has_ended:
+            self._hang_up()
 
     def _begin_http2(self) -> None:
         self._on_established()
@@ -161,6 +199,8 @@ class ApnsConnection(asyncio.Protocol):
             case StreamReset(stream_id=stream_id):
                 self._requests.pop(stream_id, None)
                 self._held_back.pop(stream_id, None)
+                if timer := self._delayed.pop(stream_id, None):
+                    timer.cancel()
             case WindowUpdated() | RemoteSettingsChanged():
                 for stream_id in list(self._held_back):
                     self._send_held_back(stream_id)
@@ -172,6 +212,26 @@ class ApnsConnection(asyncio.Protocol):
 
     def _on_request(self, stream_id: int, request: Request) -> None:
         response = self._respond(request, self._tls.client_certificate_der)
+        if response.fault is not Fault.REFUSE_STREAM:
+            self._highest_taken = max(self._highest_taken, stream_id)
+        if response.delay_seconds > 0:
+            loop = asyncio.get_running_loop()
+            self._delayed[stream_id] = loop.call_later(response.delay_seconds, self._answer_late, stream_id, response)
+        else:
+            self._answer(stream_id, response)
+
+    def _answer_late(self, stream_id: int, response: Response) -> None:
+        del self._delayed[stream_id]
+        if self._is_deaf or self._has_hung_up:
+            return
+        try:
+            self._answer(stream_id, response)
+        except Http2Error:  # the client has said that it goes
+            self._hang_up()
+        self._flush()
+        self._hang_up_when_done()
+
+    def _answer(self, stream_id: int, response: Response) -> None:
         match response.fault:
             case Fault.RESET_CONNECTION:
                 self._flush()
@@ -184,8 +244,8 @@ class ApnsConnection(asyncio.Protocol):
                 pass
             case Fault.GOAWAY | None if response.reply is not None:
                 self._send(stream_id, response.reply)
-                if response.fault is Fault.GOAWAY:
-                    self._send_away(stream_id)
+                if response.fault is Fault.GOAWAY and self._last_stream_id is None:
+                    self._send_away()
             case _:
                 raise ValueError("a response without a reply needs a fault that sends none")
 
@@ -208,9 +268,10 @@ class ApnsConnection(asyncio.Protocol):
         if room:
             self._h2.send_data(stream_id, body[:room], end_stream=room >= len(body))
 
-    def _send_away(self, last_stream_id: int) -> None:
+    def _send_away(self) -> None:
         """h2 answers nothing after a GOAWAY of its own, but APNs still answers the streams up to the last one."""
         self._flush()
+        last_stream_id = self._highest_taken
         reason = json.dumps({"reason": "Shutdown"}).encode()
         payload = struct.pack(">LL", last_stream_id, ErrorCodes.NO_ERROR) + reason
         self._tls.send(_frame(_GOAWAY, payload))

@@ -16,10 +16,12 @@ from types import TracebackType
 from typing import Self
 
 from muster.crypto.certificates import push_topic
-from muster.protocol.apns import MAX_REQUEST_BYTES, decode_request, encode_refusal
+from muster.protocol.apns import MAX_REQUEST_BYTES, Push, decode_request, encode_refusal
 from muster.protocol.errors import MalformedMessage
-from muster.simulator.apns import Refusal, SimulatedAPNs
+from muster.simulator.apns import LONGEST_STORED, SimulatedAPNs
 from muster.simulator.apns_connection import ApnsConnection, Fault, Reply, Request, Response
+from muster.simulator.apns_refusal import Refusal, TlsAlert
+from muster.simulator.apns_weather import GoAway, Mishap, RefuseStream, Reset, ResetStream, Silence
 
 LATER_STREAMS = 1000
 
@@ -34,12 +36,15 @@ class ServerIdentity:
 
 
 class SimulatedApnsServer:
-    """Listens on 127.0.0.1 from `start` (or `async with`) until `close`.
+    """Listens on 127.0.0.1 from `start` (or `async with`) until `close`; the weather of *apns* is what happens here.
 
     *fault_of* says what befalls the request of that number, counted from 1 over all connections in order of arrival;
-    requests that a GOAWAY sent away do not count. *now* is asked for each push. *later_streams* is how many streams a
-    connection has once its first request was answered. `connection_count` counts the connections of clients whose
-    certificate was accepted.
+    requests that a GOAWAY sent away do not count. Where it says nothing, the weather does. *now* is asked for each
+    push. *later_streams* is how many streams a connection has once its first request was answered. `connection_count`
+    counts the connections of clients whose certificate was accepted.
+
+    TLS itself goes by this machine's clock: a certificate that is out of its time by *now* alone gets BadCertificate
+    instead of TLS's alert. The weather changes connections when they are made and when a client says something.
     """
 
     def __init__(
@@ -86,6 +91,11 @@ class SimulatedApnsServer:
             self._all_closed.clear()
             await self._all_closed.wait()
 
+    def limit_streams(self, streams: int) -> None:
+        """Allow *streams* requests under way on each connection, those that are open included."""
+        self._later_streams = streams
+        self._announce_streams()
+
     async def __aenter__(self) -> Self:
         """Start on a port that the system chooses."""
         await self.start()
@@ -110,7 +120,8 @@ class SimulatedApnsServer:
         return ApnsConnection(
             self._tls,
             self._respond,
-            later_streams=self._later_streams,
+            reach=lambda: self._apns.weather.reach(self._now()),
+            later_streams=self._streams(),
             on_open=self._connections.add,
             on_established=self._on_established,
             on_close=self._on_close,
@@ -124,30 +135,66 @@ class SimulatedApnsServer:
         if not self._connections:
             self._all_closed.set()
 
+    def _streams(self) -> int:
+        limit = self._apns.weather.stream_limit(self._now())
+        return self._later_streams if limit is None else limit
+
+    def _announce_streams(self) -> None:
+        streams = self._streams()
+        for connection in self._connections:
+            connection.limit_streams(streams)
+
     def _respond(self, request: Request, certificate_der: bytes) -> Response:
         self._request_count += 1
-        fault = self._fault_of(self._request_count)
+        self._announce_streams()
+        now, weather = self._now(), self._apns.weather
+        apns_id = request.headers.get("apns-id") or self._apns.issue_apns_id()
+        push = self._read(request, certificate_der, apns_id, now)
+        whom = (push.topic, push.token) if isinstance(push, Push) else ("", b"")
+        fault = self._fault_of(self._request_count) or _fault(weather.mishap(*whom, now))
         if fault is Fault.REFUSE_STREAM:
             return Response(None, fault)
-        return Response(self._reply(request, certificate_der), fault)
+        refusal = self._apns.receive(push, now) if isinstance(push, Push) else push
+        reply = Reply(200, {"apns-id": apns_id}, b"") if refusal is None else _refuse(refusal, apns_id)
+        return Response(reply, fault, weather.delay_seconds(*whom, now))
 
-    def _reply(self, request: Request, certificate_der: bytes) -> Reply:
-        """The topic is the certificate's unless the request names one, which then must be the same."""
-        apns_id = request.headers.get("apns-id") or self._apns.issue_apns_id()
+    def _read(self, request: Request, certificate_der: bytes, apns_id: str, now: datetime) -> Push | Refusal:
+        """The push in *request*. Its topic is the certificate's unless it names one, which then must be the same."""
+        verdict = self._apns.certificates.judge(certificate_der, now)
+        if verdict is not None:
+            return Refusal("BadCertificate") if isinstance(verdict, TlsAlert) else verdict
         topic = push_topic(certificate_der)
-        if topic is None:
-            return _refuse(Refusal("BadCertificate"), apns_id)
+        assert topic is not None, "a certificate without a topic was refused"
         if request.headers.get("apns-topic", topic) != topic:
-            return _refuse(Refusal("TopicDisallowed"), apns_id)
+            return Refusal("TopicDisallowed")
         if len(request.body) > MAX_REQUEST_BYTES:
-            return _refuse(Refusal("PayloadTooLarge"), apns_id)
+            return Refusal("PayloadTooLarge")
+        headers = {
+            "apns-expiration": str(int((now + LONGEST_STORED).timestamp())),  # what Apple documents for its absence
+            **request.headers,
+            "apns-topic": topic,
+            "apns-id": apns_id,
+        }
         try:
-            headers = {**request.headers, "apns-topic": topic, "apns-id": apns_id}
-            push = decode_request(request.path, headers, bytes(request.body))
+            return decode_request(request.path, headers, bytes(request.body))
         except MalformedMessage:
-            return _refuse(Refusal("BadPath"), apns_id)
-        refusal = self._apns.receive(push, self._now())
-        return Reply(200, {"apns-id": apns_id}, b"") if refusal is None else _refuse(refusal, apns_id)
+            return Refusal("BadPath")
+
+
+def _fault(mishap: Mishap | None) -> Fault | None:
+    match mishap:
+        case None:
+            return None
+        case Silence():
+            return Fault.SILENCE
+        case GoAway():
+            return Fault.GOAWAY
+        case Reset():
+            return Fault.RESET_CONNECTION
+        case ResetStream():
+            return Fault.RESET_STREAM
+        case RefuseStream():
+            return Fault.REFUSE_STREAM
 
 
 def _refuse(refusal: Refusal, apns_id: str) -> Reply:
