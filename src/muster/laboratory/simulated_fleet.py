@@ -12,8 +12,9 @@ from muster.crypto.keys import RSAPrivateKey, generate_rsa_key
 from muster.laboratory.cast import Part, Story, Way, make_cast, make_person
 from muster.simulator.behaviour import Habits
 from muster.simulator.device import SimulatedDevice
-from muster.simulator.enrollment import EnrollmentFailed, PushService
+from muster.simulator.enrollment import EnrollmentFailed
 from muster.simulator.facts import Platform
+from muster.simulator.presence import PushService
 from muster.simulator.transport import HttpTransport, Response
 
 HABITS = Habits(

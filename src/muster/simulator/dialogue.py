@@ -38,8 +38,7 @@ async def connect(device: Machine, user: User | None) -> Session:
     line = None
     if enrollment is not None:
         line = enrollment.device_line if user is None else enrollment.user_lines.get(user)
-    is_quiet = not device.is_powered or device.behaviour.is_silent
-    if enrollment is None or line is None or not line.is_open or is_quiet:
+    if enrollment is None or line is None or not line.is_open or device.is_mute:
         return Session(SessionEnd.SILENT)
     async with line.in_use:
         line.wants_connect = False

@@ -1,13 +1,9 @@
 """A simulated device's enrollment: the profile it came with, its identity, and one line to the server per channel."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Protocol
 
 from muster.crypto.cms.signing import SignerIdentity
-from muster.protocol.apns import Push
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import Channel, Identifiers
 from muster.protocol.profile import PER_USER_CONNECTIONS, EnrollmentProfile
@@ -22,26 +18,6 @@ class EnrollmentFailed(Exception):
         super().__init__(f"{step}: {reason}")
         self.step = step
         self.reason = reason
-
-
-class PushService(Protocol):
-    """What a device needs of APNs; `SimulatedAPNs` has it."""
-
-    def issue_token(self, topic: str) -> bytes:
-        """A new push token for *topic*, offline at first."""
-        ...
-
-    def go_online(self, token: bytes, wake: Callable[[Push], None], now: datetime) -> None:
-        """Hand the stored push and every later one to *wake*, at once."""
-        ...
-
-    def go_offline(self, token: bytes) -> None:
-        """Keep what comes for later."""
-        ...
-
-    def unregister(self, token: bytes, at: datetime) -> None:
-        """Refuse *token* from now on."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ async def say(device: Machine, message: Authenticate | TokenUpdate, enrollment: 
 
 async def _introduced(device: Machine, profile: EnrollmentProfile, *, awaits_configuration: bool) -> Enrollment:
     identity = await obtain(device, profile.identity)
-    device.bury_stale_tokens()
+    device.presence.bury_abandoned()
     line = device.open_line(profile.topic, device.facts.identifiers, None, make_uuid(device.rng))
     line.is_awaiting_configuration = awaits_configuration
     enrollment = Enrollment(profile, identity, line)

@@ -26,10 +26,11 @@ from muster.protocol.identifiers import Identifiers, resolve_channel
 from muster.protocol.profile import PER_USER_CONNECTIONS, EnrollmentMode, EnrollmentProfile
 from muster.simulator.behaviour import Behaviour, SignatureStyle
 from muster.simulator.contents import make_contents
-from muster.simulator.enrollment import Backup, Enrollment, EnrollmentFailed, Line, PushService
+from muster.simulator.enrollment import Backup, Enrollment, EnrollmentFailed, Line
 from muster.simulator.facts import DeviceFacts, Platform, User, make_user, make_uuid, user_identifiers
 from muster.simulator.introduction import token_update
 from muster.simulator.mdm_requests import CHECKIN_CONTENT_TYPE, CONNECT_CONTENT_TYPE, MdmRequests, Refusal, refusal_in
+from muster.simulator.presence import Network, Presence, PushService
 from muster.simulator.transport import ConnectionLost, Response, Transport
 
 UNLOCK_TOKEN_BYTES = 1024
@@ -42,6 +43,7 @@ class Machine:
     *key_source* gives the private key for each new identity, *clock* the true time (aware UTC), *rng* everything that
     is random. A method that speaks to the server and is said to raise nothing survives whatever the server does.
 
+    presence: its side of APNs. network: where it leads now; `change_network` changes it.
     sign_in_page: where somebody must sign in again before the server of an account-driven enrollment listens.
     private_root_der: the root above the server's TLS certificate where that is none of those which every device
     trusts; no request of its MDM client gets through unless it is among trusted_roots, those of its profile.
@@ -63,19 +65,19 @@ class Machine:
         self.contents = make_contents(facts, rng)
         self.enrollment: Enrollment | None = None
         self.is_powered = True
+        self.network = Network.WHOLE
         self.restart_due = False
         self.last_failure: EnrollmentFailed | None = None  # of a renewal, for whoever plays: reports say less
         self.users: dict[User, bool] = {make_user(rng): True} if facts.platform is Platform.MAC else {}
         self.wanted = asyncio.Event()  # set when a line wants to connect, or power changes
         self.rng = rng
+        self.presence = Presence(push_service, clock)
         self.requests = MdmRequests(transport, facts.user_agent)
         self.new_key = key_source
         self.sign_in_page: str | None = None
         self.private_root_der: bytes | None = None
         self.trusted_roots: frozenset[bytes] = frozenset()
         self._clock = clock
-        self._push_service = push_service
-        self._stale_tokens: list[bytes] = []
         self._facts_outside: DeviceFacts | None = None  # those outside the user enrollment that is in force
 
     @property
@@ -109,8 +111,7 @@ class Machine:
         """Everything is gone and nobody is told; APNs refuses the old tokens only once the device is set up again."""
         enrollment, self.enrollment = self.enrollment, None
         for line in enrollment.all_lines if enrollment else ():
-            self._push_service.go_offline(line.token)
-            self._stale_tokens.append(line.token)
+            self.presence.abandon(line.token)
         self.forget_terms()
         self.contents = make_contents(self.facts, self.rng)
 
@@ -157,7 +158,7 @@ class Machine:
             enrollment.user_lines[user] = line
         else:
             line.is_open = True
-            self._go_online(line)
+            self._listen(line)
         await self.update_token(line)
         return enrollment.user_lines.get(user) if self.enrollment is enrollment else None
 
@@ -167,17 +168,36 @@ class Machine:
         line = self.enrollment.user_lines.get(user) if self.enrollment else None
         if line is not None:
             line.is_open = False
-            self._push_service.go_offline(line.token)
+            self.presence.stop_listening(line.token)
 
     async def rotate_token(self, line: Line | None = None) -> None:
         """Get a new push token for *line* (None: the device's), as after an OS upgrade, and say so. Raises nothing."""
-        enrollment = self.enrolled()
-        line = line or enrollment.device_line
-        self._push_service.go_offline(line.token)
-        self._push_service.unregister(line.token, self._clock())
-        line.token = self._push_service.issue_token(enrollment.profile.topic)
-        self._go_online(line)
+        line = line or self.enrolled().device_line
+        self._renew_token(line)
         await self.update_token(line)
+
+    async def update_os(self, os_version: str, build_version: str) -> None:
+        """Install another OS: restart, and get a new push token for each line, which is told. Raises nothing.
+
+        Those of users who are not logged in are told when they log in.
+        """
+        self.facts = replace(self.facts, os_version=os_version, build_version=build_version)
+        if self._facts_outside is not None:
+            self._facts_outside = replace(self._facts_outside, os_version=os_version, build_version=build_version)
+        self.power_off()
+        self.power_on()
+        enrollment = self.enrollment
+        for line in enrollment.all_lines if enrollment else ():
+            self._renew_token(line)
+        for line in enrollment.lines if enrollment else ():
+            if self.enrollment is enrollment:
+                await self.update_token(line)
+
+    def _renew_token(self, line: Line) -> None:
+        self.presence.end(line.token)
+        line.token = self.presence.issue_token(self.enrolled().profile.topic, line.channel.id)
+        if line.is_open:
+            self._listen(line)
 
     async def update_token(self, line: Line) -> None:
         """Send a TokenUpdate for *line*. Raises nothing: one that fails is owed, and sent before the next connect."""
@@ -208,19 +228,31 @@ class Machine:
     def power_off(self) -> None:
         """Battery empty, or switched off. What a user or a server asks of it meanwhile finds nobody."""
         self.is_powered = False
-        for line in self.enrollment.lines if self.enrollment else ():
-            self._push_service.go_offline(line.token)
-        self.wanted.set()
+        self._follow_network()
 
     def power_on(self) -> None:
         """Boot: APNs hands over what it kept, and the device has a reason of its own to connect."""
         self.is_powered = True
         self.restart_due = False
-        self.bury_stale_tokens()
-        for line in self.enrollment.lines if self.enrollment else ():
-            self._go_online(line)
+        self._follow_network()
         if self.enrollment is not None:
             self.want_connect(self.enrollment.device_line)
+
+    def change_network(self, network: Network) -> None:
+        """Come into another network: APNs hands over what it kept once it is reached, and what waited goes out."""
+        self.network = network
+        self._follow_network()
+
+    def _follow_network(self) -> None:
+        """Be online at APNs, or not, as power and network have it."""
+        self.presence.is_online = self.is_powered and self.network.reaches_apns
+        if self.presence.is_online:
+            self.presence.bury_abandoned()
+        for line in self.enrollment.lines if self.enrollment else ():
+            if self.presence.is_online:
+                self._listen(line)
+            else:
+                self.presence.stop_listening(line.token)
         self.wanted.set()
 
     def want_connect(self, line: Line) -> None:
@@ -284,10 +316,15 @@ class Machine:
         assert self.enrollment is not None, "the device is not enrolled"
         return self.enrollment
 
+    @property
+    def is_mute(self) -> bool:
+        """Whether nothing leaves this device: it is off, has no network, or its MDM client is dead."""
+        return not self.is_powered or not self.network.reaches_server or self.behaviour.is_silent
+
     def require_a_voice(self) -> None:
         """Raise ConnectionLost when nothing leaves this device."""
-        if not self.is_powered or self.behaviour.is_silent:
-            raise ConnectionLost("the device is off or mute")
+        if self.is_mute:
+            raise ConnectionLost("the device is off, without a network, or mute")
 
     def require_trust(self) -> None:
         """Raise ConnectionLost when this device does not trust the server's TLS certificate."""
@@ -305,24 +342,23 @@ class Machine:
 
     def open_line(self, topic: str, identifiers: Identifiers, user: User | None, push_magic: str) -> Line:
         """A new line, listening for pushes before the server learns of it, so that none is missed."""
-        token = self._push_service.issue_token(topic)
-        line = Line(identifiers, resolve_channel(identifiers), user, token, push_magic)
-        self._go_online(line)
+        channel = resolve_channel(identifiers)
+        token = self.presence.issue_token(topic, channel.id)
+        line = Line(identifiers, channel, user, token, push_magic)
+        self._listen(line)
         return line
 
-    def _go_online(self, line: Line) -> None:
+    def _listen(self, line: Line) -> None:
         def wake(push: Push) -> None:
             line.pushes_seen += 1
             if push.push_magic == line.push_magic and not self.behaviour.ignores_pushes:
                 self.want_connect(line)
 
-        if self.is_powered:
-            self._push_service.go_online(line.token, wake, self._clock())
+        self.presence.listen(line.token, wake)
 
     def close_line(self, line: Line) -> None:
-        """Have APNs refuse *line*'s token from now on."""
-        self._push_service.go_offline(line.token)
-        self._push_service.unregister(line.token, self._clock())
+        """Have APNs refuse *line*'s token from now on, or from when the device is online again."""
+        self.presence.end(line.token)
 
     def take_terms(self, profile: EnrollmentProfile) -> None:
         """Let *profile* decide whose roots are trusted, and by what name the device goes.
@@ -340,12 +376,6 @@ class Machine:
         self.requests.bearer = self.sign_in_page = None
         if self._facts_outside is not None:
             self.facts, self._facts_outside = self._facts_outside, None
-
-    def bury_stale_tokens(self) -> None:
-        """Have APNs refuse the tokens from before an erase: the device is set up again."""
-        for token in self._stale_tokens:
-            self._push_service.unregister(token, self._clock())
-        self._stale_tokens.clear()
 
 
 def roots_of(profile: EnrollmentProfile) -> frozenset[bytes]:

@@ -5,7 +5,6 @@ Sources: Apple, "Implementing device assignment" and "MachineInfo"; "softwareupd
 """
 
 import asyncio
-from dataclasses import replace
 
 from muster.protocol.enrollment_errors import SOFTWARE_UPDATE_REQUIRED, ErrorReply, decode_error
 from muster.protocol.machine_info import (
@@ -123,7 +122,7 @@ async def _update(device: Machine, error: ErrorReply) -> None:
         raise EnrollmentFailed("MachineInfo", error.code)
     await asyncio.sleep(device.behaviour.seconds_per_update)
     build = build_version if isinstance(build_version, str) else device.facts.build_version
-    device.facts = replace(device.facts, os_version=os_version, build_version=build)
+    await device.update_os(os_version, build)
 
 
 def _speak_up(device: Machine) -> None:
