@@ -10,6 +10,7 @@ from tests.laboratory.stories import enroll_one
 from muster.laboratory.report import Report
 from muster.laboratory.virtual_time import START
 from muster.laboratory.world import World, play
+from muster.simulator.apns import Arrival, Refusal
 from muster.simulator.facts import Platform
 from muster.simulator.transport import ConnectionLost
 
@@ -112,3 +113,36 @@ def test_complaints_of_the_server_are_counted_and_not_printed(capsys: pytest.Cap
     assert report.complaints == {"refused": 1}
     assert capsys.readouterr() == ("", "")
     assert structlog.get_config() == before
+
+
+def test_the_weather_at_apns_is_as_a_scenario_writes_it() -> None:
+    answers: list[Arrival] = []
+
+    async def scene(world: World) -> None:
+        world.set_forecast([{"what": "refuse", "reason": "ServiceUnavailable", "from": "1d", "until": "2d"}])
+        inhabitant = await enroll_one(world, Platform.IPHONE, await world.server.make_link(1))
+        await world.sleep(timedelta(days=1, hours=12))
+        asked_at = world.now()
+        inhabitant.device.power_off()
+        await world.server.send_command([inhabitant.channel_id], "SecurityInfo")
+        await world.sleep(timedelta(days=2))
+        answers.extend(arrival for arrival in world.pushes_to(inhabitant.channel_id) if arrival.at >= asked_at)
+
+    play(scene, seed=1)
+
+    end = START + timedelta(days=2)
+    during = {arrival.refusal for arrival in answers if arrival.at < end}
+    afterwards = {arrival.refusal for arrival in answers if arrival.at >= end}
+    assert (during, afterwards) == ({Refusal("ServiceUnavailable")}, {None})
+
+
+def test_fair_weather_follows_when_it_is_set() -> None:
+    async def scene(world: World) -> None:
+        world.set_forecast([{"what": "refuse", "reason": "ServiceUnavailable"}])
+        world.set_weather([])
+        inhabitant = await enroll_one(world, Platform.IPHONE, await world.server.make_link(1))
+        await world.sleep(timedelta(minutes=1))
+
+        assert {arrival.refusal for arrival in world.pushes_to(inhabitant.channel_id)} == {None}
+
+    play(scene, seed=1)

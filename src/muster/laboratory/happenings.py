@@ -6,6 +6,7 @@ from datetime import datetime, time, timedelta
 from muster.laboratory.world import Inhabitant, World
 from muster.protocol.identifiers import ChannelId
 from muster.protocol.plist import PlistValue
+from muster.simulator.apns_weather import Condition, Refuse
 
 HARMLESS: tuple[tuple[str, dict[str, PlistValue]], ...] = (
     ("DeviceInformation", {"Queries": ["UDID", "SerialNumber", "OSVersion", "DeviceName", "AvailableDeviceCapacity"]}),
@@ -39,9 +40,7 @@ async def nights(world: World, inhabitant: Inhabitant, *, share: float) -> None:
 async def push_outage(world: World, *, begins_at: datetime, lasts: timedelta) -> None:
     """Have APNs refuse everything for a while."""
     await world.until(begins_at)
-    world.apns.begin_outage("ServiceUnavailable")
-    await world.sleep(lasts)
-    world.apns.end_outage()
+    world.apns.weather.add(Condition(Refuse("ServiceUnavailable"), begins_at, begins_at + lasts))
 
 
 async def restart(world: World, *, at: datetime, down_for: timedelta) -> None:

@@ -38,7 +38,7 @@ from muster.settings import read_settings
 from muster.simulator.device_authority import device_authority
 from muster.simulator.keys.published import published_keys
 from muster.simulator.web_view import Credentials
-from muster.storage import identities
+from muster.storage import identities, push_certificates
 
 PUBLIC_URL = "https://muster.example"
 TOPIC = "com.apple.mgmt.External.00000000-0000-4000-8000-000000000000"
@@ -134,14 +134,19 @@ class LaboratoryServer:
         """The certificate of the authority that issues identities now."""
         return self.service.runner.read_now(identities.all_authorities)[0].certificate_der
 
-    async def upload_push_certificate(self) -> None:
-        """Give the server a push certificate for TOPIC, good for a year."""
-        certificate = make_push_certificate(
-            TOPIC, _PUSH_KEY, now=self._now(), lifetime=PUSH_CERTIFICATE_LIFETIME, serial_number=1
-        )
+    async def upload_push_certificate(self, lifetime: timedelta = PUSH_CERTIFICATE_LIFETIME) -> None:
+        """Give the server a push certificate for TOPIC, its first one or a renewed one, good for *lifetime*."""
+        certificate = make_push_certificate(TOPIC, _PUSH_KEY, now=self._now(), lifetime=lifetime, serial_number=1)
         upload = UploadedPushCertificate(pem_from_der([certificate]), private_key_pem(_PUSH_KEY))
         outcome = (await self.service.runner.write(upload_push_certificates, [upload], ADMINISTRATOR))[0]
         assert isinstance(outcome, AcceptedPushCertificate), outcome
+
+    @property
+    def push_certificate_fingerprint(self) -> bytes:
+        """The SHA-256 of the push certificate that is in use for TOPIC."""
+        current = self.service.runner.read_now(push_certificates.current_certificates)
+        (fingerprint,) = [stored.fingerprint for stored in current if stored.topic == TOPIC]
+        return fingerprint
 
     async def make_link(self, uses: int, lifetime: timedelta = timedelta(days=7)) -> str:
         """Make an enrollment link good for *uses* devices; returns its URL."""

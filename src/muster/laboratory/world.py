@@ -6,7 +6,7 @@ the loop. So a run can be repeated to the byte, and one more device changes noth
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,11 +20,13 @@ from muster.laboratory.complaints import Complaints, heard_complaints
 from muster.laboratory.observation import channels_of, count_rumours, epochs_of, evidence_of
 from muster.laboratory.pushes import SimulatedPushSender
 from muster.laboratory.report import DeviceReport, Report
-from muster.laboratory.server import DEVICE_KEYS, LaboratoryServer
+from muster.laboratory.server import DEVICE_KEYS, PUSH_CERTIFICATE_LIFETIME, LaboratoryServer
 from muster.laboratory.virtual_time import START, VirtualTimeLoop
 from muster.laboratory.wire import Faults, Wire, WireTransport
 from muster.protocol.identifiers import ChannelId
-from muster.simulator.apns import SimulatedAPNs
+from muster.simulator.apns import Arrival, SimulatedAPNs
+from muster.simulator.apns_forecast import read_forecast
+from muster.simulator.apns_weather import Condition
 from muster.simulator.behaviour import Habits
 from muster.simulator.device import SimulatedDevice
 from muster.simulator.facts import Platform, make_facts
@@ -71,9 +73,12 @@ class World:
         directory: Path,
         complaints: Complaints,
         settings: Mapping[str, object] | None = None,
+        *,
+        push_certificate_lifetime: timedelta = PUSH_CERTIFICATE_LIFETIME,
     ) -> None:
         self.seed = seed
-        self.apns = SimulatedAPNs(self.rng("apns"))
+        self.arrivals: list[Arrival] = []  # every push that APNs saw, in order
+        self.apns = SimulatedAPNs(self.rng("apns"), on_arrival=self.arrivals.append)
         self.pushes = SimulatedPushSender(self.apns, loop.now)
         self.wire = Wire()
         self.server = LaboratoryServer(
@@ -83,6 +88,7 @@ class World:
         self.inhabitants: list[Inhabitant] = []
         self._loop = loop
         self._began_at = loop.now()
+        self._push_certificate_lifetime = push_certificate_lifetime
         self._tasks: set[asyncio.Task[None]] = set()
         self._keys = itertools.cycle(DEVICE_KEYS)
         self._group = asyncio.TaskGroup()
@@ -135,13 +141,40 @@ class World:
     def _next_key(self) -> RSAPrivateKey:
         return next(self._keys)
 
+    # APNs
+
+    def set_weather(self, conditions: Iterable[Condition]) -> None:
+        """Let *conditions* hold at APNs from now on, each in its time, and no others; none at all is fair weather."""
+        self.apns.weather.change_to(conditions)
+
+    def set_forecast(self, entries: Sequence[Mapping[str, object]]) -> None:
+        """As `set_weather`, of plain mappings (`apns_forecast.read_forecast`); times count from the world's beginning.
+
+        Raises BadForecast.
+        """
+        self.set_weather(read_forecast(entries, self._began_at))
+
+    def revoke_push_certificate(self) -> None:
+        """Have APNs refuse the push certificate that the server uses now; its successor will be heard."""
+        self.apns.certificates.revoke(self.server.push_certificate_fingerprint)
+
+    def pushes_to(self, channel_id: ChannelId) -> tuple[Arrival, ...]:
+        """What APNs saw of pushes to a channel, whichever of its tokens they named, in order."""
+        tokens = {
+            token
+            for inhabitant in self.inhabitants
+            for token, holder in inhabitant.device.presence.tokens.items()
+            if holder == channel_id
+        }
+        return tuple(arrival for arrival in self.arrivals if arrival.push.token in tokens)
+
     # The run
 
     async def live_through(self, scene: Scene) -> Report:
         """Start the server with a push certificate, play *scene*, and report; the server is stopped in any case."""
         try:
             await self.server.start()
-            await self.server.upload_push_certificate()
+            await self.server.upload_push_certificate(self._push_certificate_lifetime)
             async with self._group:
                 await scene(self)
                 for task in list(self._tasks):
@@ -173,18 +206,28 @@ def play(
     directory: Path | None = None,
     start: datetime = START,
     settings: Mapping[str, object] | None = None,
+    push_certificate_lifetime: timedelta = PUSH_CERTIFICATE_LIFETIME,
 ) -> Report:
     """Play *scene* in a new world and report what became of it.
 
-    *directory* is the server's data directory; absent, a temporary one. *settings* are the server's. Whatever *scene*
-    or a device raises is raised here, and so is what the server's application raises to a device.
+    *directory* is the server's data directory; absent, a temporary one. *settings* are the server's. The push
+    certificate it begins with is good for *push_certificate_lifetime*; nobody renews it unless *scene* does. Whatever
+    *scene* or a device raises is raised here, and so is what the server's application raises to a device.
     """
     with ExitStack() as stack:
         complaints = stack.enter_context(heard_complaints())
         if directory is None:
             directory = Path(stack.enter_context(TemporaryDirectory(prefix="muster-laboratory-")))
         loop = VirtualTimeLoop(start)
-        return loop.run(World(loop, seed, directory / "data", complaints, settings).live_through(scene))
+        world = World(
+            loop,
+            seed,
+            directory / "data",
+            complaints,
+            settings,
+            push_certificate_lifetime=push_certificate_lifetime,
+        )
+        return loop.run(world.live_through(scene))
 
 
 def _device_report(tx: Transaction, inhabitant: Inhabitant) -> DeviceReport:
