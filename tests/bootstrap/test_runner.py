@@ -16,6 +16,7 @@ from muster.protocol.identifiers import ChannelId
 from muster.settings import read_settings
 from muster.storage import push
 from muster.storage.engine import Transaction, Work
+from muster.storage.push import PutOff
 from muster.storage.sqlite import SqliteEngine
 
 NOBODY = ChannelId("no-such-channel")
@@ -30,7 +31,7 @@ def _runner(engine: SqliteEngine, notices: list[Mapping[Work, datetime]]) -> Eng
 def _two_wishes(tx: Transaction, items: Sequence[None], ctx: Context) -> list[None]:
     for delay in (5, 2):
         due_at = ctx.now + timedelta(minutes=delay)
-        push.postpone(tx, NOBODY, due_at)
+        push.put_off(tx, [PutOff(NOBODY, due_at, None)])
     return [None for _ in items]
 
 
@@ -57,7 +58,7 @@ def test_a_transaction_that_fails_gives_no_notice(sqlite_engine: SqliteEngine) -
     notices: list[Mapping[Work, datetime]] = []
 
     def fail(tx: Transaction, items: Sequence[None], ctx: Context) -> list[None]:
-        push.postpone(tx, NOBODY, ctx.now)
+        push.put_off(tx, [PutOff(NOBODY, ctx.now, None)])
         raise RuntimeError("a fault of ours")
 
     with pytest.raises(RuntimeError):

@@ -53,7 +53,7 @@ def test_one_command_waits_on_every_channel_it_was_queued_on(engine: Engine) -> 
     engine.write(work)
 
     waiting = engine.read(lambda tx: commands.waiting_counts(tx, [ChannelId(name) for name in [*names, "unknown"]]))
-    assert waiting == dict.fromkeys(names, 1)
+    assert waiting == dict.fromkeys(names, commands.WaitingCommands(1, 0))
 
 
 def test_withheld_commands_are_not_counted_as_waiting(engine: Engine) -> None:
@@ -63,7 +63,7 @@ def test_withheld_commands_are_not_counted_as_waiting(engine: Engine) -> None:
     entry = locked(engine, query("A"))["A"].head
     apply(engine, AppliedConnect(A, TOUCH, is_proof=False, handed_out=entry, withhold_after=True))
 
-    assert engine.read(lambda tx: commands.waiting_counts(tx, [A])) == {A: 1}
+    assert engine.read(lambda tx: commands.waiting_counts(tx, [A])) == {A: commands.WaitingCommands(1, 0)}
     assert engine.read(lambda tx: commands.waiting_counts(tx, [])) == {}
 
 

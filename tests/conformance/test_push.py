@@ -2,16 +2,20 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from tests.conformance.fleet import after, enroll, rows
 from tests.support.instants import NOON
 
-from muster.domain.push_policy import PushReason
+from muster.domain.enrollment import EndReason, EnrollmentState
+from muster.domain.push_policy import NoPush, PushReason, TargetState
+from muster.protocol.apns import OutcomeClass
 from muster.protocol.identifiers import ChannelId
-from muster.storage import push
+from muster.storage import enrollments, push
 from muster.storage.engine import Engine, Transaction
-from muster.storage.push import DueWish
+from muster.storage.push import DueWish, PushAddress, PutOff, SettledPush
 from muster.storage.schema import push_targets, push_wishes
 
 A, B = ChannelId("A"), ChannelId("B")
@@ -32,8 +36,11 @@ def due(engine: Engine, now: datetime = NOON, limit: int = 200) -> tuple[DueWish
     return engine.write(lambda tx: push.claim_due(tx, now, limit))
 
 
-def target(engine: Engine, token: bytes = b"token", *, magic: str = "magic", at: datetime = NOON) -> bool:
-    return engine.write(lambda tx: push.set_target(tx, A, topic=TOPIC, token=token, push_magic=magic, at=at))
+def target(
+    engine: Engine, token: bytes = b"token", *, magic: str = "magic", at: datetime = NOON, of: str = "A"
+) -> bool:
+    channel_id = ChannelId(of)
+    return engine.write(lambda tx: push.set_target(tx, channel_id, topic=TOPIC, token=token, push_magic=magic, at=at))
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------
@@ -50,43 +57,84 @@ def test_target_tells_whether_anything_is_new(engine: Engine) -> None:
     assert tuple(row) == (b"rotated", "other", NOON)
 
 
-def record(engine: Engine, token: bytes, outcome: str, *, is_for_good: bool = False) -> bool:
-    return engine.write(
-        lambda tx: push.record_outcome(
-            tx, A, token=token, outcome=outcome, reason="Why", at=after(hours=1), is_for_good=is_for_good
-        )
-    )
+SETTLED = SettledPush(
+    A,
+    fence=1,
+    token=b"token",
+    token_updated_at=NOON,
+    outcome=OutcomeClass.ACCEPTED,
+    reason="Why",
+    due_at=after(hours=2),
+    failures=0,
+    taken_back=False,
+    target=TargetState(NOON, accepted_at=after(hours=1), unanswered=1, budget_until=after(hours=1, minutes=1)),
+)
+REFUSED = replace(
+    SETTLED,
+    outcome=OutcomeClass.TOKEN_UNREGISTERED,
+    due_at=None,
+    target=TargetState(NOON, refused_at=after(hours=1), refusals=1),
+)
+
+
+def settle(engine: Engine, *settled: SettledPush) -> None:
+    engine.write(lambda tx: push.settle(tx, settled, after(hours=1)))
+
+
+def state(engine: Engine) -> TargetState:
+    (row,) = rows(engine, sa.select(push_targets))
+    return push.target_state(row)
 
 
 def test_outcome_is_kept_with_its_target_and_a_final_one_stops_pushing(engine: Engine) -> None:
     enroll(engine, "A")
     target(engine)
 
-    assert record(engine, b"token", "accepted")
+    settle(engine, SETTLED)
     (row,) = rows(engine, sa.select(push_targets))
     assert (row.last_outcome, row.last_reason, row.last_outcome_at) == ("accepted", "Why", after(hours=1))
-    assert (row.last_push_at, row.refused_at) == (after(hours=1), None)
+    assert push.target_state(row) == SETTLED.target
 
-    assert record(engine, b"token", "token_unregistered", is_for_good=True)
-    assert rows(engine, sa.select(push_targets.c.refused_at))[0].refused_at == after(hours=1)
+    settle(engine, REFUSED)
+    assert state(engine) == REFUSED.target
 
 
-def test_outcome_for_a_token_that_was_replaced_changes_nothing(engine: Engine) -> None:
+@pytest.mark.parametrize("other", [{"token": b"former"}, {"token_updated_at": after(minutes=-1)}])
+def test_outcome_for_a_token_that_was_replaced_or_confirmed_meanwhile_changes_nothing(
+    engine: Engine, other: dict[str, Any]
+) -> None:
     enroll(engine, "A")
     target(engine)
-    target(engine, b"rotated")
 
-    assert not record(engine, b"token", "token_unregistered", is_for_good=True)
-    assert rows(engine, sa.select(push_targets.c.last_outcome))[0].last_outcome is None
+    settle(engine, replace(REFUSED, **other))
+
+    (row,) = rows(engine, sa.select(push_targets.c.last_outcome, push_targets.c.refused_at))
+    assert tuple(row) == (None, None)
 
 
 def test_refused_target_is_tried_again_after_its_next_token_update(engine: Engine) -> None:
     enroll(engine, "A")
     target(engine)
-    record(engine, b"token", "token_unregistered", is_for_good=True)
+    settle(engine, REFUSED)
 
-    assert not target(engine)
-    assert rows(engine, sa.select(push_targets.c.refused_at))[0].refused_at is None
+    assert not target(engine, at=after(hours=2))
+    assert state(engine) == TargetState(after(hours=2))
+
+
+@pytest.mark.parametrize(("since", "is_forgotten"), [(None, True), (after(hours=1), True), (after(hours=2), False)])
+def test_refusals_of_a_topic_are_forgotten_from_a_moment_on(
+    engine: Engine, since: datetime | None, is_forgotten: bool
+) -> None:
+    enroll(engine, "A")
+    target(engine)
+    settle(engine, REFUSED)
+
+    def forget(topic: str, *outcomes: OutcomeClass) -> int:
+        return engine.write(lambda tx: push.forget_refusals(tx, topic, outcomes, since=since))
+
+    assert forget("another", OutcomeClass.TOKEN_UNREGISTERED) == forget(TOPIC, OutcomeClass.TOKEN_BAD) == 0
+    assert forget(TOPIC, OutcomeClass.TOKEN_BAD, OutcomeClass.TOKEN_UNREGISTERED) == int(is_forgotten)
+    assert (state(engine).refused_at is None) == is_forgotten
 
 
 # --- wishes -----------------------------------------------------------------------------------------------------------
@@ -104,16 +152,17 @@ def test_wish_is_due_with_all_that_deciding_needs(engine: Engine) -> None:
         PushReason.COMMAND_QUEUED,
         wanted_at=after(minutes=-1),
         attempts=0,
+        failures=0,
         fence=0,
-        topic=TOPIC,
-        token=b"token",
-        push_magic="magic",
-        refused_at=None,
-        state="enrolled",
+        address=PushAddress(TOPIC, b"token", "magic"),
+        target=TargetState(NOON),
+        state=EnrollmentState.ENROLLED,
         last_contact_at=None,
+        commands_waiting=0,
+        declined=0,
     )
     assert first == expected
-    assert second == replace(expected, channel_id=B, topic=None, token=None, push_magic=None)
+    assert second == replace(expected, channel_id=B, address=None, target=None)
 
 
 def test_many_wishes_of_one_channel_are_one_and_the_earliest_due_time_counts(engine: Engine) -> None:
@@ -156,15 +205,14 @@ def test_wishes_of_a_whole_fleet_are_made_at_once(engine: Engine) -> None:
 
 
 def claim(engine: Engine, now: datetime, lease_until: datetime) -> int:
+    """Claim the one wish there is, and return the fence that its outcome has to name."""
+
     def work(tx: Transaction) -> int:
         (wanted,) = push.claim_due(tx, now, 1)
-        return push.claim_attempt(tx, wanted.channel_id, lease_until=lease_until)
+        push.claim_attempts(tx, [wanted.channel_id], lease_until=lease_until)
+        return wanted.fence + 1
 
     return engine.write(work)
-
-
-def settle(engine: Engine, fence: int, due_at: datetime) -> bool:
-    return engine.write(lambda tx: push.settle(tx, A, fence=fence, due_at=due_at))
 
 
 def test_claimed_attempt_is_counted_and_leased(engine: Engine) -> None:
@@ -183,9 +231,32 @@ def test_settled_attempt_says_when_to_look_again(engine: Engine) -> None:
     wish(engine, "A")
     fence = claim(engine, NOON, after(minutes=2))
 
-    assert settle(engine, fence, after(hours=1))
+    settle(engine, replace(SETTLED, fence=fence, due_at=after(hours=1), failures=3))
 
-    assert engine.read(push.next_due) == after(hours=1)
+    (again,) = due(engine, after(hours=1))
+    assert (again.attempts, again.failures) == (1, 3)
+
+
+def test_settled_attempt_that_was_none_is_taken_back(engine: Engine) -> None:
+    enroll(engine, "A")
+    wish(engine, "A")
+    fence = claim(engine, NOON, after(minutes=2))
+
+    settle(engine, replace(SETTLED, fence=fence, taken_back=True))
+
+    assert due(engine, after(hours=2))[0].attempts == 0
+
+
+def test_settled_attempt_for_good_drops_the_wish(engine: Engine) -> None:
+    enroll(engine, "A")
+    wish(engine, "A")
+    fence = claim(engine, NOON, after(minutes=2))
+
+    settle(engine, replace(REFUSED, fence=fence + 1))
+    assert engine.read(push.next_due) == after(minutes=2)
+    settle(engine, replace(REFUSED, fence=fence))
+
+    assert engine.read(push.next_due) is None
 
 
 def test_outcome_of_an_attempt_whose_lease_ran_out_changes_nothing(engine: Engine) -> None:
@@ -194,9 +265,11 @@ def test_outcome_of_an_attempt_whose_lease_ran_out_changes_nothing(engine: Engin
     lost = claim(engine, NOON, after(minutes=2))
     later = claim(engine, after(minutes=2), after(minutes=4))
 
-    assert not settle(engine, lost, after(days=7))
+    settle(engine, replace(SETTLED, fence=lost, due_at=after(days=7)))
     assert engine.read(push.next_due) == after(minutes=4)
-    assert settle(engine, later, after(hours=1))
+    settle(engine, replace(SETTLED, fence=later, due_at=after(hours=1)))
+
+    assert engine.read(push.next_due) == after(hours=1)
 
 
 def test_wish_made_while_a_push_is_on_its_way_is_not_put_off_by_its_outcome(engine: Engine) -> None:
@@ -205,7 +278,7 @@ def test_wish_made_while_a_push_is_on_its_way_is_not_put_off_by_its_outcome(engi
     fence = claim(engine, NOON, after(minutes=2))
     wish(engine, "A", at=after(seconds=1), due_at=after(seconds=2))
 
-    assert not settle(engine, fence, after(days=7))
+    settle(engine, replace(SETTLED, fence=fence, due_at=after(days=7)))
 
     (again,) = due(engine, after(seconds=2))
     assert (again.attempts, again.wanted_at) == (0, after(seconds=1))
@@ -217,18 +290,62 @@ def test_outcome_of_a_wish_that_was_dropped_changes_nothing(engine: Engine) -> N
     fence = claim(engine, NOON, after(minutes=2))
     engine.write(lambda tx: push.drop_wishes(tx, [A, B]))
 
-    assert not settle(engine, fence, NOON)
+    settle(engine, replace(SETTLED, fence=fence, due_at=NOON))
+
     assert rows(engine, sa.select(push_wishes)) == []
 
 
-def test_postponed_wish_counts_no_attempt(engine: Engine) -> None:
+def put_off(engine: Engine, until: datetime, held_because: NoPush | None, *names: ChannelId) -> None:
+    engine.write(lambda tx: push.put_off(tx, [PutOff(name, until, held_because) for name in names]))
+
+
+def test_wish_that_is_put_off_counts_no_attempt(engine: Engine) -> None:
     enroll(engine, "A")
     wish(engine, "A")
 
-    engine.write(lambda tx: push.postpone(tx, A, after(minutes=5)))
+    put_off(engine, after(minutes=5), None, A)
 
+    assert due(engine, after(minutes=4)) == ()
     (wanted,) = due(engine, after(minutes=5))
     assert (wanted.attempts, wanted.fence) == (0, 0)
+
+
+def test_held_wishes_of_a_topic_are_released_at_a_pace_and_no_others(engine: Engine) -> None:
+    enroll(engine, "A", "B", "C")
+    target(engine)
+    wish(engine, "A", "B", "C")
+    put_off(engine, after(hours=1), NoPush.BREAKER_OPEN, A, B)
+    put_off(engine, after(hours=1), None, ChannelId("C"))
+
+    assert engine.write(lambda tx: push.release_held(tx, "another", NOON)) == 0
+    assert engine.write(lambda tx: push.release_held(tx, TOPIC, NOON)) == 1  # B has no target, C is not held
+
+    assert [one.channel_id for one in due(engine)] == [A]
+    assert engine.write(lambda tx: push.release_held(tx, TOPIC, NOON)) == 0
+
+
+def test_held_wishes_are_candidates_for_a_probe_though_not_due(engine: Engine) -> None:
+    enroll(engine, "A")
+    target(engine)
+    wish(engine, "A")
+    put_off(engine, after(hours=1), NoPush.BREAKER_OPEN, A)
+
+    assert [one.channel_id for one in engine.write(lambda tx: push.claim_held(tx, TOPIC, 5))] == [A]
+    assert engine.write(lambda tx: push.claim_held(tx, "another", 5)) == ()
+
+
+def test_everybody_of_a_topic_is_wished_for_who_is_enrolled_and_has_no_wish(engine: Engine) -> None:
+    enroll(engine, "A", "B", "C")
+    for name in "ABC":
+        target(engine, of=name)
+    wish(engine, "A", due_at=after(hours=1))
+    engine.write(lambda tx: enrollments.set_ended(tx, [ChannelId("C")], at=NOON, reason=EndReason.CHECKED_OUT))
+
+    made = engine.write(lambda tx: push.wish_for_topic(tx, TOPIC, reason=PushReason.PUSHES_WORK_AGAIN, at=NOON))
+
+    assert made == 2
+    found = {one.channel_id: one.reason for one in due(engine, after(hours=1))}
+    assert found == {A: PushReason.COMMAND_QUEUED, B: PushReason.PUSHES_WORK_AGAIN}
 
 
 def test_wish_that_is_there_is_not_changed_by_wishing_only_where_there_is_none(engine: Engine) -> None:

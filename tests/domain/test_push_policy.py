@@ -1,68 +1,153 @@
-"""When a wish to push is sent, repeated, and dropped."""
+"""When a wish to push is sent, put off, and dropped."""
 
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.support.instants import NOON
 
 from muster.domain.push_policy import (
-    AFTER_TOKEN_UPDATE,
+    AFTER_NOT_NOW,
+    ANSWER_TIME,
+    BUDGET_BURST,
+    BUDGET_REFILL,
+    HELD_FOR,
+    REVIVED_AFTER,
     STANDING,
+    STORED_AFTER,
     UNANSWERED,
+    DropWish,
+    NoPush,
+    Obstacle,
+    PushDecision,
     PushNow,
     PushReason,
     PushSituation,
-    WishMet,
+    TargetState,
+    Wait,
     decide_push,
+    next_usual_hour,
 )
 
-WISH = PushSituation(NOON, PushReason.COMMAND_QUEUED, attempts=0, last_contact_at=None, commands_waiting=1)
+TOKEN = TargetState(NOON - timedelta(days=100))
+WISH = PushSituation(
+    NOON, PushReason.COMMAND_QUEUED, attempts=0, last_contact_at=None, commands_waiting=1, target=TOKEN
+)
 LATER = NOON + timedelta(seconds=1)
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+PUSHED = replace(TOKEN, accepted_at=NOON - HOUR, unanswered=1)
+SILENT = replace(TOKEN, accepted_at=NOON - DAY, unanswered=STORED_AFTER)
+ENROLLED = replace(WISH, reason=PushReason.ENROLLED, commands_waiting=0, last_contact_at=NOON)
+DECLINED = replace(WISH, declined=1, last_contact_at=NOON + 5 * MINUTE, attempts=1, target=PUSHED)
 
 
-def test_a_device_never_heard_of_is_pushed() -> None:
-    decision = decide_push(WISH, LATER)
+def table() -> Iterator[tuple[str, PushSituation, datetime, PushDecision]]:
+    now = LATER
+    yield "never heard of", WISH, now, PushNow(now + UNANSWERED[0])
+    yield "not enrolled", replace(WISH, is_enrolled=False), now, DropWish(NoPush.NOT_ENROLLED)
+    yield "no token", replace(WISH, target=None), now, DropWish(NoPush.NO_TOKEN)
+    heard = replace(WISH, last_contact_at=LATER, commands_waiting=0)
+    yield "heard, nothing waits", heard, now, DropWish(NoPush.MET)
+    yield "heard, a command waits", replace(WISH, last_contact_at=LATER), now, PushNow(now + UNANSWERED[0])
+    yield "TokenUpdate is no answer", replace(ENROLLED, attempts=1), now, PushNow(NOON + 30 * SECOND)
+    for reason in (PushReason.ENROLLED, PushReason.TOKEN_CHANGED, PushReason.ASKED_FOR, PushReason.PUSHES_WORK_AGAIN):
+        owed = replace(heard, reason=reason)
+        is_first = reason in (PushReason.ENROLLED, PushReason.TOKEN_CHANGED)
+        next_at = now + 10 * SECOND if is_first else now + UNANSWERED[0]
+        yield f"{reason} is owed a push", owed, now, PushNow(next_at)
+        yield f"{reason} was sent", replace(owed, attempts=1), now, DropWish(NoPush.MET)
+    refused = replace(TOKEN, refused_at=NOON - DAY, refusals=1)
+    yield "token refused", replace(WISH, target=refused), now, DropWish(NoPush.TOKEN_REFUSED)
+    revived = replace(WISH, target=refused, last_contact_at=NOON - HOUR)
+    yield "revived by a contact", revived, now, PushNow(now + UNANSWERED[0])
+    again = replace(refused, refused_at=NOON - MINUTE, refusals=2)
+    too_soon = replace(WISH, target=again, last_contact_at=NOON)
+    yield "revived later each time", too_soon, now, Wait(NOON - MINUTE + REVIVED_AFTER[1], NoPush.TOKEN_REFUSED)
+    for because in (NoPush.NO_CERTIFICATE, NoPush.CERTIFICATE_EXPIRED, NoPush.BREAKER_OPEN):
+        yield because, replace(WISH, obstacle=Obstacle(because)), now, Wait(now + HELD_FOR, because)
+    throttled = replace(TOKEN, throttled_until=NOON + HOUR)
+    yield "throttled", replace(WISH, target=throttled), now, Wait(NOON + HOUR, NoPush.THROTTLED)
+    yield "no longer throttled", replace(WISH, target=throttled), NOON + HOUR, PushNow(NOON + HOUR + UNANSWERED[0])
+    spent = replace(TOKEN, budget_until=LATER + BUDGET_REFILL * BUDGET_BURST)
+    yield "budget spent", replace(WISH, target=spent), now, Wait(LATER + BUDGET_REFILL, NoPush.BUDGET)
+    left = replace(TOKEN, budget_until=LATER + BUDGET_REFILL * (BUDGET_BURST - 1))
+    yield "one push left in the budget", replace(WISH, target=left), now, PushNow(now + UNANSWERED[0])
+    under_way = replace(TOKEN, accepted_at=NOON - SECOND, unanswered=1)
+    awaited = replace(WISH, target=under_way)
+    yield "a push is under way", awaited, now, Wait(NOON - SECOND + ANSWER_TIME, NoPush.UNDER_WAY)
+    answered = replace(awaited, last_contact_at=NOON)
+    yield "it was answered already", answered, now, PushNow(now + UNANSWERED[0])
+    asked = replace(awaited, reason=PushReason.ASKED_FOR)
+    yield "somebody asks for it", asked, now, PushNow(now + UNANSWERED[0])
+    stored = replace(WISH, target=SILENT)
+    yield "one is stored", stored, now, Wait(NOON - DAY + STANDING, NoPush.STORED)
+    fewer = replace(WISH, target=replace(SILENT, unanswered=STORED_AFTER - 1))
+    yield "too few went unanswered", fewer, now, PushNow(now + UNANSWERED[0])
+    yield "it was heard since", replace(stored, last_contact_at=NOON - HOUR), now, PushNow(now + UNANSWERED[0])
+    yield "the stored one is old", stored, NOON + STANDING, PushNow(NOON + STANDING + UNANSWERED[0])
+    nobody = replace(stored, reason=PushReason.SILENT, commands_waiting=0)
+    yield "silent, under a stored push", nobody, now, Wait(NOON - DAY + STANDING, NoPush.STORED)
+    declined_at = NOON + 5 * MINUTE
+    yield "NotNow", DECLINED, NOON + HOUR, Wait(declined_at + AFTER_NOT_NOW[0], NoPush.DECLINED)
+    yield "NotNow an hour ago", DECLINED, declined_at + HOUR, PushNow(declined_at + HOUR + UNANSWERED[1])
+    thrice = replace(DECLINED, attempts=3)
+    yield "NotNow again", thrice, NOON + HOUR, Wait(declined_at + AFTER_NOT_NOW[2], NoPush.DECLINED)
+    yield "another waits, too", replace(DECLINED, commands_waiting=2), LATER, PushNow(LATER + UNANSWERED[1])
+    usual = replace(DECLINED, usual_hours=frozenset({17, 18}))
+    yield "at its hours", usual, NOON + HOUR, Wait(NOON.replace(hour=17), NoPush.DECLINED)
+    unheard = replace(DECLINED, last_contact_at=NOON - 2 * HOUR)
+    yield "NotNow was before the last push", unheard, LATER, PushNow(LATER + UNANSWERED[1])
 
-    assert decision == PushNow(LATER + UNANSWERED[0])
+
+@pytest.mark.parametrize(("situation", "now", "decision"), [pytest.param(*row[1:], id=row[0]) for row in table()])
+def test_decision(situation: PushSituation, now: datetime, decision: PushDecision) -> None:
+    assert decide_push(situation, now) == decision
 
 
-def test_a_wish_is_met_by_a_later_contact_when_nothing_waits() -> None:
-    decision = decide_push(replace(WISH, last_contact_at=LATER, commands_waiting=0), LATER)
-
-    assert decision == WishMet()
-
-
-def test_a_contact_does_not_meet_a_wish_while_commands_wait() -> None:
-    decision = decide_push(replace(WISH, last_contact_at=LATER), LATER)
-
-    assert isinstance(decision, PushNow)
-
-
-def test_the_token_update_itself_does_not_meet_the_wish_it_made() -> None:
-    enrolled = replace(WISH, reason=PushReason.ENROLLED, attempts=1, last_contact_at=NOON, commands_waiting=0)
-
-    decision = decide_push(enrolled, LATER)
-
-    assert isinstance(decision, PushNow)
-
-
-@pytest.mark.parametrize("reason", [PushReason.ENROLLED, PushReason.ASKED_FOR])
-def test_a_push_wanted_for_itself_is_sent_though_the_device_is_in_contact(reason: PushReason) -> None:
-    wish = replace(WISH, reason=reason, last_contact_at=LATER, commands_waiting=0)
-
-    first = decide_push(wish, LATER)
-    second = decide_push(replace(wish, attempts=1), LATER)
-
-    assert isinstance(first, PushNow)
-    assert second == WishMet()
-
-
-def test_pushes_grow_rare_and_stay_at_one_a_week() -> None:
-    delays = []
-    for attempts in range(8):
-        decision = decide_push(replace(WISH, reason=PushReason.ENROLLED, attempts=attempts), LATER)
+def times_of_pushes(situation: PushSituation, until: timedelta) -> list[timedelta]:
+    """Say when a device that never answers is pushed, from the wish on, if APNs accepts every push."""
+    now, times = NOON, []
+    while now - NOON <= until:
+        decision = decide_push(situation, now)
         assert isinstance(decision, PushNow)
-        delays.append(decision.next_at - LATER)
+        times.append(now - NOON)
+        situation = replace(situation, attempts=situation.attempts + 1)
+        now = decision.next_at
+    return times
 
-    assert delays == [*AFTER_TOKEN_UPDATE, *UNANSWERED, STANDING, STANDING]
+
+def test_first_push_after_a_token_update_is_repeated_at_10_30_and_120_seconds() -> None:
+    times = times_of_pushes(ENROLLED, 2 * HOUR)
+
+    assert times == [timedelta(0), 10 * SECOND, 30 * SECOND, 120 * SECOND, 120 * SECOND + HOUR]
+
+
+def test_pushes_of_a_waiting_command_grow_rare_and_stay_at_one_a_week() -> None:
+    times = times_of_pushes(WISH, 30 * DAY)
+
+    weeks = [29 * HOUR + STANDING * number for number in range(1, 5)]
+    assert times == [timedelta(0), HOUR, 5 * HOUR, 29 * HOUR, *weeks]
+
+
+def test_a_silent_channel_is_kept_under_one_push_a_week() -> None:
+    times = times_of_pushes(replace(WISH, reason=PushReason.SILENT, commands_waiting=0), 30 * DAY)
+
+    assert times == [STANDING * number for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("hours", "earliest", "expected"),
+    [
+        (frozenset(), (9, 30), (9, 30)),
+        ({9}, (9, 30), (9, 30)),
+        ({10, 22}, (9, 30), (10, 0)),
+        ({8}, (9, 30), (24 + 8, 0)),
+        ({0}, (23, 59), (24, 0)),
+    ],
+)
+def test_next_usual_hour(hours: set[int], earliest: tuple[int, int], expected: tuple[int, int]) -> None:
+    midnight = datetime(2026, 11, 2, tzinfo=UTC)
+    given, wanted = (midnight + timedelta(hours=hour, minutes=minute) for hour, minute in (earliest, expected))
+
+    assert next_usual_hour(frozenset(hours), given) == wanted

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from tests.support.push_files import have_push_certificate
 from tests.support.site import ADA, IPAD, MAC, SOURCE, Site, head, id_of, print_of, token_update
 
 from muster.crypto.cms.signing import SignerIdentity
@@ -10,7 +11,8 @@ from muster.domain.enrollment import EnrollmentState
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.push_policy import PushReason
 from muster.operations.answer_connect import ConnectReply
-from muster.operations.push_devices import ask_for_push, claim_pushes
+from muster.operations.ask_for_push import ask_for_push
+from muster.operations.push_devices import claim_pushes
 from muster.operations.retry_deferred import CONNECT, Deferral, claim_deferred, defer_messages, process_deferred
 from muster.operations.review_channels import review_channels
 from muster.protocol.checkin import CheckOut, DeclarativeManagement
@@ -35,7 +37,8 @@ def states(site: Site, *users: Identifiers) -> list[EnrollmentState]:
 
 
 def pushed(site: Site) -> list[str]:
-    claimed = site.do(claim_pushes, None)[0]
+    have_push_certificate(site)
+    claimed = site.do(claim_pushes, 1000)[0]
     return [one.channel_id for one in claimed.pushes]
 
 

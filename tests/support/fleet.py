@@ -160,6 +160,25 @@ def add_evidence(
     )
 
 
+def add_push(engine: Engine, channel_id: str, outcome: str, at: datetime = NOW) -> None:
+    """Store a push that was sent to a channel, with what APNs answered."""
+    insert(
+        engine,
+        sa.insert(schema.pushes).values(
+            channel_id=channel_id,
+            at=at,
+            apns_id=f"{channel_id} {at}",
+            topic="com.apple.mgmt.External.test",
+            wanted="command_queued",
+            outcome=outcome,
+            status=200,
+            latency_ms=40,
+            attempts=1,
+            consequence="pushed",
+        ),
+    )
+
+
 def add_push_target(engine: Engine, channel_id: str, outcome: str | None, refused_at: datetime | None = None) -> None:
     """Store a push token and what APNs said last."""
     insert(
@@ -171,6 +190,9 @@ def add_push_target(engine: Engine, channel_id: str, outcome: str | None, refuse
             push_magic="magic",
             updated_at=NOW,
             refused_at=refused_at,
+            refusals=0 if refused_at is None else 1,
+            throttles=0,
+            unanswered=0,
             last_outcome=outcome,
             last_outcome_at=None if outcome is None else NOW,
         ),

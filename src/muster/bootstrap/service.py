@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -37,8 +37,9 @@ from muster.edges.workers.resurrections import Resurrections, Sought
 from muster.edges.workers.reviews import ReviewWorker
 from muster.operations.ensure_partitions import ensure_partitions
 from muster.operations.first_start import Address, Foundation, announce_address, lay_foundation
-from muster.operations.ports import JournalWriter, PushSender
+from muster.operations.ports import JournalWriter, PushCredentials, PushReceipt, PushSender
 from muster.operations.views.readiness import check_clock, check_journal, check_key_ring, check_schema
+from muster.protocol.apns import Push
 from muster.protocol.identifiers import DeviceId
 from muster.protocol.profile_signature import ProfileSigner
 from muster.settings import Settings
@@ -61,6 +62,7 @@ class Service:
     application: DeviceApplication
     loops: tuple[Loop, ...]
     runner: EngineRunner
+    _stop_pushing: Callable[[], Awaitable[None]]
     _close: Callable[[], None]
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -74,6 +76,7 @@ class Service:
         for loop in self.loops:
             loop.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stop_pushing()
         self.close()
 
     def close(self) -> None:
@@ -132,8 +135,9 @@ def _compose(
     sender = push_sender or _apns_provider(settings, around)
     signer = profile_signer(settings, foundation)
     book = AuthorityBook(views, foundation.authorities)
+    pusher = PushWorker(runner, sender, lambda: workers[Work.PUSH].wake())  # noqa: PLW0108 - the loop is made of it
     steps: dict[Work, Step] = {
-        Work.PUSH: PushWorker(runner, sender).step,
+        Work.PUSH: pusher.step,
         Work.REVIEW: ReviewWorker(runner, signer.sign).step,
         Work.DEFERRED: DeferredWorker(runner).step,
     }
@@ -143,8 +147,11 @@ def _compose(
     resurrections = Resurrections(runner, index.find, lambda at: resurrecting.expect(at))  # noqa: PLW0108 - the loop is made of it
     resurrecting = Loop("resurrections", resurrections.step, now=around.now, poll=None)
 
+    async def stop_pushing() -> None:
+        await pusher.drain()
+        await sender.close()
+
     def close() -> None:
-        sender.close()
         journal.close()
         executors.shut_down()
         engine.close()
@@ -175,6 +182,7 @@ def _compose(
             Loop("authorities", book.step, now=around.now, poll=None if around.poll is None else NOTICE_WITHIN),
         ),
         runner=runner,
+        _stop_pushing=stop_pushing,
         _close=close,
     )
 
@@ -199,13 +207,37 @@ class _Executors:
             one.shutdown(wait=True)
 
 
+class _Batches:
+    """Settles the pushes of a batch together, when the provider has all their receipts."""
+
+    def __init__(self, provider: ApnsProvider) -> None:
+        self._provider = provider
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, credentials: PushCredentials, pushes: Sequence[Push], settle: Callable[[PushReceipt], None]) -> None:
+        task = asyncio.create_task(self._send(credentials, pushes, settle))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send(
+        self, credentials: PushCredentials, pushes: Sequence[Push], settle: Callable[[PushReceipt], None]
+    ) -> None:
+        for receipt in await self._provider.send(credentials, pushes):
+            settle(receipt)
+
+    async def close(self) -> None:
+        self._provider.close()
+
+
 def _apns_provider(settings: Settings, around: Surroundings) -> PushSender:
-    return ApnsProvider(
-        settings.apns_host,
-        settings.apns_port,
-        rng=random.Random(int.from_bytes(around.random_bytes(8), "big")),  # noqa: S311 - jitter, no secret
-        ca_pem=None if settings.apns_ca is None else settings.apns_ca.read_bytes(),
-        proxy=settings.apns_proxy,
+    return _Batches(
+        ApnsProvider(
+            settings.apns_host,
+            settings.apns_port,
+            rng=random.Random(int.from_bytes(around.random_bytes(8), "big")),  # noqa: S311 - jitter, no secret
+            ca_pem=None if settings.apns_ca is None else settings.apns_ca.read_bytes(),
+            proxy=settings.apns_proxy,
+        )
     )
 
 

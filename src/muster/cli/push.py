@@ -7,7 +7,7 @@ import typer
 
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.output import print_json
-from muster.operations.push_devices import ask_for_push
+from muster.operations.ask_for_push import ask_for_push
 from muster.protocol.identifiers import ChannelId
 
 app = typer.Typer(help="Pushes.", no_args_is_help=True)

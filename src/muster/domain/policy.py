@@ -26,6 +26,8 @@ class Policy:
     """How long APNs keeps the last push for a device that is away (the longest it does)."""
     push_coalescing: timedelta = timedelta(seconds=1)
     """How long a wish to push waits for others of the same channel; ten queued commands are one push."""
+    silence_before_push: timedelta = timedelta(days=3)
+    """How long a channel may be silent before a push is stored for it, though nothing waits."""
     push_lease: timedelta = timedelta(minutes=5)
     """How long a node may hold claimed pushes before another may send them: longer than all attempts together."""
     enrollment_patience: timedelta = timedelta(minutes=15)

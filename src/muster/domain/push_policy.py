@@ -1,12 +1,15 @@
-"""When a channel is pushed: a wish is due after a short while, is dropped when it was met, and comes back later.
+"""When a channel is pushed, when not, and why: a wish is one row per channel, looked at when it is due.
 
-A wish is one row per channel and level-triggered: ten queued commands are one wish. Source: Apple, "Sending push
-notifications to devices"; APNs keeps the last push for a device that is away, so one stored push is enough.
+Level-triggered: ten queued commands are one wish, and what was forgotten is wished again by the next review. APNs keeps
+the last push for a device that is away, so one stored push is enough. Source: Apple, "Sending push notifications to
+devices".
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final, TypeAlias
 
 
 class PushReason(StrEnum):
@@ -14,22 +17,97 @@ class PushReason(StrEnum):
 
     COMMAND_QUEUED = "command_queued"
     ENROLLED = "enrolled"
+    TOKEN_CHANGED = "token_changed"  # noqa: S105 - a reason
     ASKED_FOR = "asked_for"
     COMMAND_WAITING = "command_waiting"
-    NOT_NOW = "not_now"
+    """Found by a review: a command waits, and nothing wants its push any more."""
+    SILENT = "silent"
+    """Found by a review: the channel has not been heard for long; a stored push waits for it."""
+    PUSHES_WORK_AGAIN = "pushes_work_again"
+    """Its topic could not be pushed for a while, by a fault of ours: what its silence means is to be found out."""
 
 
-AFTER_TOKEN_UPDATE = (timedelta(seconds=10), timedelta(seconds=30), timedelta(seconds=120))
-"""The first push after an enrollment may come before the device listens: it is repeated after these delays."""
-UNANSWERED = (timedelta(hours=1), timedelta(hours=4), timedelta(days=1))
-"""While commands wait and the device stays away: again after these delays, then once a week (see below)."""
-STANDING = timedelta(days=7)
-"""APNs keeps a push for up to 30 days; once a week keeps one stored without being seen as noise."""
+class NoPush(StrEnum):
+    """Why a channel isn't pushed now, or not at all."""
+
+    MET = "met"
+    """It was heard since, and nothing waits for it."""
+    NOT_ENROLLED = "not_enrolled"
+    NO_TOKEN = "no_token"  # noqa: S105 - a reason
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - a reason
+    """APNs said for good that the token is no use; a TokenUpdate or a contact revives it."""
+    NO_CERTIFICATE = "no_certificate"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    BREAKER_OPEN = "breaker_open"
+    """Nobody with this topic can be pushed; see muster.domain.push_breaker."""
+    THROTTLED = "throttled"
+    """APNs asked for fewer pushes to this token."""
+    BUDGET = "budget"
+    """We push no token so often that APNs would have to ask."""
+    UNDER_WAY = "under_way"
+    """A push was accepted a moment ago: the device that it wakes fetches this, too."""
+    STORED = "stored"
+    """The channel is silent, and APNs keeps a push for it."""
+    DECLINED = "declined"
+    """It said NotNow to all that waits: a push now would be answered the same way."""
 
 
-SENT_ANYWAY = frozenset({PushReason.ENROLLED, PushReason.ASKED_FOR})
-"""Wishes for the push itself: the first proof of a new token, and an administrator's test. Contact doesn't meet them
-before they were sent once."""
+OBSTACLES: Final = frozenset({NoPush.NO_CERTIFICATE, NoPush.CERTIFICATE_EXPIRED, NoPush.BREAKER_OPEN})
+"""Faults on our side or APNs': the wish is held, untouched, until they are over."""
+
+AFTER_TOKEN_UPDATE: Final = (timedelta(seconds=10), timedelta(seconds=30), timedelta(seconds=120))
+"""The first push after a TokenUpdate may come before the device listens: it is repeated so long after it."""
+UNANSWERED: Final = (timedelta(hours=1), timedelta(hours=4), timedelta(days=1))
+"""While the device stays away: again after these pauses, then once in STANDING."""
+STANDING: Final = timedelta(days=7)
+"""APNs keeps a push for up to 30 days; one a week keeps one stored without being seen as noise."""
+AFTER_NOT_NOW: Final = (timedelta(hours=1), timedelta(hours=2), timedelta(hours=4), timedelta(days=1))
+"""A device that declined asks again by itself once it can; these pauses are for one that does not."""
+ANSWER_TIME: Final = timedelta(seconds=10)
+"""A device that is reachable connects within seconds of its push."""
+STORED_AFTER: Final = 3
+"""So many accepted pushes without a contact: the device is away, and more of them would wake nobody."""
+BUDGET_BURST: Final = 30
+BUDGET_REFILL: Final = timedelta(minutes=1)
+"""Of one token: BUDGET_BURST pushes at once, and one more for each BUDGET_REFILL. Apple names no figure; a person who
+works with one device stays below it."""
+REVIVED_AFTER: Final = (timedelta(minutes=5), timedelta(hours=1), timedelta(days=1))
+"""How long after a refusal a contact revives its token, by how often it was refused."""
+HELD_FOR: Final = timedelta(hours=1)
+"""A held wish is released when its obstacle goes; so often it is looked at all the same."""
+
+SENT_ANYWAY: Final = frozenset(
+    {PushReason.ENROLLED, PushReason.TOKEN_CHANGED, PushReason.ASKED_FOR, PushReason.PUSHES_WORK_AGAIN}
+)
+"""Wishes for the push itself: the first proof of a new token, an administrator's test. Contact doesn't meet them before
+they were sent once."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """What is known of the token that a channel is pushed by."""
+
+    updated_at: datetime
+    """When the TokenUpdate came that brought it."""
+    refused_at: datetime | None = None
+    refusals: int = 0
+    """How often it was refused for good since that TokenUpdate."""
+    throttled_until: datetime | None = None
+    throttles: int = 0
+    """429s in a row."""
+    budget_until: datetime | None = None
+    """Until when its pushes so far are paid for, one for each BUDGET_REFILL; absent: nothing is owed."""
+    accepted_at: datetime | None = None
+    """When APNs accepted a push last."""
+    unanswered: int = 0
+    """Accepted pushes in a row without a contact between them, as of accepted_at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What keeps every channel of a topic from being pushed; *because* is one of OBSTACLES."""
+
+    because: NoPush
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +117,167 @@ class PushSituation:
     wanted_at: datetime
     reason: PushReason
     attempts: int
-    """Pushes sent for this wish so far."""
+    """Pushes that APNs accepted for this wish so far, and such as are under way."""
     last_contact_at: datetime | None
     commands_waiting: int
+    declined: int = 0
+    """How many of those waiting were answered with NotNow."""
+    is_enrolled: bool = True
+    target: TargetState | None = None
+    """Absent before the first TokenUpdate."""
+    obstacle: Obstacle | None = None
+    usual_hours: frozenset[int] = frozenset()
+    """Hours of the day (UTC, 0 to 23) at which the channel usually answers; empty: not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class PushNow:
-    """Send one, and look again at *next_at*."""
+    """Send one, and look again at *next_at* when it was accepted."""
 
     next_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class WishMet:
-    """The device has been in contact and nothing waits: no push is needed any more."""
+class Wait:
+    """Send none, and look again at *until*; where *because* is an obstacle, its end comes first."""
+
+    until: datetime
+    because: NoPush
 
 
-def decide_push(situation: PushSituation, now: datetime) -> PushNow | WishMet:
-    """Decide what to do with a wish that is due at *now*."""
+@dataclass(frozen=True, slots=True)
+class DropWish:
+    """Send none, and forget the wish; what *because* names makes a new one when it ends."""
+
+    because: NoPush
+
+
+PushDecision: TypeAlias = PushNow | Wait | DropWish
+
+
+def decide_push(situation: PushSituation, now: datetime) -> PushDecision:
+    """Decide what to do with a wish that is due at *now*: the first rule that has something to say decides."""
+    for rule in RULES:
+        decision = rule(situation, now)
+        if decision is not None:
+            return decision
+    return PushNow(_next_at(situation, now))
+
+
+def heard_since(situation: PushSituation, moment: datetime | None) -> bool:
+    """Tell whether the channel was in contact after *moment*; that very message is no answer to it."""
     contact = situation.last_contact_at
-    # the message that made the wish is no answer to it, hence later, not as late
-    heard_since = contact is not None and contact > situation.wanted_at
+    return contact is not None and moment is not None and contact > moment
+
+
+def _nobody_to_push(situation: PushSituation, _now: datetime) -> PushDecision | None:
+    if not situation.is_enrolled:
+        return DropWish(NoPush.NOT_ENROLLED)
+    return DropWish(NoPush.NO_TOKEN) if situation.target is None else None
+
+
+def _is_met(situation: PushSituation, _now: datetime) -> PushDecision | None:
     is_owed = situation.attempts == 0 and situation.reason in SENT_ANYWAY
-    if heard_since and situation.commands_waiting == 0 and not is_owed:
-        return WishMet()
-    delays = AFTER_TOKEN_UPDATE + UNANSWERED if situation.reason is PushReason.ENROLLED else UNANSWERED
-    delay = delays[situation.attempts] if situation.attempts < len(delays) else STANDING
-    return PushNow(now + delay)
+    is_met = heard_since(situation, situation.wanted_at) and situation.commands_waiting == 0 and not is_owed
+    return DropWish(NoPush.MET) if is_met else None
+
+
+def _token_is_refused(situation: PushSituation, now: datetime) -> PushDecision | None:
+    target = situation.target
+    if target is None or target.refused_at is None:
+        return None
+    if not heard_since(situation, target.refused_at):
+        return DropWish(NoPush.TOKEN_REFUSED)
+    revived_at = target.refused_at + _step(REVIVED_AFTER, max(target.refusals - 1, 0))
+    return Wait(revived_at, NoPush.TOKEN_REFUSED) if now < revived_at else None
+
+
+def _topic_is_blocked(situation: PushSituation, now: datetime) -> PushDecision | None:
+    return None if situation.obstacle is None else Wait(now + HELD_FOR, situation.obstacle.because)
+
+
+def _is_throttled(situation: PushSituation, now: datetime) -> PushDecision | None:
+    until = None if situation.target is None else situation.target.throttled_until
+    return Wait(until, NoPush.THROTTLED) if until is not None and now < until else None
+
+
+def _budget_is_spent(situation: PushSituation, now: datetime) -> PushDecision | None:
+    paid_until = None if situation.target is None else situation.target.budget_until
+    if paid_until is None or paid_until - now <= BUDGET_REFILL * (BUDGET_BURST - 1):
+        return None
+    return Wait(paid_until - BUDGET_REFILL * (BUDGET_BURST - 1), NoPush.BUDGET)
+
+
+def _is_under_way(situation: PushSituation, now: datetime) -> PushDecision | None:
+    accepted_at = None if situation.target is None else situation.target.accepted_at
+    is_first = situation.attempts == 0 and situation.reason not in SENT_ANYWAY
+    if not is_first or accepted_at is None or heard_since(situation, accepted_at):
+        return None
+    return Wait(accepted_at + ANSWER_TIME, NoPush.UNDER_WAY) if now < accepted_at + ANSWER_TIME else None
+
+
+def _one_is_stored(situation: PushSituation, now: datetime) -> PushDecision | None:
+    """A new command for a channel that is silent, and under a stored push, needs no other."""
+    target = situation.target
+    is_first = situation.attempts == 0 and situation.reason not in SENT_ANYWAY
+    if not is_first or target is None or target.accepted_at is None or target.unanswered < STORED_AFTER:
+        return None
+    if heard_since(situation, target.accepted_at) or now >= target.accepted_at + STANDING:
+        return None
+    return Wait(target.accepted_at + STANDING, NoPush.STORED)
+
+
+def _was_declined(situation: PushSituation, now: datetime) -> PushDecision | None:
+    """NotNow to all that waits: at the hours at which it usually answers, else after growing pauses."""
+    target, contact = situation.target, situation.last_contact_at
+    if contact is None or not 0 < situation.commands_waiting <= situation.declined:
+        return None
+    if situation.reason in SENT_ANYWAY and situation.attempts == 0:
+        return None
+    pushed_at = situation.wanted_at if target is None or target.accepted_at is None else target.accepted_at
+    if not heard_since(situation, pushed_at):
+        return None
+    again_at = next_usual_hour(situation.usual_hours, contact + _step(AFTER_NOT_NOW, max(situation.attempts - 1, 0)))
+    return Wait(again_at, NoPush.DECLINED) if now < again_at else None
+
+
+RULES: Final[tuple[Callable[[PushSituation, datetime], PushDecision | None], ...]] = (
+    _nobody_to_push,
+    _is_met,
+    _token_is_refused,
+    _topic_is_blocked,
+    _is_throttled,
+    _budget_is_spent,
+    _is_under_way,
+    _one_is_stored,
+    _was_declined,
+)
+"""In the order in which they are asked; where none has anything to say, the push is sent."""
+
+
+def next_usual_hour(usual_hours: frozenset[int], earliest: datetime) -> datetime:
+    """Return the first moment from *earliest* on that lies in one of *usual_hours*; *earliest* where there are none."""
+    if not usual_hours or earliest.hour in usual_hours:
+        return earliest
+    full_hour = earliest.replace(minute=0, second=0, microsecond=0)
+    return next(
+        full_hour + timedelta(hours=ahead)
+        for ahead in range(1, 25)
+        if (full_hour + timedelta(hours=ahead)).hour in usual_hours
+    )
+
+
+def _next_at(situation: PushSituation, now: datetime) -> datetime:
+    """When the wish is looked at again after a push sent *now*."""
+    attempts = situation.attempts
+    if situation.reason in (PushReason.ENROLLED, PushReason.TOKEN_CHANGED):
+        if attempts < len(AFTER_TOKEN_UPDATE):
+            return max(situation.wanted_at + AFTER_TOKEN_UPDATE[attempts], now + AFTER_TOKEN_UPDATE[0])
+        attempts -= len(AFTER_TOKEN_UPDATE)
+    if situation.reason is PushReason.SILENT or attempts >= len(UNANSWERED):
+        return now + STANDING
+    return now + UNANSWERED[attempts]
+
+
+def _step(steps: tuple[timedelta, ...], index: int) -> timedelta:
+    return steps[min(index, len(steps) - 1)]

@@ -31,13 +31,14 @@ class SimulatedPushSender:
         self._apns = apns
         self._now = now
 
-    async def send(self, credentials: PushCredentials, pushes: Sequence[Push]) -> list[PushReceipt]:
-        """Send *pushes*; one receipt for each, in order."""
-        receipts = [self._send(credentials, push) for push in pushes]
-        self.outcomes.update(receipt.outcome.outcome_class.value for receipt in receipts)
-        return receipts
+    def send(self, credentials: PushCredentials, pushes: Sequence[Push], settle: Callable[[PushReceipt], None]) -> None:
+        """Send *pushes*, and settle each at once."""
+        for push in pushes:
+            receipt = self._send(credentials, push)
+            self.outcomes[receipt.outcome.outcome_class.value] += 1
+            settle(receipt)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Nothing to let go of; a restarted server goes on with the same APNs."""
 
     def _send(self, credentials: PushCredentials, push: Push) -> PushReceipt:

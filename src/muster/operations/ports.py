@@ -35,27 +35,29 @@ class PushCredentials:
 class PushReceipt:
     """What became of one push: exactly one receipt is made for each push handed to a sender.
 
-    *latency_seconds* is how long the attempt took that gave this outcome; waiting before it is not counted.
+    *latency_seconds* is how long the attempt took that gave this outcome; waiting before it is not counted. *attempts*
+    is how often it may have reached APNs: a device may be woken so often, and there is one outcome all the same.
     """
 
     apns_id: str
     outcome: PushOutcome
     latency_seconds: float
+    attempts: int = 1
 
 
 class PushSender(Protocol):
     """Sends pushes to APNs."""
 
-    async def send(self, credentials: PushCredentials, pushes: Sequence[Push]) -> list[PushReceipt]:
-        """Send *pushes* and return one receipt for each, in the same order.
+    def send(self, credentials: PushCredentials, pushes: Sequence[Push], settle: Callable[[PushReceipt], None]) -> None:
+        """Begin to send *pushes*. *settle* is called exactly once for each, on the calling event loop, in any order.
 
-        Never raises for what the network or APNs does: that is an outcome. A push whose answer got lost may wake its
-        device twice and still has one receipt.
+        It may be called before this returns. What the network or APNs does is an outcome, never an exception. A push
+        whose answer got lost may wake its device twice and still has one receipt. Raises RuntimeError after `close`.
         """
         ...
 
-    def close(self) -> None:
-        """Let go of connections; nothing is sent any more."""
+    async def close(self) -> None:
+        """Let go of connections, after settling what has no outcome yet as `no_answer`. May be repeated."""
 
 
 class Runner(Protocol):

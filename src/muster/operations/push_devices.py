@@ -1,37 +1,51 @@
 """Pushes in three steps: claim what is due (one transaction), send (the edge), record what became of it (another)."""
 
 import uuid
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
-from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import EnrollmentState
-from muster.domain.errors import Refusal, RefusalCode
-from muster.domain.push_policy import PushReason, PushSituation, WishMet, decide_push
+from muster.domain.push_breaker import PROBES, Breaker, BreakerCause, after_outcomes, take_probe
+from muster.domain.push_outcomes import Consequence, OutcomeDecision, SentPush, decide_outcome
+from muster.domain.push_policy import (
+    OBSTACLES,
+    DropWish,
+    NoPush,
+    Obstacle,
+    PushNow,
+    PushReason,
+    PushSituation,
+    Wait,
+    decide_push,
+)
 from muster.operations.context import Context
-from muster.operations.ports import PushCredentials, PushReceipt
+from muster.operations.ports import PushReceipt
+from muster.operations.resume_pushes import TOKEN_REFUSALS
 from muster.protocol.apns import OutcomeClass, Push
 from muster.protocol.identifiers import ChannelId
-from muster.storage import commands, enrollments, evidence, people, push, push_certificates
+from muster.storage import push, push_breakers, push_certificates, pushes
 from muster.storage.engine import Transaction
 
-CLAIM_LIMIT = 200
-"""Wishes claimed in one transaction; a full claim is followed by the next at once."""
-
-FOR_GOOD = frozenset({OutcomeClass.TOKEN_UNREGISTERED, OutcomeClass.TOKEN_BAD, OutcomeClass.TOPIC_MISMATCH})
-"""Outcomes after which the same token is not pushed again, until a TokenUpdate brings another."""
+CLAIM_LIMIT = 1000
+"""Wishes claimed in one transaction at most; a full claim is followed by the next at once."""
+PROBE_CANDIDATES = 20
+"""Held wishes that are looked at to find one that is worth a probe."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedPush:
-    """A push to send. *fence* names the claim: an outcome of an older claim settles nothing."""
+    """A push to send under the certificate of that fingerprint. *fence* names the claim: an outcome of an older claim
+    settles nothing. *sent* is what the outcome is judged by."""
 
     channel_id: ChannelId
     push: Push
+    certificate: bytes
+    reason: PushReason
     fence: int
-    next_at: datetime
-    """When the wish is looked at again, after the outcome is recorded."""
+    sent: SentPush
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,117 +57,238 @@ class ClaimedPushes:
     more: bool
 
 
-def claim_pushes(tx: Transaction, items: Sequence[None], ctx: Context) -> list[ClaimedPushes]:
-    """Claim due wishes and decide about each; one ClaimedPushes for each of *items*.
+def claim_pushes(tx: Transaction, limits: Sequence[int], ctx: Context) -> list[ClaimedPushes]:
+    """Claim due wishes, up to so many, and decide about each; one ClaimedPushes for each of *limits*.
 
     A claimed wish is due again when its lease ends, so that another node sends it when this one dies.
     """
-    return [_claim(tx, ctx) for _ in items]
+    return [_claim(tx, limit, ctx) for limit in limits]
 
 
-def _claim(tx: Transaction, ctx: Context) -> ClaimedPushes:
-    due = push.claim_due(tx, ctx.now, CLAIM_LIMIT)
-    waiting = commands.waiting_counts(tx, [wish.channel_id for wish in due])
-    claimed: list[ClaimedPush] = []
-    met: list[ChannelId] = []
-    for wish in due:
-        if wish.state != EnrollmentState.ENROLLED.value or wish.token is None or wish.refused_at is not None:
-            # nobody to push, or a user who is logged out; a TokenUpdate makes a new wish when commands wait
-            met.append(wish.channel_id)
-            continue
-        count = waiting.get(wish.channel_id, 0)
-        situation = PushSituation(wish.wanted_at, wish.reason, wish.attempts, wish.last_contact_at, count)
-        decision = decide_push(situation, ctx.now)
-        if isinstance(decision, WishMet):
-            met.append(wish.channel_id)
-            continue
-        fence = push.claim_attempt(tx, wish.channel_id, lease_until=ctx.now + ctx.policy.push_lease)
-        claimed.append(ClaimedPush(wish.channel_id, _push(wish, ctx), fence, decision.next_at))
-    if met:
-        push.drop_wishes(tx, met)
-    return ClaimedPushes(tuple(claimed), push.next_due(tx), more=len(due) == CLAIM_LIMIT)
+@dataclass(slots=True)
+class _Sorted:
+    """Wishes by what is done with them."""
+
+    claimed: list[ClaimedPush]
+    waits: list[push.PutOff]
+    dropped: list[ChannelId]
 
 
-def _push(wish: push.DueWish, ctx: Context) -> Push:
-    assert wish.topic is not None
-    assert wish.token is not None
-    assert wish.push_magic is not None
+def _claim(tx: Transaction, limit: int, ctx: Context) -> ClaimedPushes:
+    topics = _Topics(push_certificates.certificates_in_use(tx), push_breakers.read_all(tx), ctx.now)
+    # before any wish is held: whoever records outcomes holds wishes while it waits for a breaker
+    candidates = _take_probes(tx, topics, ctx)
+    due = push.claim_due(tx, ctx.now, limit)
+    is_due = {wish.channel_id for wish in due}
+    done = _Sorted([], [], [])
+    for wish in (*due, *(wish for wish in candidates if wish.channel_id not in is_due)):
+        _sort(wish, topics, ctx, done)
+    for topic, breaker in topics.probed.items():
+        push_breakers.store(tx, topic, breaker)
+    lease_until = ctx.now + ctx.policy.push_lease
+    push.claim_attempts(tx, [claimed.channel_id for claimed in done.claimed], lease_until=lease_until)
+    push.put_off(tx, done.waits)
+    push.drop_wishes(tx, done.dropped)
+    next_due_at = min((at for at in (push.next_due(tx), topics.next_probe_at) if at is not None), default=None)
+    return ClaimedPushes(tuple(done.claimed), next_due_at, more=len(due) == limit)
+
+
+class _Topics:
+    """What keeps the topics from being pushed, and the probes that may be sent all the same."""
+
+    def __init__(
+        self, certificates: Mapping[str, push_certificates.CertificateInUse], breakers: Mapping[str, Breaker], now: datetime
+    ) -> None:
+        self.certificates = certificates
+        self.breakers = breakers
+        self.probes_left: dict[str, int] = {}
+        self.probing: dict[str, Breaker] = {}
+        """Breakers as they are once a probe is under way."""
+        self.probed: dict[str, Breaker] = {}
+        self.next_probe_at: datetime | None = None
+        self._now = now
+
+    def obstacle(self, topic: str) -> Obstacle | None:
+        """Tell what keeps *topic* from being pushed, its probes apart."""
+        certificate = self.certificates.get(topic)
+        if certificate is None:
+            return Obstacle(NoPush.NO_CERTIFICATE)
+        if self._now >= certificate.not_after:
+            return Obstacle(NoPush.CERTIFICATE_EXPIRED)
+        breaker = self.breakers.get(topic)
+        return Obstacle(NoPush.BREAKER_OPEN) if breaker is not None and breaker.is_open else None
+
+    def may_probe(self, topic: str) -> bool:
+        """Tell whether a probe of *topic* may be sent."""
+        return self.probes_left.get(topic, 0) > 0
+
+    def note_probe(self, topic: str) -> None:
+        """Count a probe."""
+        self.probes_left[topic] -= 1
+        self.probed[topic] = self.probing[topic]
+
+
+def _take_probes(tx: Transaction, topics: _Topics, ctx: Context) -> list[push.DueWish]:
+    """Take the held wishes of which one may be sent as a probe, for each topic whose breaker says it is time."""
+    candidates: list[push.DueWish] = []
+    blocked = [topic for topic in topics.breakers if topics.obstacle(topic) == Obstacle(NoPush.BREAKER_OPEN)]
+    for topic in sorted(blocked):
+        breaker = topics.breakers[topic]
+        if take_probe(breaker, ctx.now) is not None:
+            current = push_breakers.lock(tx, [topic]).get(topic)
+            probing = None if current is None else take_probe(current, ctx.now)
+            if probing is None:
+                continue  # another node was faster; its outcome makes due what is to be done
+            topics.probing[topic] = probing
+            topics.probes_left[topic] = PROBES[probing.cause]
+            held = push.claim_held(tx, topic, PROBE_CANDIDATES)
+            candidates.extend(held)
+        elif breaker.retry_at is not None:
+            topics.next_probe_at = min(breaker.retry_at, topics.next_probe_at or breaker.retry_at)
+    return candidates
+
+
+def _sort(wish: push.DueWish, topics: _Topics, ctx: Context, done: _Sorted) -> None:
+    topic = None if wish.address is None else wish.address.topic
+    is_probe = topic is not None and topics.may_probe(topic)
+    obstacle = None if topic is None or is_probe else topics.obstacle(topic)
+    decision = decide_push(situation_of(wish, obstacle), ctx.now)
+    match decision:
+        case PushNow(next_at):
+            assert wish.address is not None
+            if is_probe:
+                topics.note_probe(wish.address.topic)
+            done.claimed.append(_claimed(wish, wish.address, topics, next_at, ctx))
+        case Wait(until, because):
+            done.waits.append(push.PutOff(wish.channel_id, until, because if because in OBSTACLES else None))
+        case DropWish():
+            done.dropped.append(wish.channel_id)
+        case _:
+            assert_never(decision)
+
+
+def situation_of(wish: push.DueWish, obstacle: Obstacle | None) -> PushSituation:
+    """Make a wish into what `decide_push` decides by."""
+    return PushSituation(
+        wish.wanted_at,
+        wish.reason,
+        wish.attempts,
+        wish.last_contact_at,
+        wish.commands_waiting,
+        wish.declined,
+        is_enrolled=wish.state is EnrollmentState.ENROLLED,
+        target=wish.target,
+        obstacle=obstacle,
+    )
+
+
+def _claimed(
+    wish: push.DueWish, address: push.PushAddress, topics: _Topics, next_at: datetime, ctx: Context
+) -> ClaimedPush:
+    assert wish.target is not None
     apns_id = str(uuid.UUID(bytes=ctx.random_bytes(16), version=4))
     expiration = int((ctx.now + ctx.policy.push_expiration).timestamp())
-    return Push(apns_id, wish.topic, wish.token, wish.push_magic, expiration)
+    return ClaimedPush(
+        wish.channel_id,
+        Push(apns_id, address.topic, address.token, address.push_magic, expiration),
+        topics.certificates[address.topic].fingerprint,
+        wish.reason,
+        wish.fence + 1,
+        SentPush(wish.target, wish.last_contact_at, wish.failures, next_at),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """What became of a claimed push. *receipt* None: there was no certificate to send it with."""
+    """A claimed push and its receipt."""
 
     claimed: ClaimedPush
-    receipt: PushReceipt | None
+    receipt: PushReceipt
 
 
-def record_push_outcomes(tx: Transaction, results: Sequence[PushResult], ctx: Context) -> list[None]:
-    """Record what APNs answered, as evidence of each channel, and settle each wish; one None for each."""
-    tx.lock_rows(sorted({result.claimed.channel_id for result in results}))
-    stored = enrollments.find(tx, [result.claimed.channel_id for result in results])
-    observations = []
-    for result in results:
-        claimed = result.claimed
-        outcome = None if result.receipt is None else result.receipt.outcome
-        observed = "no_certificate" if outcome is None else outcome.outcome_class.value
-        is_for_good = outcome is not None and outcome.outcome_class in FOR_GOOD
-        push.record_outcome(
-            tx,
-            claimed.channel_id,
-            token=claimed.push.token,
-            outcome=observed,
-            reason=None if outcome is None else outcome.reason,
-            at=ctx.now,
-            is_for_good=is_for_good,
-        )
-        push.settle(tx, claimed.channel_id, fence=claimed.fence, due_at=claimed.next_at)
-        enrollment = stored.get(claimed.channel_id)
-        detail = {
-            "apns_id": claimed.push.apns_id,
-            "status": None if outcome is None else outcome.status,
-            "reason": None if outcome is None else outcome.reason,
-        }
-        epoch = 0 if enrollment is None else enrollment.epoch
-        observations.append(Observation(claimed.channel_id, Signal.PUSH_ANSWER, observed, ctx.now, epoch, "", detail))
-    evidence.append(tx, observations, ctx.new_id)
-    return [None] * len(results)
+@dataclass(frozen=True, slots=True)
+class RecordedOutcome:
+    """What followed from a result. *opened* or *closed*: it was the one by which its topic's breaker did so."""
+
+    consequence: Consequence
+    opened: Breaker | None = None
+    closed: Breaker | None = None
 
 
-def load_push_credentials(tx: Transaction, items: Sequence[None], ctx: Context) -> list[tuple[PushCredentials, ...]]:
-    """Open the push certificate in use of each topic."""
-    credentials = tuple(
-        PushCredentials(
-            topic=stored.topic,
-            certificate_pem=stored.certificate_pem,
-            key_pem=ctx.open(
-                stored.key_sealed, table="push_certificates", column="key_sealed", row=stored.fingerprint.hex()
-            ),
-            fingerprint=stored.fingerprint,
-        )
-        for stored in push_certificates.current_certificates(tx)
+def record_push_outcomes(tx: Transaction, results: Sequence[PushResult], ctx: Context) -> list[RecordedOutcome]:
+    """Record what APNs answered, settle each wish, and turn the breakers; one RecordedOutcome for each."""
+    decided = [_decide(result, ctx) for result in results]
+    push.settle(tx, [_settled(result, one) for result, one in zip(results, decided, strict=True)], ctx.now)
+    pushes.append(tx, [_recorded(result, one, ctx.now) for result, one in zip(results, decided, strict=True)])
+    recorded = [RecordedOutcome(one.consequence) for one in decided]
+    by_topic: dict[str, list[int]] = defaultdict(list)
+    for index, result in enumerate(results):
+        by_topic[result.claimed.push.topic].append(index)
+    known = push_breakers.read_all(tx)
+    for topic in sorted(by_topic):
+        outcomes = [results[index].receipt.outcome.outcome_class for index in by_topic[topic]]
+        changed = _turn_breaker(tx, topic, known.get(topic), outcomes, ctx)
+        if changed is not None:
+            last = by_topic[topic][-1]
+            recorded[last] = RecordedOutcome(recorded[last].consequence, *changed)
+    return recorded
+
+
+def _decide(result: PushResult, ctx: Context) -> OutcomeDecision:
+    return decide_outcome(result.claimed.sent, result.receipt.outcome, ctx.now, _jitter(ctx))
+
+
+def _jitter(ctx: Context) -> float:
+    return int.from_bytes(ctx.random_bytes(2), "big") / 0xFFFF
+
+
+def _turn_breaker(
+    tx: Transaction, topic: str, known: Breaker | None, outcomes: Sequence[OutcomeClass], ctx: Context
+) -> tuple[Breaker | None, Breaker | None] | None:
+    """Store what the outcomes make of the breaker; returns what opened and what closed, None where neither did."""
+    jitter = _jitter(ctx)
+    if after_outcomes(known, outcomes, ctx.now, jitter) == known:
+        return None
+    before = push_breakers.lock(tx, [topic]).get(topic)
+    after = after_outcomes(before, outcomes, ctx.now, jitter)
+    push_breakers.store(tx, topic, after)
+    was_open, is_open = before is not None and before.is_open, after is not None and after.is_open
+    if is_open and not was_open and after is not None:
+        if after.cause is BreakerCause.TOKENS_REFUSED:
+            push.forget_refusals(tx, topic, TOKEN_REFUSALS, since=after.since)
+        return after, None
+    if was_open and not is_open:
+        push.release_held(tx, topic, ctx.now)
+        return None, before
+    return None
+
+
+def _settled(result: PushResult, decision: OutcomeDecision) -> push.SettledPush:
+    claimed, outcome = result.claimed, result.receipt.outcome
+    return push.SettledPush(
+        claimed.channel_id,
+        claimed.fence,
+        claimed.push.token,
+        claimed.sent.target.updated_at,
+        outcome.outcome_class,
+        outcome.reason,
+        decision.due_at,
+        decision.failures,
+        not decision.is_attempt,
+        decision.target,
     )
-    return [credentials for _ in items]
 
 
-def ask_for_push(tx: Transaction, channel_ids: Sequence[ChannelId], ctx: Context) -> list[Refusal | None]:
-    """Wish to push channels because an administrator asks; None where the wish was made, in order."""
-    tx.lock_rows(sorted(channel_ids))
-    stored = enrollments.find(tx, channel_ids)
-    outcomes: list[Refusal | None] = []
-    for channel_id in channel_ids:
-        enrollment = stored.get(channel_id)
-        if enrollment is None:
-            outcomes.append(Refusal(RefusalCode.NOT_FOUND, f"no enrollment {channel_id} is known"))
-        elif enrollment.state is not EnrollmentState.ENROLLED:
-            outcomes.append(
-                Refusal(RefusalCode.NOT_ENROLLED, f"{channel_id} is not enrolled now ({enrollment.state.value})")
-            )
-        else:
-            push.wish(tx, [channel_id], reason=PushReason.ASKED_FOR, at=ctx.now, due_at=ctx.now)
-            people.record_act(tx, ctx.actor, "push.send", channel_id, {}, ctx.now)
-            outcomes.append(None)
-    return outcomes
+def _recorded(result: PushResult, decision: OutcomeDecision, now: datetime) -> pushes.RecordedPush:
+    claimed, receipt = result.claimed, result.receipt
+    return pushes.RecordedPush(
+        claimed.channel_id,
+        now,
+        claimed.push.apns_id,
+        claimed.push.topic,
+        claimed.reason,
+        receipt.outcome,
+        round(receipt.latency_seconds * 1000),
+        receipt.attempts,
+        decision.consequence,
+    )

@@ -67,6 +67,8 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
         if review.state is EnrollmentState.ENROLLED and waiting.get(review.channel_id):
             # a wish lost with its push (refused token, restored database) comes back here
             push.wish_if_none(tx, review.channel_id, reason=PushReason.COMMAND_WAITING, at=ctx.now)
+        elif review.state is EnrollmentState.ENROLLED and _is_silent(review, ctx):
+            push.wish_if_none(tx, review.channel_id, reason=PushReason.SILENT, at=ctx.now)
         next_at = min(routine, look_again.get(review.channel_id, routine))
         identity = pinned.get(review.channel_id)
         if identity is not None and is_due(identity, ctx):
@@ -82,6 +84,11 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
 
 def _full_grain(at: datetime) -> datetime:
     return at + (_EPOCH - at) % REVIEW_GRAIN
+
+
+def _is_silent(review: reviews.DueReview, ctx: Context) -> bool:
+    heard_at = review.last_contact_at or review.first_seen_at
+    return ctx.now - heard_at >= ctx.policy.silence_before_push
 
 
 def _is_incomplete(review: reviews.DueReview, ctx: Context) -> bool:

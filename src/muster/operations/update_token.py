@@ -89,8 +89,8 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
     }
     seen = Observation(channel_id, Signal.TOKEN_UPDATE, observed, ctx.now, epoch, request.source, detail)
     evidence.append(tx, [seen], ctx.new_id)
-    if meaning is TokenUpdateMeaning.ENROLLED:
-        push.wish(tx, [channel_id], reason=PushReason.ENROLLED, at=ctx.now, due_at=ctx.now)
+    reason = PushReason.ENROLLED if meaning is TokenUpdateMeaning.ENROLLED else PushReason.TOKEN_CHANGED
+    push.wish(tx, [channel_id], reason=reason, at=ctx.now, due_at=ctx.now)
     reviews.schedule(tx, channel_id, ctx.now)
     return CheckinAnswer(signal=observed)
 

@@ -10,6 +10,7 @@ from muster.crypto.errors import CryptoError
 from muster.crypto.keys import load_private_key, private_key_pem
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.context import Context
+from muster.operations.resume_pushes import resume_pushes
 from muster.storage import people, push_certificates
 from muster.storage.engine import Transaction
 
@@ -67,7 +68,9 @@ def _upload(tx: Transaction, upload: UploadedPushCertificate, ctx: Context) -> U
         not_after=facts.not_after,
     )
     tx.lock_name("push_certificates")
+    former = push_certificates.certificates_in_use(tx).get(topic)
     push_certificates.store_certificate(tx, stored, ctx.now)
+    resume_pushes(tx, topic, ctx, could_push=former is not None and ctx.now < former.not_after)
     detail = {"fingerprint": facts.fingerprint.hex(), "not_after": f"{facts.not_after:%Y-%m-%dT%H:%M:%SZ}"}
     people.record_act(tx, ctx.actor, "push_certificate.upload", topic, detail, ctx.now)
     return AcceptedPushCertificate(topic, facts.not_after)

@@ -276,18 +276,32 @@ def unanswered(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[Channe
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingCommands:
+    """Commands of a channel that may still be handed out, and how many of them were answered with NotNow."""
+
+    count: int
+    declined: int
+
+
+NONE_WAITING = WaitingCommands(0, 0)
+
 _WAITING = (
-    sa.select(queue.c.channel_id, sa.func.count())
+    sa.select(
+        queue.c.channel_id,
+        sa.func.count(),
+        sa.func.sum(sa.case((queue.c.not_now_count > 0, 1), else_=0)),
+    )
     .where(queue.c.is_withheld.is_(False), queue.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
     .group_by(queue.c.channel_id)
 )
 # made once: building a statement costs more than running it on SQLite
 
 
-def waiting_counts(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, int]:
+def waiting_counts(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, WaitingCommands]:
     """Count the commands that may still be handed out on each channel; channels without any are absent."""
     return {
-        ChannelId(channel_id): count
+        ChannelId(channel_id): WaitingCommands(count, declined)
         for ids in slices(channel_ids)
-        for channel_id, count in tx.connection.execute(_WAITING, {"ids": ids})
+        for channel_id, count, declined in tx.connection.execute(_WAITING, {"ids": ids})
     }

@@ -1,13 +1,17 @@
 """The tokens to push to, and the wishes to push."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
-from muster.domain.push_policy import PushReason
+from muster.domain.enrollment import EnrollmentState
+from muster.domain.push_policy import NoPush, PushReason, TargetState
+from muster.protocol.apns import OutcomeClass
 from muster.protocol.identifiers import ChannelId
+from muster.storage import commands
 from muster.storage.engine import Transaction, Work, slices
 from muster.storage.schema import channels, push_targets, push_wishes
 
@@ -17,41 +21,69 @@ _DUE = (
     .order_by(push_wishes.c.due_at, push_wishes.c.channel_id)
     .limit(sa.bindparam("limit"))
 )
-_DETAILS = (
-    sa.select(
-        channels.c.id,
-        channels.c.state,
-        channels.c.last_contact_at,
-        push_targets.c.topic,
-        push_targets.c.token,
-        push_targets.c.push_magic,
-        push_targets.c.refused_at,
+_HELD = (
+    sa.select(push_wishes)
+    .where(
+        push_wishes.c.held_because == NoPush.BREAKER_OPEN.value,
+        push_wishes.c.channel_id.in_(
+            sa.select(push_targets.c.channel_id).where(push_targets.c.topic == sa.bindparam("of_topic"))
+        ),
     )
+    .order_by(push_wishes.c.due_at, push_wishes.c.channel_id)
+    .limit(sa.bindparam("limit"))
+)
+_DETAILS = (
+    sa.select(channels.c.id.label("id"), channels.c.state, channels.c.last_contact_at, push_targets)
     .outerjoin(push_targets, push_targets.c.channel_id == channels.c.id)
     .where(channels.c.id.in_(sa.bindparam("ids", expanding=True)))
 )
 _CLAIM = (
     sa.update(push_wishes)
+    .where(push_wishes.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
+    .values(
+        due_at=sa.bindparam("until"),
+        attempts=push_wishes.c.attempts + 1,
+        fence=push_wishes.c.fence + 1,
+        held_because=None,
+    )
+)
+_PUT_OFF = (
+    sa.update(push_wishes)
     .where(push_wishes.c.channel_id == sa.bindparam("id"))
-    .values(due_at=sa.bindparam("until"), attempts=push_wishes.c.attempts + 1, fence=push_wishes.c.fence + 1)
-    .returning(push_wishes.c.fence)
+    .values(due_at=sa.bindparam("until"), held_because=sa.bindparam("because"))
 )
 _SETTLE = (
     sa.update(push_wishes)
     .where(push_wishes.c.channel_id == sa.bindparam("id"), push_wishes.c.fence == sa.bindparam("of_fence"))
-    .values(due_at=sa.bindparam("due"))
+    .values(
+        due_at=sa.bindparam("due"),
+        failures=sa.bindparam("after_failures"),
+        attempts=push_wishes.c.attempts - sa.bindparam("taken_back"),
+    )
+)
+_SETTLE_FOR_GOOD = sa.delete(push_wishes).where(
+    push_wishes.c.channel_id == sa.bindparam("id"), push_wishes.c.fence == sa.bindparam("of_fence")
 )
 _OUTCOME = (
     sa.update(push_targets)
-    .where(push_targets.c.channel_id == sa.bindparam("id"), push_targets.c.token == sa.bindparam("of_token"))
+    .where(
+        push_targets.c.channel_id == sa.bindparam("id"),
+        push_targets.c.token == sa.bindparam("of_token"),
+        push_targets.c.updated_at == sa.bindparam("of_update"),
+    )
     .values(
         last_outcome=sa.bindparam("outcome"),
         last_outcome_at=sa.bindparam("at"),
-        last_reason=sa.bindparam("reason"),
-        last_push_at=sa.bindparam("at"),
+        last_reason=sa.bindparam("because"),
+        refused_at=sa.bindparam("refused"),
+        refusals=sa.bindparam("after_refusals"),
+        throttled_until=sa.bindparam("throttled"),
+        throttles=sa.bindparam("after_throttles"),
+        budget_until=sa.bindparam("budget"),
+        accepted_at=sa.bindparam("accepted"),
+        unanswered=sa.bindparam("after_unanswered"),
     )
 )
-_OUTCOME_FOR_GOOD = _OUTCOME.values(refused_at=sa.bindparam("at"))
 _DROP = sa.delete(push_wishes).where(push_wishes.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
 _NEXT_DUE = sa.select(push_wishes.c.due_at).order_by(push_wishes.c.due_at).limit(1)
 # made once: building a statement costs more than running it on SQLite
@@ -66,12 +98,21 @@ def set_target(
             push_targets.c.channel_id == channel_id
         )
     ).one_or_none()
-    values = {"topic": topic, "token": token, "push_magic": push_magic, "updated_at": at, "refused_at": None}
+    values = {
+        "topic": topic,
+        "token": token,
+        "push_magic": push_magic,
+        "updated_at": at,
+        "refused_at": None,
+        "refusals": 0,
+        "throttled_until": None,
+        "throttles": 0,
+    }
     if before is not None and before.push_magic != push_magic:
         values["former_magic"] = before.push_magic
     tx.connection.execute(
         tx.insert(push_targets)
-        .values(channel_id=channel_id, **values)
+        .values(channel_id=channel_id, unanswered=0, **values)
         .on_conflict_do_update(index_elements=["channel_id"], set_=values)
     )
     return before is None or tuple(before) != (topic, token, push_magic)
@@ -115,7 +156,9 @@ def wish(
                 "wanted_at": wanted.wanted_at,
                 "due_at": sa.case((push_wishes.c.due_at < wanted.due_at, push_wishes.c.due_at), else_=wanted.due_at),
                 "attempts": 0,
+                "failures": 0,
                 "fence": push_wishes.c.fence + 1,
+                "held_because": None,
             },
         ),
         [
@@ -125,6 +168,7 @@ def wish(
                 "wanted_at": at,
                 "due_at": due_at,
                 "attempts": 0,
+                "failures": 0,
                 "fence": 0,
             }
             for channel_id in sorted(set(channel_ids))
@@ -137,78 +181,248 @@ def wish_if_none(tx: Transaction, channel_id: ChannelId, *, reason: PushReason, 
     tx.made_due(Work.PUSH, at)
     tx.connection.execute(
         tx.insert(push_wishes)
-        .values(channel_id=channel_id, reason=reason.value, wanted_at=at, due_at=at, attempts=0, fence=0)
+        .values(channel_id=channel_id, reason=reason.value, wanted_at=at, due_at=at, attempts=0, failures=0, fence=0)
         .on_conflict_do_nothing()
     )
 
 
 @dataclass(frozen=True, slots=True)
+class PushAddress:
+    """Where a push goes, and by what name the device knows it is meant."""
+
+    topic: str
+    token: bytes
+    push_magic: str
+
+
+@dataclass(frozen=True, slots=True)
 class DueWish:
-    """A wish that is due, with what the decision needs. Target fields are absent when there is no token yet."""
+    """A wish that is due, with what the decision needs. *address* and *target* are absent when there is no token yet.
+
+    *commands_waiting* are those that may still be handed out; *declined* of them were answered with NotNow.
+    """
 
     channel_id: ChannelId
     reason: PushReason
     wanted_at: datetime
     attempts: int
+    failures: int
     fence: int
-    topic: str | None
-    token: bytes | None
-    push_magic: str | None
-    refused_at: datetime | None
-    state: str
+    address: PushAddress | None
+    target: TargetState | None
+    state: EnrollmentState
     last_contact_at: datetime | None
+    commands_waiting: int
+    declined: int
 
 
 def claim_due(tx: Transaction, now: datetime, limit: int) -> tuple[DueWish, ...]:
     """Take up to *limit* due wishes that no other node holds; they stay ours until this transaction ends."""
-    due = tx.connection.execute(tx.claim(_DUE), {"now": now, "limit": limit}).all()
-    if not due:
+    return _with_details(tx, tx.connection.execute(tx.claim(_DUE), {"now": now, "limit": limit}).all())
+
+
+def claim_held(tx: Transaction, topic: str, limit: int) -> tuple[DueWish, ...]:
+    """Take up to *limit* wishes of *topic* that its breaker holds, due or not, for a probe."""
+    return _with_details(tx, tx.connection.execute(tx.claim(_HELD), {"of_topic": topic, "limit": limit}).all())
+
+
+def _with_details(tx: Transaction, wishes: Sequence[sa.Row[Any]]) -> tuple[DueWish, ...]:
+    if not wishes:
         return ()
-    ids = [row.channel_id for row in due]
-    details = {row.id: row for row in tx.connection.execute(_DETAILS, {"ids": ids})}
+    ids = [ChannelId(row.channel_id) for row in wishes]
+    details = {row.id: row for part in slices(ids) for row in tx.connection.execute(_DETAILS, {"ids": part})}
+    waiting = commands.waiting_counts(tx, ids)
     return tuple(
-        DueWish(
-            ChannelId(row.channel_id),
-            PushReason(row.reason),
-            row.wanted_at,
-            row.attempts,
-            row.fence,
-            detail.topic,
-            detail.token,
-            detail.push_magic,
-            detail.refused_at,
-            detail.state,
-            detail.last_contact_at,
-        )
-        for row in due
+        _due_wish(row, detail, waiting.get(row.channel_id, commands.NONE_WAITING))
+        for row in wishes
         if (detail := details.get(row.channel_id)) is not None
     )
 
 
-def claim_attempt(tx: Transaction, channel_id: ChannelId, *, lease_until: datetime) -> int:
-    """Count an attempt to push, and leave the wish alone until *lease_until*, when the attempt counts as lost.
+def _due_wish(row: sa.Row[Any], detail: sa.Row[Any], waiting: commands.WaitingCommands) -> DueWish:
+    has_token = detail.token is not None
+    return DueWish(
+        ChannelId(row.channel_id),
+        PushReason(row.reason),
+        row.wanted_at,
+        row.attempts,
+        row.failures,
+        row.fence,
+        PushAddress(detail.topic, detail.token, detail.push_magic) if has_token else None,
+        target_state(detail) if has_token else None,
+        EnrollmentState(detail.state),
+        detail.last_contact_at,
+        waiting.count,
+        waiting.declined,
+    )
 
-    Returns the fence that the attempt's outcome has to name. The wish is one that `claim_due` returned in this
-    transaction.
+
+def target_state(row: sa.Row[Any]) -> TargetState:
+    """Read what a row of push_targets says of its token."""
+    return TargetState(
+        row.updated_at,
+        row.refused_at,
+        row.refusals,
+        row.throttled_until,
+        row.throttles,
+        row.budget_until,
+        row.accepted_at,
+        row.unanswered,
+    )
+
+
+def claim_attempts(tx: Transaction, channel_ids: Sequence[ChannelId], *, lease_until: datetime) -> None:
+    """Count an attempt to push each, and leave its wish alone until *lease_until*, when the attempt counts as lost.
+
+    The attempt's outcome has to name the wish's fence as it was, plus one. The wishes are such as `claim_due` or
+    `claim_held` returned in this transaction.
     """
-    fence: int = tx.connection.execute(_CLAIM, {"id": channel_id, "until": lease_until}).scalar_one()
-    return fence
+    tx.made_due(Work.PUSH, lease_until)
+    for ids in slices(channel_ids):
+        tx.connection.execute(_CLAIM, {"ids": ids, "until": lease_until})
 
 
-def settle(tx: Transaction, channel_id: ChannelId, *, fence: int, due_at: datetime) -> bool:
-    """Look at a wish again at *due_at*, now that the attempt of *fence* has its outcome.
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """A claimed wish that is not pushed now. *held_because* names an obstacle whose end releases it sooner."""
 
-    Tells whether it did: an outcome that comes after a later attempt or a new wish changes nothing.
+    channel_id: ChannelId
+    until: datetime
+    held_because: NoPush | None
+
+
+def put_off(tx: Transaction, waits: Sequence[PutOff]) -> None:
+    """Look at claimed wishes again later, no attempt having been made."""
+    if not waits:
+        return
+    tx.made_due(Work.PUSH, min(wait.until for wait in waits))
+    rows = [{"id": one.channel_id, "until": one.until, "because": one.held_because} for one in waits]
+    tx.connection.execute(_PUT_OFF, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class SettledPush:
+    """What to store of a push that has its outcome: for the wish of *fence*, and for the token as it was pushed.
+
+    *due_at* None: the wish is dropped. *taken_back*: it doesn't count as a push of the wish.
     """
-    tx.made_due(Work.PUSH, due_at)
-    result = tx.connection.execute(_SETTLE, {"id": channel_id, "of_fence": fence, "due": due_at})
-    return result.rowcount > 0
+
+    channel_id: ChannelId
+    fence: int
+    token: bytes
+    token_updated_at: datetime
+    outcome: OutcomeClass
+    reason: str | None
+    due_at: datetime | None
+    failures: int
+    taken_back: bool
+    target: TargetState
 
 
-def postpone(tx: Transaction, channel_id: ChannelId, due_at: datetime) -> None:
-    """Look at a wish again at *due_at*, no attempt having been made."""
-    tx.made_due(Work.PUSH, due_at)
-    tx.connection.execute(sa.update(push_wishes).where(push_wishes.c.channel_id == channel_id).values(due_at=due_at))
+def settle(tx: Transaction, settled: Sequence[SettledPush], at: datetime) -> None:
+    """Store what followed from outcomes.
+
+    An outcome that comes after a later attempt or a new wish leaves the wish alone; one for a token that was replaced
+    meanwhile, or confirmed by another TokenUpdate, leaves the target alone.
+    """
+    if not settled:
+        return
+    tx.connection.execute(_OUTCOME, [_outcome_row(one, at) for one in settled])
+    kept = [one for one in settled if one.due_at is not None]
+    if kept:
+        tx.made_due(Work.PUSH, min(one.due_at for one in kept if one.due_at is not None))
+        rows = [
+            {
+                "id": one.channel_id,
+                "of_fence": one.fence,
+                "due": one.due_at,
+                "after_failures": one.failures,
+                "taken_back": int(one.taken_back),
+            }
+            for one in kept
+        ]
+        tx.connection.execute(_SETTLE, rows)
+    over = [{"id": one.channel_id, "of_fence": one.fence} for one in settled if one.due_at is None]
+    if over:
+        tx.connection.execute(_SETTLE_FOR_GOOD, over)
+
+
+def _outcome_row(settled: SettledPush, at: datetime) -> dict[str, object]:
+    target = settled.target
+    return {
+        "id": settled.channel_id,
+        "of_token": settled.token,
+        "of_update": settled.token_updated_at,
+        "outcome": settled.outcome.value,
+        "at": at,
+        "because": settled.reason,
+        "refused": target.refused_at,
+        "after_refusals": target.refusals,
+        "throttled": target.throttled_until,
+        "after_throttles": target.throttles,
+        "budget": target.budget_until,
+        "accepted": target.accepted_at,
+        "after_unanswered": target.unanswered,
+    }
+
+
+RELEASED_PER_SECOND = 500
+"""Held wishes come due at this pace, and not all at once: each wakes a device that connects within seconds."""
+
+
+def release_held(tx: Transaction, topic: str, now: datetime) -> int:
+    """Make due what was held for *topic*, for its obstacle is gone; returns how many wishes."""
+    held = sa.select(push_wishes.c.channel_id).where(
+        push_wishes.c.held_because.is_not(None),
+        push_wishes.c.channel_id.in_(sa.select(push_targets.c.channel_id).where(push_targets.c.topic == topic)),
+    )
+    ids = tx.connection.scalars(held.order_by(push_wishes.c.channel_id)).all()
+    if ids:
+        pace = timedelta(seconds=1) / RELEASED_PER_SECOND
+        put_off(tx, [PutOff(ChannelId(id_), now + pace * number, None) for number, id_ in enumerate(ids)])
+    return len(ids)
+
+
+def wish_for_topic(tx: Transaction, topic: str, *, reason: PushReason, at: datetime) -> int:
+    """Wish to push every enrolled channel of *topic* that nothing wishes to push; returns how many.
+
+    They come due at the pace of `release_held`.
+    """
+    enrolled = (
+        sa.select(push_targets.c.channel_id)
+        .join(channels, channels.c.id == push_targets.c.channel_id)
+        .where(push_targets.c.topic == topic, channels.c.state == EnrollmentState.ENROLLED.value)
+        .order_by(push_targets.c.channel_id)
+    )
+    ids = tx.connection.scalars(enrolled).all()
+    if not ids:
+        return 0
+    tx.made_due(Work.PUSH, at)
+    pace = timedelta(seconds=1) / RELEASED_PER_SECOND
+    rows = [
+        {"channel_id": id_, "reason": reason.value, "wanted_at": at, "due_at": at + pace * number}
+        for number, id_ in enumerate(ids)
+    ]
+    tx.connection.execute(tx.insert(push_wishes).values(attempts=0, failures=0, fence=0).on_conflict_do_nothing(), rows)
+    return len(ids)
+
+
+def forget_refusals(tx: Transaction, topic: str, outcomes: Collection[OutcomeClass], *, since: datetime | None) -> int:
+    """Push tokens of *topic* again that were refused with one of *outcomes*, which was no fault of theirs.
+
+    *since*: from when on; None: ever. Returns how many.
+    """
+    refused = push_targets.c.refused_at
+    result = tx.connection.execute(
+        sa.update(push_targets)
+        .where(
+            push_targets.c.topic == topic,
+            refused.is_not(None) if since is None else refused >= since,
+            push_targets.c.last_outcome.in_([one.value for one in outcomes]),
+        )
+        .values(refused_at=None, refusals=0)
+    )
+    return result.rowcount
 
 
 def drop_wishes(tx: Transaction, channel_ids: Sequence[ChannelId]) -> None:
@@ -221,21 +435,3 @@ def next_due(tx: Transaction) -> datetime | None:
     """Tell when the earliest wish is due; None when there is none."""
     value: datetime | None = tx.connection.scalar(_NEXT_DUE)
     return value
-
-
-def record_outcome(
-    tx: Transaction,
-    channel_id: ChannelId,
-    *,
-    token: bytes,
-    outcome: str,
-    reason: str | None,
-    at: datetime,
-    is_for_good: bool,
-) -> bool:
-    """Store what APNs answered for *token*; an answer for a token that was replaced meanwhile changes nothing."""
-    result = tx.connection.execute(
-        _OUTCOME_FOR_GOOD if is_for_good else _OUTCOME,
-        {"id": channel_id, "of_token": token, "outcome": outcome, "reason": reason, "at": at},
-    )
-    return result.rowcount > 0

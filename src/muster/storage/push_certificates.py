@@ -9,6 +9,12 @@ from muster.storage.engine import Transaction
 from muster.storage.schema import push_certificates
 
 
+_IN_USE = sa.select(push_certificates.c.topic, push_certificates.c.fingerprint, push_certificates.c.not_after).where(
+    push_certificates.c.is_current
+)
+# made once: building a statement costs more than running it on SQLite
+
+
 @dataclass(frozen=True, slots=True)
 class StoredPushCertificate:
     """A push certificate, its key still sealed with associated data (push_certificates, key_sealed, fingerprint)."""
@@ -51,3 +57,16 @@ def store_certificate(tx: Transaction, certificate: StoredPushCertificate, uploa
         .values(fingerprint=certificate.fingerprint, **values)
         .on_conflict_do_update(index_elements=["fingerprint"], set_=values)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateInUse:
+    """The certificate that a topic is pushed under."""
+
+    fingerprint: bytes
+    not_after: datetime
+
+
+def certificates_in_use(tx: Transaction) -> dict[str, CertificateInUse]:
+    """Read the certificate in use of each topic, without its key."""
+    return {row.topic: CertificateInUse(row.fingerprint, row.not_after) for row in tx.connection.execute(_IN_USE)}

@@ -455,10 +455,16 @@ push_targets = Table(
     Column("former_magic", Text, comment="the one before it; a device that takes a renewal back listens to it again"),
     Column("updated_at", Instant, nullable=False, comment="time of the TokenUpdate that brought it"),
     Column("refused_at", Instant, comment="APNs said for good that this token is no use; pushing stopped"),
-    Column("last_push_at", Instant),
+    Column("refusals", Integer, nullable=False, comment="how often, since the last TokenUpdate"),
+    Column("throttled_until", Instant, comment="APNs asked for fewer pushes to this token"),
+    Column("throttles", Integer, nullable=False, comment="429s in a row"),
+    Column("budget_until", Instant, comment="until when the pushes so far are paid for"),
+    Column("accepted_at", Instant, comment="when APNs accepted a push last"),
+    Column("unanswered", Integer, nullable=False, comment="accepted pushes in a row with no contact between them"),
     Column("last_outcome", Text),
     Column("last_outcome_at", Instant),
     Column("last_reason", Text),
+    postgresql_with={"fillfactor": 75},
 )
 
 push_wishes = Table(
@@ -469,9 +475,43 @@ push_wishes = Table(
     Column("wanted_at", Instant, nullable=False),
     Column("due_at", Instant, nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("failures", Integer, nullable=False, comment="pushes in a row that said nothing of the token"),
     Column("fence", BigInteger, nullable=False, comment="grows with each claim; an outcome names the one it is for"),
+    Column("held_because", Text, comment="an obstacle that is ours or APNs'; the wish is released when it goes"),
     Index(None, "due_at"),
     postgresql_with={"fillfactor": 75},
+)
+
+pushes = Table(
+    "pushes",
+    metadata,
+    Column("channel_id", Identifier, nullable=False),
+    Column("at", Instant, nullable=False, comment="when the outcome was recorded"),
+    Column("apns_id", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("wanted", Text, nullable=False, comment="why"),
+    Column("outcome", Text, nullable=False, comment="its class"),
+    Column("status", Integer, nullable=False, comment="HTTP status; 0: no answer"),
+    Column("reason", Text, comment="APNs' word, or what went wrong"),
+    Column("unregistered_at", Instant, comment="since when the token is dead, as APNs says"),
+    Column("latency_ms", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False, comment="how often it may have reached APNs"),
+    Column("consequence", Text, nullable=False),
+    Index(None, "channel_id", "at"),
+    postgresql_partition_by="RANGE (at)",
+)
+
+push_breakers = Table(
+    "push_breakers",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("cause", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("opened_at", Instant, comment="absent: failures are counted, and nothing is held yet"),
+    Column("retry_at", Instant),
+    Column("probes", Integer, nullable=False),
+    Column("is_probing", Boolean, nullable=False),
 )
 
 # --- telling others ---------------------------------------------------------------------------------------------------
@@ -591,5 +631,5 @@ audit = Table(
     Column("hash", LargeBinary, nullable=False, comment="SHA-256 over the former row's hash and this row"),
 )
 
-PARTITIONED = {"reports": "reported_at", "evidence": "first_at"}
+PARTITIONED = {"reports": "reported_at", "evidence": "first_at", "pushes": "at"}
 """Tables that PostgreSQL keeps in partitions by month, with the column that says which."""

@@ -18,7 +18,7 @@ def test_signals_have_the_numbers_that_stand_in_databases() -> None:
 
 
 def test_what_a_device_or_a_network_can_repeat_at_will_is_counted() -> None:
-    assert {Signal.REFUSED_CONTACT, Signal.PUSH_ANSWER, Signal.COMMAND_ANSWER, Signal.OWN_ERROR} <= COUNTED
+    assert {Signal.REFUSED_CONTACT, Signal.COMMAND_ANSWER, Signal.OWN_ERROR} <= COUNTED
 
 
 def test_what_changes_an_enrollment_is_kept_one_by_one() -> None:

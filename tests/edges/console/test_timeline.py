@@ -30,8 +30,9 @@ def test_the_device_has_the_first_lane_and_each_user_one(runner: InlineRunner) -
 
 def test_pushes_and_refusals_are_points_at_their_last_time(runner: InlineRunner) -> None:
     fleet.add_device(runner.engine, "A")
-    fleet.add_evidence(runner.engine, "A", "S3", "accepted", count=5, first_at=NOW - timedelta(days=1))
-    fleet.add_evidence(runner.engine, "A", "S3", "token_bad", last_at=NOW - timedelta(days=2))
+    for hours in range(0, 10, 2):
+        fleet.add_push(runner.engine, "A", "accepted", NOW - timedelta(hours=hours))
+    fleet.add_push(runner.engine, "A", "token_bad", NOW - timedelta(days=2))
     fleet.add_evidence(runner.engine, "A", "S2", "identity_expired", last_at=NOW - timedelta(days=40))
 
     timeline = _draw(runner)

@@ -7,7 +7,7 @@ from muster.domain.control.evidence import Signal
 from muster.domain.enrollment import EndReason, EnrollmentState, Provenance
 from muster.domain.renewal import RenewalState
 from muster.edges.console import words
-from muster.operations.views.devices import EvidenceRow
+from muster.operations.views.evidence import EvidenceRow
 from muster.protocol.apns import OutcomeClass
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import ChannelId

@@ -2,7 +2,8 @@
 
 Repeats of one class are one row with a count, a first and a last time; a change of class is a row of its own.
 Refused contacts, which anyone with an identity can alternate at will, have a row for each class and five minutes.
-Contacts (S1) are not here: see muster.domain.control.contact.
+Contacts (S1) are not here: see muster.domain.control.contact; nor are pushes (S3), which have a log of their own: see
+muster.storage.pushes.
 """
 
 from collections.abc import Mapping
@@ -28,9 +29,7 @@ class Signal(StrEnum):
     OWN_ERROR = "own"
 
 
-COUNTED = frozenset(
-    {Signal.REFUSED_CONTACT, Signal.PUSH_ANSWER, Signal.COMMAND_ANSWER, Signal.PROFILE_FETCHED, Signal.OWN_ERROR}
-)
+COUNTED = frozenset({Signal.REFUSED_CONTACT, Signal.COMMAND_ANSWER, Signal.PROFILE_FETCHED, Signal.OWN_ERROR})
 """Signals of which repeats of one class are counted instead of kept one by one."""
 
 REFUSED_RENEWAL = "renewal_refused"

@@ -18,7 +18,8 @@ from muster.edges.console.strip import (
 )
 from muster.edges.console.times import exact_text
 from muster.operations.views.commands import CommandRow
-from muster.operations.views.devices import DeviceDetails, EvidenceRow
+from muster.operations.views.devices import DeviceDetails
+from muster.operations.views.evidence import EvidenceRow
 
 WIDTH = DAYS * LARGE_COLUMNS_PER_DAY
 TICK_HEIGHT = 16

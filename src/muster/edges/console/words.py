@@ -10,7 +10,7 @@ from muster.domain.control.evidence import REFUSED_RENEWAL, Signal
 from muster.domain.enrollment import EndReason, EnrollmentState
 from muster.domain.errors import RefusalCode
 from muster.domain.renewal import RenewalState
-from muster.operations.views.devices import EvidenceRow
+from muster.operations.views.evidence import EvidenceRow
 from muster.protocol.apns import OutcomeClass
 from muster.protocol.connect import Status
 

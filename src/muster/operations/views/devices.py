@@ -1,6 +1,6 @@
 """Devices and their channels, for lists and for one device's page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,13 +12,13 @@ from muster.domain.control.contact import ContactDay, contacts_of
 from muster.domain.enrollment import EnrollmentState
 from muster.operations.views.contacts import contact_days_of
 from muster.operations.views.departures import DepartureRow, departure_of, same_serial_as
+from muster.operations.views.evidence import EvidenceRow, evidence_of
 from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction
 from muster.storage.schema import (
     channels,
     device_facts,
     epochs,
-    evidence,
     identities,
     push_targets,
     queue,
@@ -238,21 +238,6 @@ def _row(row: sa.RowMapping) -> DeviceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class EvidenceRow:
-    """One piece of evidence, newest first in a list."""
-
-    signal: str
-    observed_class: str
-    first_at: datetime
-    last_at: datetime
-    count: int
-    epoch: int
-    source: str
-    detail: Mapping[str, str | int | bool | None]
-    channel_id: ChannelId
-
-
-@dataclass(frozen=True, slots=True)
 class EpochRow:
     """One life of a device."""
 
@@ -329,7 +314,7 @@ def show_device(tx: Transaction, device_id: ChannelId, now: datetime) -> DeviceD
         facts=_facts_of(tx, device_id),
         channels=own_channels,
         epochs=_epochs_of(tx, device_id),
-        evidence=_evidence_of(tx, [channel.id for channel in own_channels]),
+        evidence=evidence_of(tx, [channel.id for channel in own_channels], EVIDENCE_SHOWN),
         contacts=tuple(at for day in days.get(device_id, ()) for at in contacts_of(day) if at >= since),
         contact_days=days,
         push=_push_of(tx, device_id),
@@ -351,16 +336,6 @@ def _epochs_of(tx: Transaction, device_id: ChannelId) -> tuple[EpochRow, ...]:
             sa.select(epochs).where(epochs.c.device_id == device_id).order_by(epochs.c.number.desc())
         )
     )
-
-
-def _evidence_of(tx: Transaction, channel_ids: Sequence[ChannelId]) -> tuple[EvidenceRow, ...]:
-    rows = tx.connection.execute(
-        sa.select(*(evidence.c[name] for name in EvidenceRow.__dataclass_fields__))
-        .where(evidence.c.channel_id.in_(channel_ids))
-        .order_by(evidence.c.last_at.desc(), evidence.c.id.desc())
-        .limit(EVIDENCE_SHOWN)
-    )
-    return tuple(EvidenceRow(*row) for row in rows)
 
 
 def _push_of(tx: Transaction, device_id: ChannelId) -> PushRow | None:

@@ -1,0 +1,131 @@
+"""What APNs' answer to a push means for its wish and its token."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from muster.domain.push_policy import BUDGET_REFILL, TargetState
+from muster.protocol.apns import OutcomeClass, PushOutcome
+
+
+class Consequence(StrEnum):
+    """What followed from an outcome; it is kept beside it."""
+
+    PUSHED = "pushed"
+    """APNs has it; the wish is looked at again later."""
+    STOPPED = "stopped"
+    """The token is not pushed any more, until a TokenUpdate or a contact revives it."""
+    IGNORED = "ignored"
+    """It tells of a time before the last TokenUpdate; tried again."""
+    SLOWED = "slowed"
+    """Fewer pushes to this token for a while."""
+    TRIED_AGAIN = "tried_again"
+    """It says nothing of the token; tried again soon, unless the whole topic is concerned."""
+    SET_ASIDE = "set_aside"
+    """Our request was wrong, and would be wrong again; tried again tomorrow."""
+
+
+CONSEQUENCES: Final = {
+    OutcomeClass.ACCEPTED: Consequence.PUSHED,
+    OutcomeClass.TOKEN_UNREGISTERED: Consequence.STOPPED,
+    OutcomeClass.TOKEN_BAD: Consequence.STOPPED,
+    OutcomeClass.TOPIC_MISMATCH: Consequence.STOPPED,
+    OutcomeClass.THROTTLED: Consequence.SLOWED,
+    OutcomeClass.CERTIFICATE_REFUSED: Consequence.TRIED_AGAIN,
+    OutcomeClass.APNS_UNAVAILABLE: Consequence.TRIED_AGAIN,
+    OutcomeClass.NO_ANSWER: Consequence.TRIED_AGAIN,
+    OutcomeClass.OUR_FAULT: Consequence.SET_ASIDE,
+}
+
+RETRY: Final = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=15), timedelta(hours=1))
+"""Pauses after a push that says nothing of its token, by how many there were in a row. Apple advises a quarter of an
+hour and more after a 5xx; the breaker keeps a whole topic from trying at once."""
+AFTER_STALE: Final = (timedelta(minutes=15), timedelta(hours=4), timedelta(days=1))
+"""Pauses after a 410 that is older than the token."""
+THROTTLE: Final = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=4), timedelta(days=1))
+"""Pauses after a 429 about one token, by how many there were in a row."""
+SET_ASIDE_FOR: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SentPush:
+    """A push as it was claimed: the target as it was then, and the wish."""
+
+    target: TargetState
+    last_contact_at: datetime | None
+    failures: int
+    """Pushes in a row of this wish that said nothing of the token."""
+    next_at: datetime
+    """When the wish is looked at again if APNs accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeDecision:
+    """What to store: *due_at* None drops the wish; *is_attempt*: it counts as a push of the wish."""
+
+    consequence: Consequence
+    due_at: datetime | None
+    failures: int
+    is_attempt: bool
+    target: TargetState
+
+
+def decide_outcome(sent: SentPush, outcome: PushOutcome, now: datetime, jitter: float) -> OutcomeDecision:
+    """Decide what follows from *outcome*, which came at *now*. *jitter* (0 to 1) keeps retries apart.
+
+    A 410 whose timestamp lies before the token's TokenUpdate is ignored: the token was brought by it since.
+    """
+    consequence = CONSEQUENCES[outcome.outcome_class]
+    if consequence is Consequence.STOPPED and _is_stale(outcome, sent.target):
+        consequence = Consequence.IGNORED
+    target = _spend(sent.target, now) if outcome.status else sent.target
+    match consequence:
+        case Consequence.PUSHED:
+            return OutcomeDecision(consequence, sent.next_at, 0, True, _accepted(target, sent, now))
+        case Consequence.STOPPED:
+            stopped = replace(target, refused_at=now, refusals=target.refusals + 1)
+            return OutcomeDecision(consequence, None, 0, True, stopped)
+        case Consequence.IGNORED:
+            due_at = now + _pause(AFTER_STALE, sent.failures, jitter)
+            return OutcomeDecision(consequence, due_at, sent.failures + 1, False, target)
+        case Consequence.SLOWED:
+            until = now + _pause(THROTTLE, target.throttles, jitter)
+            slowed = replace(target, throttled_until=until, throttles=target.throttles + 1)
+            return OutcomeDecision(consequence, until, sent.failures, False, slowed)
+        case Consequence.TRIED_AGAIN:
+            due_at = now + _pause(RETRY, sent.failures, jitter)
+            return OutcomeDecision(consequence, due_at, sent.failures + 1, False, target)
+        case Consequence.SET_ASIDE:
+            return OutcomeDecision(consequence, now + SET_ASIDE_FOR, sent.failures + 1, False, target)
+
+
+def _is_stale(outcome: PushOutcome, target: TargetState) -> bool:
+    return outcome.unregistered_at is not None and outcome.unregistered_at <= target.updated_at
+
+
+def _accepted(target: TargetState, sent: SentPush, now: datetime) -> TargetState:
+    was_answered = (
+        sent.last_contact_at is not None
+        and target.accepted_at is not None
+        and sent.last_contact_at > target.accepted_at
+    )
+    return replace(
+        target,
+        refused_at=None,
+        refusals=0,
+        throttled_until=None,
+        throttles=0,
+        accepted_at=now,
+        unanswered=1 if was_answered else target.unanswered + 1,
+    )
+
+
+def _spend(target: TargetState, now: datetime) -> TargetState:
+    paid_until = now if target.budget_until is None else max(target.budget_until, now)
+    return replace(target, budget_until=paid_until + BUDGET_REFILL)
+
+
+def _pause(steps: tuple[timedelta, ...], index: int, jitter: float) -> timedelta:
+    """The step, longer by up to a half of it."""
+    return steps[min(index, len(steps) - 1)] * (1 + jitter / 2)

@@ -1,0 +1,84 @@
+"""The log of pushes, which is the evidence S3: one row for each outcome, appended and never changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from muster.domain.push_outcomes import Consequence
+from muster.domain.push_policy import PushReason
+from muster.protocol.apns import OutcomeClass, PushOutcome
+from muster.protocol.identifiers import ChannelId
+from muster.storage.engine import Transaction
+from muster.storage.schema import pushes
+
+KEPT_FOR = timedelta(days=90)
+"""How long outcomes are kept: longer than APNs keeps a push, and than anybody asks what happened."""
+
+_INSERT = sa.insert(pushes)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedPush:
+    """A push that has its outcome. *attempts*: how often it may have reached APNs, one outcome all the same."""
+
+    channel_id: ChannelId
+    at: datetime
+    apns_id: str
+    topic: str
+    wanted: PushReason
+    outcome: PushOutcome
+    latency_ms: int
+    attempts: int
+    consequence: Consequence
+
+
+def append(tx: Transaction, recorded: Sequence[RecordedPush]) -> None:
+    """Record outcomes."""
+    if not recorded:
+        return
+    tx.connection.execute(
+        _INSERT,
+        [
+            {
+                "channel_id": one.channel_id,
+                "at": one.at,
+                "apns_id": one.apns_id,
+                "topic": one.topic,
+                "wanted": one.wanted.value,
+                "outcome": one.outcome.outcome_class.value,
+                "status": one.outcome.status,
+                "reason": one.outcome.reason,
+                "unregistered_at": one.outcome.unregistered_at,
+                "latency_ms": one.latency_ms,
+                "attempts": one.attempts,
+                "consequence": one.consequence.value,
+            }
+            for one in recorded
+        ],
+    )
+
+
+def of_channel(tx: Transaction, channel_id: ChannelId, *, since: datetime, limit: int) -> tuple[RecordedPush, ...]:
+    """Read up to *limit* pushes of a channel whose outcome was recorded from *since* on, the newest first."""
+    rows = tx.connection.execute(
+        sa.select(pushes)
+        .where(pushes.c.channel_id == channel_id, pushes.c.at >= since)
+        .order_by(pushes.c.at.desc(), pushes.c.apns_id.desc())
+        .limit(limit)
+    )
+    return tuple(
+        RecordedPush(
+            ChannelId(row.channel_id),
+            row.at,
+            row.apns_id,
+            row.topic,
+            PushReason(row.wanted),
+            PushOutcome(OutcomeClass(row.outcome), row.status, row.reason, row.unregistered_at, row.apns_id),
+            row.latency_ms,
+            row.attempts,
+            Consequence(row.consequence),
+        )
+        for row in rows
+    )

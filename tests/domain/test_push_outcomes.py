@@ -1,0 +1,112 @@
+"""What follows from APNs' answers, for the wish and for the token."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from tests.support.instants import NOON
+
+from muster.domain.push_outcomes import (
+    AFTER_STALE,
+    CONSEQUENCES,
+    RETRY,
+    SET_ASIDE_FOR,
+    THROTTLE,
+    Consequence,
+    OutcomeDecision,
+    SentPush,
+    decide_outcome,
+)
+from muster.domain.push_policy import BUDGET_REFILL, TargetState
+from muster.protocol.apns import OutcomeClass, PushOutcome
+
+HOUR = timedelta(hours=1)
+UPDATED = NOON - timedelta(days=30)
+TOKEN = TargetState(UPDATED)
+SENT = SentPush(TOKEN, last_contact_at=None, failures=0, next_at=NOON + HOUR)
+
+
+def decide(outcome_class: OutcomeClass, sent: SentPush = SENT, jitter: float = 0.0, **more: object) -> OutcomeDecision:
+    outcome = replace(PushOutcome(outcome_class, 503), **more)  # type: ignore[arg-type]
+    return decide_outcome(sent, outcome, NOON, jitter)
+
+
+def test_every_class_of_outcome_has_a_consequence() -> None:
+    assert CONSEQUENCES.keys() == set(OutcomeClass)
+
+
+def test_accepted_push_clears_what_was_held_against_the_token() -> None:
+    troubled = replace(TOKEN, refused_at=NOON - HOUR, refusals=2, throttled_until=NOON - HOUR, throttles=1)
+
+    decision = decide(OutcomeClass.ACCEPTED, replace(SENT, target=troubled, failures=3))
+
+    token = TargetState(UPDATED, budget_until=NOON + BUDGET_REFILL, accepted_at=NOON, unanswered=1)
+    assert decision == OutcomeDecision(Consequence.PUSHED, NOON + HOUR, 0, True, token)
+
+
+@pytest.mark.parametrize(("heard", "unanswered"), [(None, 3), (-3 * HOUR, 3), (-1 * HOUR, 1)])
+def test_accepted_pushes_without_a_contact_between_them_are_counted(heard: timedelta | None, unanswered: int) -> None:
+    pushed = replace(TOKEN, accepted_at=NOON - 2 * HOUR, unanswered=2)
+
+    decision = decide(
+        OutcomeClass.ACCEPTED, replace(SENT, target=pushed, last_contact_at=None if heard is None else NOON + heard)
+    )
+
+    assert decision.target.unanswered == unanswered
+
+
+@pytest.mark.parametrize(
+    "outcome_class", [OutcomeClass.TOKEN_UNREGISTERED, OutcomeClass.TOKEN_BAD, OutcomeClass.TOPIC_MISMATCH]
+)
+def test_permanent_refusal_stops_pushing_the_token(outcome_class: OutcomeClass) -> None:
+    decision = decide(outcome_class, replace(SENT, target=replace(TOKEN, refusals=1)))
+
+    assert (decision.consequence, decision.due_at) == (Consequence.STOPPED, None)
+    assert (decision.target.refused_at, decision.target.refusals) == (NOON, 2)
+
+
+@pytest.mark.parametrize(
+    ("since", "consequence"),
+    [
+        (timedelta(seconds=1), Consequence.STOPPED),
+        (timedelta(0), Consequence.IGNORED),
+        (timedelta(days=-9), Consequence.IGNORED),
+    ],
+)
+def test_410_from_before_the_last_token_update_is_ignored(since: timedelta, consequence: Consequence) -> None:
+    decision = decide(OutcomeClass.TOKEN_UNREGISTERED, unregistered_at=UPDATED + since)
+
+    assert decision.consequence is consequence
+    assert (decision.target.refused_at is None) == (consequence is Consequence.IGNORED)
+    if consequence is Consequence.IGNORED:
+        assert decision.due_at == NOON + AFTER_STALE[0]
+
+
+def test_throttled_token_waits_longer_each_time() -> None:
+    first = decide(OutcomeClass.THROTTLED)
+    last = decide(OutcomeClass.THROTTLED, replace(SENT, target=replace(TOKEN, throttles=9)))
+
+    assert first.due_at == first.target.throttled_until == NOON + THROTTLE[0]
+    assert first.target.throttles == 1
+    assert last.due_at == NOON + THROTTLE[-1]
+
+
+@pytest.mark.parametrize(
+    "outcome_class", [OutcomeClass.APNS_UNAVAILABLE, OutcomeClass.NO_ANSWER, OutcomeClass.CERTIFICATE_REFUSED]
+)
+def test_what_says_nothing_of_the_token_is_tried_again_and_no_attempt(outcome_class: OutcomeClass) -> None:
+    first = decide(outcome_class)
+    fifth = decide(outcome_class, replace(SENT, failures=4), jitter=1.0)
+
+    assert (first.due_at, first.failures, first.is_attempt) == (NOON + RETRY[0], 1, False)
+    assert (fifth.due_at, fifth.failures) == (NOON + RETRY[-1] * 1.5, 5)
+
+
+def test_a_push_without_an_answer_costs_no_budget() -> None:
+    assert decide(OutcomeClass.NO_ANSWER, status=0).target == TOKEN
+
+
+def test_a_request_that_is_wrong_is_set_aside_for_a_day() -> None:
+    decision = decide(OutcomeClass.OUR_FAULT)
+
+    assert (decision.consequence, decision.due_at) == (Consequence.SET_ASIDE, NOON + SET_ASIDE_FOR)
