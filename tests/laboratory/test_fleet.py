@@ -47,9 +47,10 @@ def assert_nobody_was_lost(report: Report) -> None:
 
 def assert_nobody_was_refused(report: Report) -> None:
     assert report.rumours == {}
-    # a push that APNs does not accept is a warning, and an outage of APNs is part of the story
-    assert report.complaints.get("push", 0) == sum(report.pushes.values()) - report.pushes.get("accepted", 0)
-    assert set(report.complaints) <= {"push"}
+    # an outage of APNs is part of some stories: what is not accepted is told of, and nothing else is
+    assert ("pushes" in report.complaints) == (report.pushes.keys() > {"accepted"})
+    assert report.complaints.get("push_breaker_opened") == report.complaints.get("push_breaker_closed")
+    assert set(report.complaints) <= {"pushes", "push_breaker_opened", "push_breaker_closed"}
     for device in report.devices:
         assert set(device.statuses) == {"200"}
         assert not [kind for kind in device.evidence if kind.startswith("S2 ")]

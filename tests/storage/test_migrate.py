@@ -22,7 +22,7 @@ from muster.storage.errors import SchemaOutdated
 from muster.storage.installations import Installation
 from muster.storage.migrations.alembic_run import alembic_config, is_in_metadata
 from muster.storage.postgresql import PostgresqlEngine
-from muster.storage.schema import metadata
+from muster.storage.schema import PARTITIONED, metadata
 from muster.storage.sqlite import SqliteEngine
 
 
@@ -82,7 +82,7 @@ def test_upgrade_makes_what_the_metadata_would_make_to_the_last_option(
     made = PostgresqlEngine(bare_postgresql_url, connections=1)
     with made.sqlalchemy.begin() as connection:
         metadata.create_all(connection)
-        for partition in ("reports", "evidence"):
+        for partition in PARTITIONED:
             connection.exec_driver_sql(f"CREATE TABLE {partition}_default PARTITION OF {partition} DEFAULT")
         connection.exec_driver_sql(
             "CREATE TABLE alembic_version (version_num varchar(32) CONSTRAINT alembic_version_pkc PRIMARY KEY)"

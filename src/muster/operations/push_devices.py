@@ -97,7 +97,10 @@ class _Topics:
     """What keeps the topics from being pushed, and the probes that may be sent all the same."""
 
     def __init__(
-        self, certificates: Mapping[str, push_certificates.CertificateInUse], breakers: Mapping[str, Breaker], now: datetime
+        self,
+        certificates: Mapping[str, push_certificates.CertificateInUse],
+        breakers: Mapping[str, Breaker],
+        now: datetime,
     ) -> None:
         self.certificates = certificates
         self.breakers = breakers

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from muster.storage.engine import Transaction
 from muster.storage.schema import push_certificates
 
-
 _IN_USE = sa.select(push_certificates.c.topic, push_certificates.c.fingerprint, push_certificates.c.not_after).where(
     push_certificates.c.is_current
 )
