@@ -232,3 +232,23 @@ def test_every_token_it_was_issued_is_known_by_its_channel() -> None:
         assert p.device.presence.tokens == {first: channel_id, p.line.token: channel_id}
 
     play(scene)
+
+
+def test_a_network_lost_while_it_enrolls_keeps_the_first_push_for_later() -> None:
+    async def scene(p: Play) -> None:
+        original = p.server.answer
+
+        def answer(path: str, query: dict[str, str], headers: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
+            if b"TokenUpdate" in body:
+                p.device.change_network(Network.WITHOUT_APNS)
+            return original(path, query, headers, body)
+
+        p.server.answer = answer  # type: ignore[method-assign]  # the fake is ours to script
+        await p.enroll()
+        p.push(p.line)
+        assert p.line.pushes_seen == 0
+        p.device.change_network(Network.WHOLE)
+
+        assert p.line.pushes_seen == 1
+
+    play(scene)

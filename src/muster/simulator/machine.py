@@ -245,14 +245,10 @@ class Machine:
 
     def _follow_network(self) -> None:
         """Be online at APNs, or not, as power and network have it."""
-        self.presence.is_online = self.is_powered and self.network.reaches_apns
-        if self.presence.is_online:
-            self.presence.bury_abandoned()
-        for line in self.enrollment.lines if self.enrollment else ():
-            if self.presence.is_online:
-                self._listen(line)
-            else:
-                self.presence.stop_listening(line.token)
+        if self.is_powered and self.network.reaches_apns:
+            self.presence.go_online()
+        else:
+            self.presence.go_offline()
         self.wanted.set()
 
     def want_connect(self, line: Line) -> None:

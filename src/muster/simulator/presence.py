@@ -60,7 +60,21 @@ class Presence:
         self.tokens: dict[bytes, ChannelId] = {}
         self._service = service
         self._clock = clock
+        self._listening: dict[bytes, Callable[[Push], None]] = {}
         self._ended: list[bytes] = []
+
+    def go_online(self) -> None:
+        """Hear APNs: what it kept is handed over, and it learns of the tokens that were given up."""
+        self.is_online = True
+        self.bury_abandoned()
+        for token, wake in list(self._listening.items()):
+            self._service.go_online(token, wake, self._clock())
+
+    def go_offline(self) -> None:
+        """Hear nothing of APNs until `go_online`."""
+        self.is_online = False
+        for token in self._listening:
+            self._service.go_offline(token)
 
     def issue_token(self, topic: str, channel_id: ChannelId) -> bytes:
         """Get a new push token for a channel."""
@@ -69,12 +83,14 @@ class Presence:
         return token
 
     def listen(self, token: bytes, wake: Callable[[Push], None]) -> None:
-        """Have pushes to *token* handed to *wake*, the stored one first; while not `is_online`, have nothing."""
+        """Have pushes to *token* handed to *wake* whenever the device is online, the stored one first."""
+        self._listening[token] = wake
         if self.is_online:
             self._service.go_online(token, wake, self._clock())
 
     def stop_listening(self, token: bytes) -> None:
         """Have pushes to *token* kept for later."""
+        self._listening.pop(token, None)
         self._service.go_offline(token)
 
     def end(self, token: bytes) -> None:
@@ -85,7 +101,7 @@ class Presence:
 
     def abandon(self, token: bytes) -> None:
         """Give up *token* without a word, as an erase does; APNs learns when the device is set up again."""
-        self._service.go_offline(token)
+        self.stop_listening(token)
         self._ended.append(token)
 
     def bury_abandoned(self) -> None:
