@@ -1,4 +1,4 @@
-"""`muster enroll`, `muster push-cert` and `muster push`."""
+"""`muster enroll` and `muster push`."""
 
 import plistlib
 from datetime import UTC, datetime, timedelta
@@ -110,29 +110,6 @@ def test_profile_of_an_unknown_link_is_absent(muster: CommandLine, files: PushFi
 
     assert code == 3
     assert "not known" in said
-
-
-def test_uploaded_push_certificate_is_named_by_topic_and_end(muster: CommandLine, files: PushFiles) -> None:
-    arguments = ("push-cert", "upload", "--cert", str(files.certificate), "--key", str(files.key))
-
-    code, out, _ = muster.run(*arguments)
-    accepted = muster(*arguments)
-
-    assert (code, out.startswith(f"In use for {TOPIC} until 21")) == (0, True)
-    assert accepted["topic"] == TOPIC
-
-
-def test_push_certificates_that_do_not_fit_are_refused(muster: CommandLine, files: PushFiles, tmp_path: Path) -> None:
-    other = push_files(tmp_path / "other", issuer="Another CA")
-
-    wrong_key = muster.run("push-cert", "upload", "--cert", str(files.certificate), "--key", str(other.key))
-    swapped = muster.run("push-cert", "upload", "--cert", str(files.key), "--key", str(files.certificate))
-    missing = muster.run("push-cert", "upload", "--cert", str(files.certificate), "--key", "nowhere")
-
-    assert (wrong_key[0], swapped[0], missing[0]) == (4, 4, 2)
-    assert "the key does not belong to the certificate" in wrong_key[2]
-    assert "the files can't be read" in swapped[2]
-    assert "nowhere can't be read: No such file or directory" in missing[2]
 
 
 def test_push_is_wished_for_and_refused_where_it_can_not_be(muster: CommandLine) -> None:

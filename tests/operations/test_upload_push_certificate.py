@@ -1,18 +1,27 @@
 """A push certificate is put into use only when it can push."""
 
+import base64
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 
 import pytest
 import sqlalchemy as sa
+from cryptography.hazmat.primitives import serialization
 from tests.simulator.apns_pki import TOPIC, ClientPem, push_certificate
+from tests.support import fleet
+from tests.support.push_portal import push_certificate_of
 from tests.support.runner import NOW
 from tests.support.site import Site, authority
 
+from muster.crypto.certificate_files import MAX_FILE_OCTETS
 from muster.crypto.certificates import fingerprint, pem_from_der
 from muster.crypto.issuance import make_push_certificate, make_server_certificate
-from muster.crypto.keys import ECPrivateKey, generate_ec_key, private_key_der, private_key_pem
+from muster.crypto.keys import ECPrivateKey, generate_ec_key, private_key_der, private_key_pem, public_key_der
+from muster.crypto.pkcs12 import make_pkcs12
+from muster.crypto.requests import make_request
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.push_certificates import Change, Deliberately
 from muster.operations.upload_push_certificate import (
     AcceptedPushCertificate,
     UploadedPushCertificate,
@@ -22,10 +31,27 @@ from muster.operations.upload_push_certificate import (
 from muster.storage import push_certificates, schema
 from muster.storage.push_certificates import StoredPushCertificate
 
+OTHER = "com.apple.mgmt.External.other"
+
 
 @cache
 def key() -> ECPrivateKey:
     return generate_ec_key()
+
+
+def encrypted_key() -> bytes:
+    form, protection = serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"secret")
+    return key().private_bytes(serialization.Encoding.PEM, form, protection)
+
+
+def pkcs12_file() -> bytes:
+    certificate = push_certificate_of(TOPIC, public_key_der(key()))
+    return make_pkcs12(certificate, key(), "secret", friendly_name="push", legacy=False)
+
+
+def request_pem() -> bytes:
+    encoded = base64.encodebytes(make_request(key(), common_name="x"))
+    return b"-----BEGIN CERTIFICATE REQUEST-----\n" + encoded + b"-----END CERTIFICATE REQUEST-----\n"
 
 
 def upload(site: Site, certificate_pem: bytes, private_key: bytes) -> UploadOutcome:
@@ -121,3 +147,191 @@ def test_certificate_that_could_not_push_is_refused_with_a_remedy(
     assert why in outcome.message
     assert outcome.remedy
     assert in_use(site) == ()
+
+
+# --- what files may hold ----------------------------------------------------------------------------------------------
+
+
+def test_certificate_may_be_der_and_its_key_beside_it_in_one_file(site: Site) -> None:
+    pem = push_certificate()
+
+    der = upload(site, pem.certificate_der, pem.key_pem)
+    together = site.do(upload_push_certificates, UploadedPushCertificate(pem.key_pem + pem.certificate_pem))[0]
+
+    assert isinstance(der, AcceptedPushCertificate)
+    assert isinstance(together, AcceptedPushCertificate)
+    assert (der.change, together.change) == (Change.FIRST, Change.SAME)
+
+
+def test_chain_is_kept_behind_the_certificate_wherever_that_stands_in_the_file(site: Site) -> None:
+    pem = push_certificate()
+    above = authority().certificate_der
+
+    upload(site, pem_from_der([above]) + pem.certificate_pem, pem.key_pem)
+
+    assert in_use(site)[0].certificate_pem == pem_from_der([pem.certificate_der, above])
+
+
+@pytest.mark.parametrize(
+    ("certificate", "private_key", "why", "remedy"),
+    [
+        (_pem(), encrypted_key(), "the private key is encrypted", "openssl pkey -in"),
+        (pkcs12_file(), private_key_pem(key()), "it is a PKCS #12 file", "openssl pkcs12 -in"),
+        (_pem(), pkcs12_file(), "it is a PKCS #12 file", "openssl pkcs12 -in"),
+        (request_pem(), private_key_pem(key()), "it holds a request", "came back for the request"),
+        (private_key_pem(key()), private_key_pem(key()), "it holds a private key", "--cert"),
+        (b"x" * (MAX_FILE_OCTETS + 1), private_key_pem(key()), "more than", "alone"),
+        (
+            pem_from_der([authority().certificate_der]),
+            private_key_pem(authority().key),
+            "of an authority",
+            "your entry",
+        ),
+        (_server_pem(), None, "no UID", "Download"),
+    ],
+    ids=["encrypted", "pkcs12", "pkcs12-key", "request", "key", "huge", "authority", "server"],
+)
+def test_wrong_file_is_recognized_for_what_it_is(
+    site: Site, certificate: bytes, private_key: bytes | None, why: str, remedy: str
+) -> None:
+    outcome = site.do(upload_push_certificates, UploadedPushCertificate(certificate, private_key))[0]
+
+    assert isinstance(outcome, Refusal)
+    assert why in outcome.message
+    assert remedy in outcome.remedy
+    assert in_use(site) == ()
+
+
+def test_certificate_for_apps_is_told_by_what_it_is_for(site: Site) -> None:
+    certificate = make_push_certificate(
+        "com.example.app", key(), now=NOW, lifetime=timedelta(days=1), serial_number=1, authority=authority()
+    )
+
+    outcome = upload(site, pem_from_der([certificate]), private_key_pem(key()))
+
+    assert isinstance(outcome, Refusal)
+    assert "it is for com.example.app" in outcome.message
+
+
+def test_certificate_that_is_not_valid_yet_is_refused_with_the_time_here(site: Site) -> None:
+    certificate = push_certificate_of(
+        TOPIC, public_key_der(key()), not_before=NOW + timedelta(hours=2), not_after=NOW + timedelta(days=365)
+    )
+
+    outcome = upload(site, pem_from_der([certificate]), private_key_pem(key()))
+
+    assert isinstance(outcome, Refusal)
+    assert "valid from 2026-11-22 16:31 UTC on, and it is 2026-11-22 14:31 UTC here" in outcome.message
+    assert "clock" in outcome.remedy
+
+
+# --- a fleet ----------------------------------------------------------------------------------------------------------
+
+
+def apples(topic: str, days: int = 365, *, private_key: ECPrivateKey | None = None) -> UploadedPushCertificate:
+    """A certificate as Apple issues them, with its key."""
+    private_key = private_key or key()
+    certificate = push_certificate_of(topic, public_key_der(private_key), not_after=NOW + timedelta(days=days))
+    return UploadedPushCertificate(pem_from_der([certificate]), private_key_pem(private_key))
+
+
+def fleet_of_three(site: Site) -> None:
+    """Three devices enrolled with the topic of a certificate that ends in a month; one of them has a user, too."""
+    site.do(upload_push_certificates, apples(fleet.TOPIC, days=30))
+    for number in range(3):
+        device = f"DEVICE-{number}"
+        fleet.add_device(site.engine, device, serial_number=None if number == 2 else f"C02XK{number}")
+        fleet.add_push_target(site.engine, device)
+    fleet.add_user(site.engine, "DEVICE-0", "USER", "ada")
+    fleet.add_push_target(site.engine, "DEVICE-0:USER")
+
+
+def test_wrong_certificate_for_a_fleet_is_refused_with_everybody_it_would_cut_off(site: Site) -> None:
+    fleet_of_three(site)
+    before = in_use(site)
+
+    outcome = site.do(upload_push_certificates, apples(OTHER))[0]
+
+    assert isinstance(outcome, Refusal)
+    assert outcome.code is RefusalCode.PUSH_TOPIC_CHANGES
+    assert outcome.message.splitlines() == [
+        f"the push certificate was not accepted: it is for {OTHER}, to which nobody listens who is enrolled",
+        f"4 enrollments on 3 devices listen to {fleet.TOPIC}, whose certificate stays in use and ends on 2026-12-22.",
+        f"To {fleet.TOPIC}: C02XK0, C02XK1, DEVICE-2.",
+    ]
+    assert f"renew the entry of {fleet.TOPIC}" in outcome.remedy
+    assert "--replace-topic" in outcome.remedy
+    assert in_use(site) == before
+    assert site.rows(sa.select(sa.func.count()).select_from(schema.audit)) == [(1,)]
+
+
+def test_other_topic_is_taken_when_that_is_meant_and_the_fleet_keeps_its_own(site: Site) -> None:
+    fleet_of_three(site)
+    meant = replace(apples(OTHER), meant=frozenset({Deliberately.REPLACE_TOPIC}))
+
+    outcome = site.do(upload_push_certificates, meant)[0]
+    renewed = site.do(upload_push_certificates, apples(fleet.TOPIC))[0]
+
+    assert isinstance(outcome, AcceptedPushCertificate)
+    assert (outcome.change, outcome.enrollments, outcome.elsewhere) == (Change.ANOTHER_TOPIC, 0, 4)
+    assert isinstance(renewed, AcceptedPushCertificate)
+    assert renewed.change is Change.RENEWED
+    assert [stored.topic for stored in in_use(site)] == [OTHER, fleet.TOPIC]
+
+
+def test_renewal_tells_what_it_renews_and_for_how_many(site: Site) -> None:
+    fleet_of_three(site)
+
+    outcome = site.do(upload_push_certificates, apples(fleet.TOPIC, private_key=generate_ec_key()))[0]
+
+    assert isinstance(outcome, AcceptedPushCertificate)
+    assert outcome.change is Change.RENEWED
+    assert outcome.former_not_after == NOW + timedelta(days=30)
+    assert (outcome.enrollments, outcome.elsewhere, outcome.is_of_apple) == (4, 0, True)
+
+
+def test_certificate_that_ends_earlier_is_taken_only_when_that_is_meant(site: Site) -> None:
+    fleet_of_three(site)
+    earlier = apples(fleet.TOPIC, days=20)
+
+    refused = site.do(upload_push_certificates, earlier)[0]
+    meant = replace(earlier, meant=frozenset({Deliberately.ALLOW_OLDER}))
+    accepted = site.do(upload_push_certificates, meant)[0]
+
+    assert isinstance(refused, Refusal)
+    assert "ends on 2026-12-12, before the one in use" in refused.message
+    assert isinstance(accepted, AcceptedPushCertificate)
+    assert in_use(site)[0].not_after == NOW + timedelta(days=20)
+
+
+def test_certificate_that_is_not_apples_takes_no_place_of_one_that_is(site: Site) -> None:
+    fleet_of_three(site)
+
+    outcome = upload_pem(site, push_certificate(fleet.TOPIC))
+
+    assert isinstance(outcome, Refusal)
+    assert "not issued by Apple" in outcome.message
+
+
+def test_refusal_of_a_bad_file_tells_who_can_not_be_woken_already(site: Site) -> None:
+    fleet_of_three(site)
+    site.wait(days=31)
+
+    outcome = upload(site, b"nonsense", b"")
+
+    assert isinstance(outcome, Refusal)
+    assert f"listen to {fleet.TOPIC}, whose certificate ended on 2026-12-22: they can't be woken" in outcome.message
+
+
+def test_new_enrollments_keep_their_topic_while_the_other_one_is_renewed(site: Site) -> None:
+    site.do(upload_push_certificates, apples(OTHER, days=30))
+    site.wait(days=1)
+    site.do(upload_push_certificates, apples(fleet.TOPIC, days=30))
+    for device, topic in (("A", OTHER), ("B", fleet.TOPIC)):
+        fleet.add_device(site.engine, device)
+        fleet.add_push_target(site.engine, device, topic=topic)
+    site.wait(days=1)
+
+    site.do(upload_push_certificates, apples(OTHER))
+
+    assert [stored.topic for stored in in_use(site)] == [fleet.TOPIC, OTHER]

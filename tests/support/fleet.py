@@ -12,6 +12,7 @@ from muster.storage import schema
 from muster.storage.engine import Engine, Transaction
 
 AUTHORITY = b"a" * 32
+TOPIC = "com.apple.mgmt.External.test"
 
 
 def add_device(
@@ -168,7 +169,7 @@ def add_push(engine: Engine, channel_id: str, outcome: str, at: datetime = NOW) 
             channel_id=channel_id,
             at=at,
             apns_id=f"{channel_id} {at}",
-            topic="com.apple.mgmt.External.test",
+            topic=TOPIC,
             wanted="command_queued",
             outcome=outcome,
             status=200,
@@ -179,13 +180,20 @@ def add_push(engine: Engine, channel_id: str, outcome: str, at: datetime = NOW) 
     )
 
 
-def add_push_target(engine: Engine, channel_id: str, outcome: str | None, refused_at: datetime | None = None) -> None:
+def add_push_target(
+    engine: Engine,
+    channel_id: str,
+    outcome: str | None = None,
+    refused_at: datetime | None = None,
+    *,
+    topic: str = TOPIC,
+) -> None:
     """Store a push token and what APNs said last."""
     insert(
         engine,
         sa.insert(schema.push_targets).values(
             channel_id=channel_id,
-            topic="com.apple.mgmt.External.test",
+            topic=topic,
             token=b"t" * 32,
             push_magic="magic",
             updated_at=NOW,
@@ -199,18 +207,20 @@ def add_push_target(engine: Engine, channel_id: str, outcome: str | None, refuse
     )
 
 
-def add_push_certificate(engine: Engine, not_after: datetime) -> None:
+def add_push_certificate(engine: Engine, not_after: datetime, *, topic: str = TOPIC, at: datetime = NOW) -> None:
     """Store the push certificate in use."""
     insert(
         engine,
         sa.insert(schema.push_certificates).values(
-            fingerprint=b"p" * 32,
-            topic="com.apple.mgmt.External.test",
+            fingerprint=topic.encode().ljust(32, b"p")[-32:],
+            topic=topic,
             certificate_pem=b"",
             key_sealed=b"",
             not_after=not_after,
             uploaded_at=NOW,
+            uploaded_by="ana",
             is_current=True,
+            chosen_at=at,
         ),
     )
 

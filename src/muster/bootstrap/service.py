@@ -32,6 +32,7 @@ from muster.edges.health.readiness import Check
 from muster.edges.health.routes import make_health
 from muster.edges.workers.deferred import DeferredWorker
 from muster.edges.workers.loop import Loop, Step
+from muster.edges.workers.push_certificates import PushCertificateWatch
 from muster.edges.workers.pushes import PushWorker
 from muster.edges.workers.resurrections import Resurrections, Sought
 from muster.edges.workers.reviews import ReviewWorker
@@ -179,6 +180,7 @@ def _compose(
             resurrecting,
             Loop("partitions", _partition_step(runner), now=around.now, poll=None),
             Loop("journal", retention_step(runner, settings), now=around.now, poll=None),
+            Loop("push-certificates", PushCertificateWatch(runner).step, now=around.now, poll=None),
             Loop("authorities", book.step, now=around.now, poll=None if around.poll is None else NOTICE_WITHIN),
         ),
         runner=runner,

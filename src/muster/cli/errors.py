@@ -45,6 +45,7 @@ _CODES = {
     RefusalCode.LINK_UNKNOWN: ExitCode.ABSENT,
     RefusalCode.CONFLICT: ExitCode.CONFLICT,
     RefusalCode.POLICY_UNFIT: ExitCode.USAGE,
+    RefusalCode.PUSH_REQUEST_UNFIT: ExitCode.USAGE,
     RefusalCode.COUNT_WRONG: ExitCode.USAGE,
 }
 

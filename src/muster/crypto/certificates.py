@@ -167,6 +167,11 @@ def subject_name(certificate_der: bytes) -> DistinguishedName:
     return _name(parse_certificate(certificate_der).subject)
 
 
+def issuer_name(certificate_der: bytes) -> DistinguishedName:
+    """Return the issuer, part by part. Raises MalformedMessage as above."""
+    return _name(parse_certificate(certificate_der).issuer)
+
+
 def certified_key(certificate_der: bytes) -> bytes:
     """Return the public key as SubjectPublicKeyInfo in DER, as encoded. Raises MalformedMessage as above."""
     return parse_certificate(certificate_der).public_key

@@ -20,6 +20,7 @@ NULL: Final = 0x05
 OBJECT_IDENTIFIER: Final = 0x06
 UTF8_STRING: Final = 0x0C
 PRINTABLE_STRING: Final = 0x13
+IA5_STRING: Final = 0x16
 UTC_TIME: Final = 0x17
 GENERALIZED_TIME: Final = 0x18
 SEQUENCE: Final = 0x30
@@ -44,7 +45,7 @@ _TEXT_ENCODINGS: Final = {
     PRINTABLE_STRING: "latin-1",  # latin-1 for the old kinds: senders put accents where only ASCII belongs
     0x12: "latin-1",  # NumericString
     0x14: "latin-1",  # TeletexString, by custom
-    0x16: "latin-1",  # IA5String
+    IA5_STRING: "latin-1",
     0x1A: "latin-1",  # VisibleString
     0x1C: "utf-32-be",  # UniversalString
     0x1E: "utf-16-be",  # BMPString

@@ -23,3 +23,11 @@ class RefusedAlgorithm(CryptoError):
 
 class WeakKey(CryptoError):
     """A key smaller than the policy asks for, or of a kind that cannot be used here."""
+
+
+class UnreadableFile(MalformedMessage):
+    """A file that somebody gave is not what was asked for: the message says what it is, *remedy* what to do."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy

@@ -73,7 +73,12 @@ def private_key_pem(key: PrivateKey) -> bytes:
 
 def public_key_der(key: PrivateKey) -> bytes:
     """Return the public half of *key* as SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7)."""
-    return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return spki_of(key.public_key())
+
+
+def spki_of(key: PublicKey) -> bytes:
+    """Write *key* as SubjectPublicKeyInfo in DER."""
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def spki_fingerprint(public_key: bytes) -> bytes:

@@ -11,6 +11,8 @@ DistinguishedName: TypeAlias = tuple[tuple[tuple[str, str], ...], ...]
 
 COMMON_NAME: Final = "2.5.4.3"
 ORGANIZATION: Final = "2.5.4.10"
+COUNTRY: Final = "2.5.4.6"
+EMAIL_ADDRESS: Final = "1.2.840.113549.1.9.1"
 USER_ID: Final = "0.9.2342.19200300.100.1.1"
 
 MAXIMUM_COMMON_NAME_OCTETS: Final = 64
@@ -20,7 +22,7 @@ MAX_ATTRIBUTES: Final = 64  # names in use have fewer than ten
 
 _SHORT_NAMES: Final = {
     COMMON_NAME: "CN",
-    "2.5.4.6": "C",
+    COUNTRY: "C",
     "2.5.4.7": "L",
     "2.5.4.8": "ST",
     "2.5.4.9": "STREET",
@@ -55,9 +57,12 @@ def read_name(reader: der.Reader) -> DistinguishedName:
 
 
 def encode_name(attributes: Iterable[tuple[str, str]]) -> bytes:
-    """Encode a Name of one attribute (dotted OID, value) for each relative distinguished name."""
+    """Encode a Name of one attribute (dotted OID, value) for each relative distinguished name.
+
+    An e-mail address is an IA5String (RFC 5280 section 4.1.2.6): UnicodeEncodeError where it is not ASCII.
+    """
     return der.sequence(
-        *(der.element(der.SET, der.sequence(der.oid(oid), der.text(value))) for oid, value in attributes)
+        *(der.element(der.SET, der.sequence(der.oid(oid), _encode_value(oid, value))) for oid, value in attributes)
     )
 
 
@@ -71,6 +76,10 @@ def rfc4514(name: DistinguishedName) -> str:
     return ",".join(
         "+".join(f"{_SHORT_NAMES.get(kind, kind)}={_escaped(value)}" for kind, value in rdn) for rdn in reversed(name)
     )
+
+
+def _encode_value(oid: str, value: str) -> bytes:
+    return der.element(der.IA5_STRING, value.encode("ascii")) if oid == EMAIL_ADDRESS else der.text(value)
 
 
 def _value(attribute: der.Reader) -> str:

@@ -21,7 +21,15 @@ from muster.crypto.keys import (
     sign,
     verify,
 )
-from muster.crypto.names import COMMON_NAME, ORGANIZATION, DistinguishedName, encode_name, read_name
+from muster.crypto.names import (
+    COMMON_NAME,
+    COUNTRY,
+    EMAIL_ADDRESS,
+    ORGANIZATION,
+    DistinguishedName,
+    encode_name,
+    read_name,
+)
 
 CHALLENGE: Final = "1.2.840.113549.1.9.7"  # challengePassword
 EXTENSION_REQUESTS: Final = (
@@ -90,12 +98,20 @@ def read_request(request_der: bytes, *, minimum_rsa_bits: int = 2048, allow_lega
 
 
 def make_request(
-    key: PrivateKey, *, common_name: str, organization: str | None = None, challenge: str | None = None
+    key: PrivateKey,
+    *,
+    common_name: str,
+    organization: str | None = None,
+    country: str | None = None,
+    email: str | None = None,
+    challenge: str | None = None,
 ) -> bytes:
-    """Make a request for *key*, signed with SHA-256. Returns DER; equal arguments give equal bytes."""
-    subject = [(COMMON_NAME, common_name)]
-    if organization is not None:
-        subject.insert(0, (ORGANIZATION, organization))
+    """Make a request for *key*, signed with SHA-256. Returns DER; equal arguments give equal bytes.
+
+    *email* is ASCII, *country* two letters (ISO 3166-1).
+    """
+    wished = ((COUNTRY, country), (ORGANIZATION, organization), (COMMON_NAME, common_name), (EMAIL_ADDRESS, email))
+    subject = [(oid, value) for oid, value in wished if value is not None]
     attributes = []
     if challenge is not None:
         attributes.append(der.sequence(der.oid(CHALLENGE), der.element(der.SET, der.text(challenge))))

@@ -26,6 +26,10 @@ class EventType(StrEnum):
     USER_ENROLLED = "user.enrolled"
     DATABASE_ROLLED_BACK = "database.rolled_back"
     """Of no channel: the database was restored from a backup, and was told by the journal what it missed."""
+    PUSH_CERTIFICATE_EXPIRING = "push_certificate.expiring"
+    """Of no channel: 60, 30, 14, 7, 3 and 1 days before the end of a push certificate that is not renewed."""
+    PUSH_CERTIFICATE_EXPIRED = "push_certificate.expired"
+    """Of no channel: a push certificate has ended, and the devices that listen to its topic can't be woken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from muster.crypto.issuance import make_push_certificate
 from muster.crypto.keys import private_key_pem
 from muster.domain.access import Actor, ActorKind
 from muster.domain.enrollment_users import EnrollmentUser
+from muster.domain.push_certificates import Deliberately
 from muster.laboratory.pushes import SimulatedPushSender
 from muster.laboratory.wire import Wire
 from muster.operations.enrollment_links import LinkOrder, NewLink, create_links
@@ -137,7 +138,8 @@ class LaboratoryServer:
     async def upload_push_certificate(self, lifetime: timedelta = PUSH_CERTIFICATE_LIFETIME) -> None:
         """Give the server a push certificate for TOPIC, its first one or a renewed one, good for *lifetime*."""
         certificate = make_push_certificate(TOPIC, _PUSH_KEY, now=self._now(), lifetime=lifetime, serial_number=1)
-        upload = UploadedPushCertificate(pem_from_der([certificate]), private_key_pem(_PUSH_KEY))
+        meant = frozenset({Deliberately.ALLOW_OLDER})  # a story may renew it for a shorter time than it had
+        upload = UploadedPushCertificate(pem_from_der([certificate]), private_key_pem(_PUSH_KEY), meant)
         outcome = (await self.service.runner.write(upload_push_certificates, [upload], ADMINISTRATOR))[0]
         assert isinstance(outcome, AcceptedPushCertificate), outcome
 

@@ -70,7 +70,8 @@ def _finish(tx: Transaction, catch_up: CatchUp, ctx: Context) -> int:
     journal_marks.add_rollback(tx, rollback)
     _note(tx, catch_up.devices, "database_rolled_back", ctx)
     detail: Detail = {"node": found.node, "rebuilt": catch_up.rebuilt, "held_commands": held}
-    outbox.append(tx, [Event(ctx.new_id(), EventType.DATABASE_ROLLED_BACK, ChannelId(""), ctx.now, detail)])
+    event = Event(ctx.new_id(), EventType.DATABASE_ROLLED_BACK, outbox.NO_CHANNEL, ctx.now, detail)
+    outbox.append_of_no_channel(tx, [event])
     return held
 
 

@@ -1,80 +1,204 @@
-"""An administrator uploads a push certificate: checked, sealed, and in use on every node from then on."""
+"""An administrator uploads a push certificate: judged, sealed, and in use on every node from then on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from muster.crypto.certificates import der_from_pem, inspect_certificate, key_matches, pem_from_der, push_topic
-from muster.crypto.errors import CryptoError
-from muster.crypto.keys import load_private_key, private_key_pem
-from muster.domain.errors import Refusal, RefusalCode
+from muster.crypto.certificate_files import certified_key_hash, has_key, read_certificate_file, read_key_file
+from muster.crypto.certificates import (
+    CertificateFacts,
+    der_from_pem,
+    fingerprint,
+    inspect_certificate,
+    issuer_name,
+    key_matches,
+    pem_from_der,
+    push_topic,
+    subject_name,
+)
+from muster.crypto.errors import CryptoError, UnreadableFile
+from muster.crypto.keys import PrivateKey, load_private_key, private_key_pem
+from muster.crypto.names import ORGANIZATION, USER_ID, first_value
+from muster.domain.errors import Refusal
+from muster.domain.push_certificate_refusals import NAMED_AT_MOST, refuse_certificate, refuse_files
+from muster.domain.push_certificates import (
+    CertificateInUse,
+    Change,
+    Deliberately,
+    KeyFit,
+    OfferedCertificate,
+    PushSetup,
+    Unfit,
+    judge_certificate,
+)
 from muster.operations.context import Context
 from muster.operations.resume_pushes import resume_pushes
 from muster.storage import people, push_certificates
 from muster.storage.engine import Transaction
+from muster.storage.push_certificates import RequestPurpose, StoredPushCertificate
+
+APPLE = "Apple Inc."
+"""The organization in the name of the authorities that issue push certificates; nothing more is asked here, for APNs
+itself checks the signature."""
 
 
 @dataclass(frozen=True, slots=True)
 class UploadedPushCertificate:
-    """What an administrator uploads: PEM with the certificate first, and its key, PEM or DER, not encrypted."""
+    """What an administrator uploads: the file with the certificate, PEM or DER, and what is meant though it looks odd.
 
-    certificate_pem: bytes
-    key: bytes
+    *key*: the file with its key. Absent: the key is in the certificate's file, or is that of a request made here.
+    """
+
+    certificate: bytes
+    key: bytes | None = None
+    meant: frozenset[Deliberately] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedPushCertificate:
-    """The certificate now in use for *topic*."""
+    """The certificate now in use for *topic*, to which so many *enrollments* listen.
+
+    *former_not_after*: the end of the one whose place it takes; absent when there was none. *elsewhere*: enrollments
+    that listen to other topics.
+    """
 
     topic: str
     not_after: datetime
+    fingerprint: bytes
+    change: Change
+    former_not_after: datetime | None
+    enrollments: int
+    elsewhere: int
+    is_of_apple: bool
 
 
 UploadOutcome: TypeAlias = AcceptedPushCertificate | Refusal
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The files of an upload, read. *key* is absent when nobody knows it."""
+
+    chain: tuple[bytes, ...]
+    facts: CertificateFacts
+    offered: OfferedCertificate
+    key: PrivateKey | None
+
+
 def upload_push_certificates(
     tx: Transaction, uploads: Sequence[UploadedPushCertificate], ctx: Context
 ) -> list[UploadOutcome]:
-    """Put push certificates into use, or refuse: no certificate, another key, expired, no topic of MDM's."""
+    """Put push certificates into use, or refuse: see `domain.push_certificates` for what is refused.
+
+    Each is judged by what those before it left.
+    """
+    tx.lock_name("push_certificates")
     return [_upload(tx, upload, ctx) for upload in uploads]
 
 
 def _upload(tx: Transaction, upload: UploadedPushCertificate, ctx: Context) -> UploadOutcome:
+    setup = read_setup(tx)
     try:
-        chain = der_from_pem(upload.certificate_pem)
-        facts = inspect_certificate(chain[0])
-        key = load_private_key(upload.key)
-    except (CryptoError, IndexError) as error:
-        return _unfit(f"the files can't be read: {error}", "Give the PEM file from Apple's portal and its private key.")
-    topic = push_topic(chain[0])
-    if topic is None:
-        return _unfit(
-            "its subject has no UID that begins with com.apple.mgmt, so it is no MDM push certificate",
-            "Download the certificate from Apple's Push Certificates Portal.",
-        )
-    if not key_matches(chain[0], key):
-        return _unfit("the key does not belong to the certificate", "Give the key that the request was made with.")
-    if ctx.now >= facts.not_after:
-        return _unfit(f"it expired on {facts.not_after:%Y-%m-%d}", "Renew it in Apple's Push Certificates Portal.")
-    stored = push_certificates.StoredPushCertificate(
+        read = _read(tx, upload, ctx)
+    except UnreadableFile as error:
+        return refuse_files(str(error), error.remedy, setup, ctx.now)
+    except CryptoError as error:
+        return refuse_files(str(error), "Give the file from Apple's portal, PEM or DER.", setup, ctx.now)
+    verdict = judge_certificate(read.offered, setup, ctx.now, upload.meant)
+    if isinstance(verdict, Unfit):
+        named = push_certificates.named_listeners(tx, NAMED_AT_MOST) if verdict is Unfit.ANOTHER_TOPIC else {}
+        return refuse_certificate(verdict, read.offered, setup, named, ctx.now)
+    return _accept(tx, read, verdict, setup, ctx)
+
+
+def read_setup(tx: Transaction) -> PushSetup:
+    """Read what is in use and who listens, as judgements need it."""
+    current = push_certificates.current_certificates(tx)
+    in_use = {
+        one.topic: CertificateInUse(one.fingerprint, one.not_after, _is_stored_of_apple(one.certificate_pem))
+        for one in current
+    }
+    return PushSetup(current[0].topic if current else None, in_use, push_certificates.listeners(tx))
+
+
+def _read(tx: Transaction, upload: UploadedPushCertificate, ctx: Context) -> _Read:
+    certificates = read_certificate_file(upload.certificate)
+    leaf = next((one for one in certificates if push_topic(one) is not None), certificates[0])
+    chain = (leaf, *(one for one in certificates if one != leaf))
+    facts = inspect_certificate(leaf)
+    key, fit = _key(tx, upload, leaf, ctx)
+    offered = OfferedCertificate(
+        fingerprint=fingerprint(leaf),
+        user_id=first_value(subject_name(leaf), USER_ID),
+        topic=push_topic(leaf),
+        not_before=facts.not_before,
+        not_after=facts.not_after,
+        is_authority=facts.is_ca,
+        is_of_apple=_is_of_apple(leaf),
+        key=fit,
+    )
+    return _Read(chain, facts, offered, key)
+
+
+def _key(
+    tx: Transaction, upload: UploadedPushCertificate, leaf_der: bytes, ctx: Context
+) -> tuple[PrivateKey | None, KeyFit]:
+    given = upload.key if upload.key is not None else upload.certificate if has_key(upload.certificate) else None
+    if given is not None:
+        key = read_key_file(given)
+        return key, KeyFit.MATCHES if key_matches(leaf_der, key) else KeyFit.DIFFERS
+    request = push_certificates.find_request(tx, certified_key_hash(leaf_der))
+    if request is None:
+        return None, KeyFit.UNKNOWN
+    if request.purpose is not RequestPurpose.PUSH:
+        return None, KeyFit.OF_VENDOR_REQUEST
+    opened = ctx.open(request.key_sealed, table="push_certificate_requests", column="key_sealed", row=request.id)
+    return load_private_key(opened, is_ours=True), KeyFit.MATCHES
+
+
+def _is_of_apple(certificate_der: bytes) -> bool:
+    return first_value(issuer_name(certificate_der), ORGANIZATION) == APPLE
+
+
+def _is_stored_of_apple(certificate_pem: bytes) -> bool:
+    try:
+        return _is_of_apple(der_from_pem(certificate_pem)[0])
+    except CryptoError:
+        return False  # a row that was damaged keeps nobody from putting a good one in its place
+
+
+def _accept(tx: Transaction, read: _Read, change: Change, setup: PushSetup, ctx: Context) -> AcceptedPushCertificate:
+    topic, facts = read.offered.topic, read.facts
+    assert topic is not None, "a certificate without a topic is unfit"
+    assert read.key is not None, "a certificate without a key is unfit"
+    stored = StoredPushCertificate(
         fingerprint=facts.fingerprint,
         topic=topic,
-        certificate_pem=pem_from_der(chain),
+        certificate_pem=pem_from_der(read.chain),
         key_sealed=ctx.seal(
-            private_key_pem(key), table="push_certificates", column="key_sealed", row=facts.fingerprint.hex()
+            private_key_pem(read.key), table="push_certificates", column="key_sealed", row=facts.fingerprint.hex()
         ),
         not_after=facts.not_after,
     )
-    tx.lock_name("push_certificates")
-    former = push_certificates.certificates_in_use(tx).get(topic)
-    push_certificates.store_certificate(tx, stored, ctx.now)
-    resume_pushes(tx, topic, ctx, could_push=former is not None and ctx.now < former.not_after)
-    detail = {"fingerprint": facts.fingerprint.hex(), "not_after": f"{facts.not_after:%Y-%m-%dT%H:%M:%SZ}"}
+    is_chosen = change is Change.ANOTHER_TOPIC or setup.topic_of_new is None
+    push_certificates.store_certificate(tx, stored, ctx.now, by=ctx.actor.name, is_chosen=is_chosen)
+    push_certificates.note_answered(tx, certified_key_hash(read.chain[0]), ctx.now)
+    detail = {
+        "fingerprint": facts.fingerprint.hex(),
+        "not_after": f"{facts.not_after:%Y-%m-%dT%H:%M:%SZ}",
+        "change": change.value,
+    }
     people.record_act(tx, ctx.actor, "push_certificate.upload", topic, detail, ctx.now)
-    return AcceptedPushCertificate(topic, facts.not_after)
-
-
-def _unfit(message: str, remedy: str) -> Refusal:
-    return Refusal(RefusalCode.PUSH_CERTIFICATE_UNFIT, f"the push certificate was not accepted: {message}", remedy)
+    former = setup.in_use.get(topic)
+    resume_pushes(tx, topic, ctx, could_push=former is not None and ctx.now < former.not_after)
+    return AcceptedPushCertificate(
+        topic=topic,
+        not_after=facts.not_after,
+        fingerprint=facts.fingerprint,
+        change=change,
+        former_not_after=None if former is None or change is Change.SAME else former.not_after,
+        enrollments=setup.listeners[topic].enrollments if topic in setup.listeners else 0,
+        elsewhere=sum(one.enrollments for name, one in setup.listeners.items() if name != topic),
+        is_of_apple=read.offered.is_of_apple,
+    )

@@ -5,8 +5,19 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from muster.domain.events import Event
+from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction
 from muster.storage.schema import outbox, subscriptions
+
+NO_CHANNEL = ChannelId("")
+"""Of events that are about no channel: a sequence of their own."""
+
+
+def append_of_no_channel(tx: Transaction, events: Sequence[Event]) -> None:
+    """Put *events* of NO_CHANNEL into the outbox of every subscription; their writers take turns, cluster-wide."""
+    if events:
+        tx.lock_name("events_of_no_channel")
+        append(tx, events)
 
 
 def append(tx: Transaction, events: Sequence[Event]) -> None:

@@ -441,8 +441,36 @@ push_certificates = Table(
     Column("key_sealed", LargeBinary, nullable=False),
     Column("not_after", Instant, nullable=False),
     Column("uploaded_at", Instant, nullable=False),
-    Column("is_current", Boolean, nullable=False),
+    Column("uploaded_by", Text, nullable=False),
+    Column("is_current", Boolean, nullable=False, comment="in use for its topic; the former ones are kept"),
+    Column("chosen_at", Instant, comment="since when new enrollments get its topic, unless another was chosen later"),
+    Column("told_days", Integer, comment="days left when its end was last told about; 0: that it had ended"),
     Index(None, "topic"),
+)
+
+push_certificate_requests = Table(
+    "push_certificate_requests",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("purpose", Text, nullable=False, comment="push or vendor"),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("request_der", LargeBinary, nullable=False),
+    Column("key_sealed", LargeBinary, nullable=False),
+    Column("key_hash", LargeBinary, nullable=False, unique=True, comment="SHA-256 of its SubjectPublicKeyInfo"),
+    Column("answered_at", Instant, comment="a certificate for its key was put into use"),
+)
+
+vendor_certificates = Table(
+    "vendor_certificates",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("certificate_pem", LargeBinary, nullable=False, comment="leaf first, root last"),
+    Column("key_sealed", LargeBinary, nullable=False),
+    Column("not_after", Instant, nullable=False),
+    Column("uploaded_at", Instant, nullable=False),
+    Column("uploaded_by", Text, nullable=False),
+    Column("is_current", Boolean, nullable=False),
 )
 
 push_targets = Table(

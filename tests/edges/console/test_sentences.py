@@ -8,7 +8,7 @@ from tests.support import fleet
 from tests.support.runner import NOW, InlineRunner
 
 from muster.domain.letting_go import Departure, DepartureKind
-from muster.edges.console.sentences import device_sentence, fleet_sentence, push_certificate_sentences
+from muster.edges.console.sentences import device_sentence, fleet_sentence
 from muster.edges.console.times import Clock
 from muster.operations.views.devices import DeviceCounts, show_device
 from muster.protocol.identifiers import ChannelId, DeviceId
@@ -76,14 +76,6 @@ def test_an_enrollment_that_waits_says_for_what(runner: InlineRunner) -> None:
 )
 def test_the_fleet_is_said_in_one_sentence(enrolled: int, silent: int, said: str) -> None:
     assert _plain(fleet_sentence(DeviceCounts({"enrolled": enrolled}, silent), silent_url="/x")) == said
-
-
-@pytest.mark.parametrize(("days", "said"), [(31, []), (5, ["expires in 5 days"]), (-5, ["expired 5 days ago"])])
-def test_the_push_certificate_is_mentioned_only_when_it_needs_it(days: int, said: list[str]) -> None:
-    sentences = push_certificate_sentences({"com.apple.mgmt.x": NOW + timedelta(days=days)}, CLOCK)
-
-    assert [part for part in said if part in _plain(" ".join(sentences))] == said
-    assert len(sentences) == len(said)
 
 
 def test_a_departure_that_was_ordered_is_said(runner: InlineRunner) -> None:

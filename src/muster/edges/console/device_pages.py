@@ -11,6 +11,7 @@ from muster.domain.control.contact import ContactDay
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.policy import Policy
 from muster.edges.console import facts, words
+from muster.edges.console.banners import push_certificate_banners
 from muster.edges.console.first_steps import first_steps
 from muster.edges.console.listing import Listing, UnknownChoice, read_listing
 from muster.edges.console.rendering import Renderer, device_url
@@ -19,7 +20,6 @@ from muster.edges.console.sentences import (
     SILENT_AFTER,
     device_sentence,
     fleet_sentence,
-    push_certificate_sentences,
 )
 from muster.edges.console.sessions import Sessions
 from muster.edges.console.strip import Strip, small_strip, start
@@ -37,7 +37,6 @@ from muster.operations.views.devices import (
     browse_devices,
     show_device,
 )
-from muster.operations.views.fleet import push_certificate_ends
 from muster.operations.views.identities import RenewalRow, renewal_of
 from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction
@@ -51,7 +50,6 @@ class _Listed:
     page: DevicePage
     counts: DeviceCounts
     strips: Mapping[ChannelId, tuple[ContactDay, ...]]
-    push_certificate_ends: Mapping[str, datetime]
 
 
 class DevicePages:
@@ -94,19 +92,23 @@ class DevicePages:
         if signed_in is None:
             return self._nobody(request, template)
         listed = signed_in.value
+        state, clock = signed_in.push_certificates, Clock(now)
+        banners = push_certificate_banners(state, clock)
         if listed.counts.total == 0 and not listing.is_narrowed:
             template = template.replace("devices", "first_steps")
+            banners = banners if state.has_any else []  # one of the steps says it
         context = {
+            "banners": banners,
             "fragment_url": listing.url("/fragments/devices"),
-            "clock": Clock(now),
+            "clock": clock,
             "listing": listing,
-            "sentences": self._fleet_sentences(listed, now),
+            "sentence": _fleet_sentence(listed),
             "states": _state_links(listing, listed.counts),
             "order_link": _order_link(listing),
             "page": listed.page,
             "rows": [(row, _strip(row, listed, now), _identity_tone(row, now)) for row in listed.page.rows],
             "next_url": None if listed.page.next_after is None else listing.next_page(listed.page.next_after).url(),
-            "steps": first_steps(self._public_url, has_push_certificate=bool(listed.push_certificate_ends)),
+            "steps": first_steps(self._public_url, has_push_certificate=state.has_any),
         }
         return self._renderer.page(template, context, administrator=signed_in.administrator)
 
@@ -126,6 +128,7 @@ class DevicePages:
         details, renewal, commands = signed_in.value
         clock = Clock(now)
         context = {
+            "banners": push_certificate_banners(signed_in.push_certificates, clock),
             "fragment_url": f"/fragments{device_url(device_id)}",
             "clock": clock,
             "details": details,
@@ -146,18 +149,15 @@ class DevicePages:
             return self._renderer.error(401, "You are not signed in", "Your session is over.", "Sign in again.")
         return self._sessions.ask_to_sign_in(request)
 
-    def _fleet_sentences(self, listed: _Listed, now: datetime) -> list[str]:
-        silent = Listing(state="enrolled", order=DeviceOrder.SILENT).url()
-        return [
-            fleet_sentence(listed.counts, silent_url=silent),
-            *push_certificate_sentences(listed.push_certificate_ends, Clock(now)),
-        ]
+
+def _fleet_sentence(listed: _Listed) -> str:
+    return fleet_sentence(listed.counts, silent_url=Listing(state="enrolled", order=DeviceOrder.SILENT).url())
 
 
 def _read_list(tx: Transaction, listing: Listing, now: datetime) -> _Listed:
     page, counts = browse_devices(tx, listing.query(), now - SILENT_AFTER)
     strips = contact_days_of(tx, [row.id for row in page.rows], start(now))
-    return _Listed(page, counts, strips, push_certificate_ends(tx))
+    return _Listed(page, counts, strips)
 
 
 def _read_device(

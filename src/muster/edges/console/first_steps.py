@@ -19,7 +19,8 @@ def first_steps(public_url: str | None, *, has_push_certificate: bool) -> tuple[
     certificate = (
         "This server can wake devices."
         if has_push_certificate
-        else "Apple's push certificate lets this server wake devices. It comes from Apple's Push Certificates Portal."
+        else "Apple's push certificate lets this server wake devices. Apple's Push Certificates Portal makes it out of "
+        "a request, and renews it every year."
     )
     return (
         Step(
@@ -32,7 +33,7 @@ def first_steps(public_url: str | None, *, has_push_certificate: bool) -> tuple[
             "Push certificate",
             has_push_certificate,
             certificate,
-            "muster push-cert upload --cert mdm.pem --key mdm.key",
+            "muster push-cert request --out push-request.txt\nmuster push-cert upload --cert push.pem",
         ),
         Step(
             "First device",

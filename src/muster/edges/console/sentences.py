@@ -1,7 +1,6 @@
 """What the pages say first: a sentence with its figures inside."""
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from markupsafe import Markup, escape
 
@@ -86,29 +85,3 @@ def fleet_sentence(counts: DeviceCounts, *, silent_url: str) -> Markup:
     return Markup('{}; <a href="{}">{} been silent for {} days or longer</a>.').format(
         first, silent_url, silent, SILENT_AFTER.days
     )
-
-
-def push_certificate_sentences(ends: Mapping[str, datetime], clock: Clock) -> list[Markup]:
-    """Say what is wrong with the push certificates; nothing when all is well."""
-    if not ends:
-        return [
-            Markup(
-                "There is no push certificate, so no device can be woken: "
-                "upload one with <code>muster push-cert upload</code>."
-            )
-        ]
-    said = []
-    for topic, not_after in sorted(ends.items()):
-        if not_after <= clock.now:
-            said.append(
-                Markup(
-                    "The push certificate for {} expired {}, so its devices can't be woken: renew that same one."
-                ).format(topic, clock.ago_in_words(not_after))
-            )
-        elif not_after - clock.now < EXPIRY_NOTICE:
-            said.append(
-                Markup("The push certificate for {} expires {}: renew that same one, not a new one.").format(
-                    topic, clock.ago_in_words(not_after)
-                )
-            )
-    return said

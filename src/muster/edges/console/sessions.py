@@ -12,8 +12,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from muster.edges.console.rendering import Renderer
+from muster.edges.console.sentences import EXPIRY_NOTICE
 from muster.operations.ports import Runner
 from muster.operations.sign_in import Session, find_session
+from muster.operations.views.push_certificates import PushCertificateState, push_certificate_state
 from muster.storage.engine import Transaction
 from muster.storage.people import Administrator
 
@@ -28,10 +30,11 @@ RETURN_LIMIT = 1000
 
 @dataclass(frozen=True, slots=True)
 class SignedIn(Generic[T]):
-    """What was read for *administrator*."""
+    """What was read for *administrator*, and how the push certificates stand, which every page tells."""
 
     administrator: Administrator
     value: T
+    push_certificates: PushCertificateState
 
 
 class Sessions:
@@ -56,7 +59,9 @@ class Sessions:
 
         def both(tx: Transaction) -> SignedIn[T] | None:
             administrator = find_session(tx, token, now)
-            return None if administrator is None else SignedIn(administrator, view(tx))
+            if administrator is None:
+                return None
+            return SignedIn(administrator, view(tx), push_certificate_state(tx, now, within=EXPIRY_NOTICE))
 
         return await self._runner.read(both)
 

@@ -4,8 +4,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from muster.domain.errors import Refusal
+from muster.edges.console.banners import push_certificate_banners
 from muster.edges.console.rendering import Renderer
 from muster.edges.console.sessions import Sessions
+from muster.edges.console.times import Clock
 from muster.operations.ports import Runner
 from muster.operations.sign_in import sign_in, sign_out
 
@@ -26,8 +28,10 @@ class SignInPages:
     async def explain(self, request: Request) -> Response:
         """Tell how to get a link."""
         signed_in = await self._sessions.read(request, lambda _: None)
-        administrator = None if signed_in is None else signed_in.administrator
-        return self._renderer.page("sign_in.html", {}, administrator=administrator)
+        if signed_in is None:
+            return self._renderer.page("sign_in.html", {"banners": []})
+        banners = push_certificate_banners(signed_in.push_certificates, Clock(self._runner.now()))
+        return self._renderer.page("sign_in.html", {"banners": banners}, administrator=signed_in.administrator)
 
     async def offer(self, request: Request) -> Response:
         """Show one button. The link isn't looked up: mail scanners and previews fetch it, and must not use it up."""

@@ -1,0 +1,77 @@
+"""Every page says at its top when a push certificate ends; nothing when all is well."""
+
+from datetime import timedelta
+
+import pytest
+from tests.support import fleet
+from tests.support.browser import Browser
+from tests.support.runner import NOW, InlineRunner
+
+from muster.edges.console.banners import push_certificate_banners
+from muster.edges.console.times import Clock
+from muster.edges.console.words import Tone
+from muster.operations.views.push_certificates import PushCertificateState
+
+TOPIC = fleet.TOPIC
+PAGES = ("/devices", "/fragments/devices", "/devices/A", "/fragments/devices/A", "/sign-in")
+
+
+@pytest.mark.parametrize(
+    ("left", "tone", "said"),
+    [
+        (timedelta(days=20), Tone.WARNING, "expires <time"),
+        (timedelta(days=7), Tone.BAD, "expires <time"),
+        (timedelta(days=-5), Tone.BAD, "expired <time"),
+    ],
+)
+def test_nearer_the_end_the_tone_is_graver(left: timedelta, tone: Tone, said: str) -> None:
+    [banner] = push_certificate_banners(PushCertificateState(True, {"com.apple.mgmt.<x>": NOW + left}), Clock(NOW))
+
+    assert banner.mark.tone is tone
+    assert said in banner.text
+    assert "renew that same one, not a new one" in banner.text
+    assert "com.apple.mgmt.&lt;x&gt;" in banner.text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_warns_of_a_certificate_that_ends_within_a_month(
+    runner: InlineRunner, ana: Browser, page: str
+) -> None:
+    fleet.add_device(runner.engine, "A")
+    fleet.add_push_certificate(runner.engine, NOW + timedelta(days=29))
+
+    text = ana.get(page).text
+
+    assert '<p class="banner warning">' in text
+    assert f"The push certificate for {TOPIC} expires" in text
+    assert "renew that same one" in text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_warns_of_a_certificate_that_is_good(runner: InlineRunner, ana: Browser, page: str) -> None:
+    fleet.add_device(runner.engine, "A")
+    fleet.add_push_certificate(runner.engine, NOW + timedelta(days=31))
+
+    assert "banner" not in ana.get(page).text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_says_that_there_is_none(runner: InlineRunner, ana: Browser, page: str) -> None:
+    fleet.add_device(runner.engine, "A")
+
+    assert "There is no push certificate" in ana.get(page).text
+
+
+def test_before_the_first_device_a_step_says_it(runner: InlineRunner, ana: Browser) -> None:
+    without = ana.get("/devices").text
+    fleet.add_push_certificate(runner.engine, NOW - timedelta(days=1))
+    expired = ana.get("/devices").text
+
+    assert "banner" not in without
+    assert '<p class="banner bad">' in expired
+
+
+def test_nobody_is_told_who_is_not_signed_in(runner: InlineRunner, visitor: Browser) -> None:
+    fleet.add_push_certificate(runner.engine, NOW)
+
+    assert "banner" not in visitor.get("/sign-in").text
