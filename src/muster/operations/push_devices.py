@@ -21,6 +21,7 @@ from muster.domain.push_policy import (
     Wait,
     decide_push,
 )
+from muster.domain.push_topics import TopicState, obstacle_of
 from muster.operations.context import Context
 from muster.operations.ports import PushReceipt
 from muster.operations.resume_pushes import TOKEN_REFUSALS
@@ -114,12 +115,8 @@ class _Topics:
     def obstacle(self, topic: str) -> Obstacle | None:
         """Tell what keeps *topic* from being pushed, its probes apart."""
         certificate = self.certificates.get(topic)
-        if certificate is None:
-            return Obstacle(NoPush.NO_CERTIFICATE)
-        if self._now >= certificate.not_after:
-            return Obstacle(NoPush.CERTIFICATE_EXPIRED)
-        breaker = self.breakers.get(topic)
-        return Obstacle(NoPush.BREAKER_OPEN) if breaker is not None and breaker.is_open else None
+        not_after = None if certificate is None else certificate.not_after
+        return obstacle_of(TopicState(topic, not_after, self.breakers.get(topic)), self._now)
 
     def may_probe(self, topic: str) -> bool:
         """Tell whether a probe of *topic* may be sent."""
