@@ -11,8 +11,10 @@ from muster.laboratory.report import Report
 from muster.laboratory.virtual_time import START
 from muster.laboratory.world import World, play
 from muster.simulator.apns import Arrival, Refusal
+from muster.simulator.apns_weather import Condition, Unreachable
 from muster.simulator.facts import Platform
 from muster.simulator.transport import ConnectionLost
+from muster.storage import push_certificates
 
 
 async def _nothing(_world: World) -> None:
@@ -146,3 +148,51 @@ def test_fair_weather_follows_when_it_is_set() -> None:
         assert {arrival.refusal for arrival in world.pushes_to(inhabitant.channel_id)} == {None}
 
     play(scene, seed=1)
+
+
+def test_a_revoked_push_certificate_is_refused_and_its_successor_is_heard() -> None:
+    async def scene(world: World) -> None:
+        inhabitant = await enroll_one(world, Platform.IPHONE, await world.server.make_link(1))
+        await world.sleep(timedelta(days=1))
+        former = world.server.push_certificate_fingerprint
+        world.revoke_push_certificate()
+        await world.server.send_command([inhabitant.channel_id], "SecurityInfo")
+        await world.sleep(timedelta(minutes=1))
+        assert world.pushes.outcomes["certificate_refused"] == 1
+        await world.server.upload_push_certificate()
+        assert world.server.push_certificate_fingerprint != former
+        await world.sleep(timedelta(days=2))
+
+    report = play(scene, seed=1)
+
+    (command,) = report.devices[0].channel.commands
+    assert command.status == "Acknowledged"
+
+
+def test_a_world_can_begin_with_a_push_certificate_that_soon_ends() -> None:
+    ends: list[datetime] = []
+
+    async def scene(world: World) -> None:
+        current = world.server.service.runner.read_now(push_certificates.current_certificates)
+        ends.extend(stored.not_after for stored in current)
+
+    play(scene, seed=1, push_certificate_lifetime=timedelta(days=10))
+
+    assert ends == [START + timedelta(days=10)]
+
+
+def test_a_network_that_swallows_everything_costs_time_and_no_command() -> None:
+    async def scene(world: World) -> None:
+        inhabitant = await enroll_one(world, Platform.IPHONE, await world.server.make_link(1))
+        await world.sleep(timedelta(days=1))
+        cut = Unreachable(is_silent=True)
+        world.set_weather([Condition(cut, world.now(), world.now() + timedelta(hours=6))])
+        await world.server.send_command([inhabitant.channel_id], "SecurityInfo")
+        await world.sleep(timedelta(hours=5))
+        assert world.pushes.outcomes["no_answer"] > 0
+        await world.sleep(timedelta(days=2))
+
+    report = play(scene, seed=1)
+
+    (command,) = report.devices[0].channel.commands
+    assert command.status == "Acknowledged"

@@ -1,9 +1,17 @@
-"""The push port over simulated APNs: what the server sends goes through the wire's form and takes no time."""
+"""The push port over simulated APNs: what the server sends goes through the wire's form, in no time when nothing ails.
 
+There are no connections here: what the weather does to them befalls each push alone, and comes out as what the real
+sender would report, at a pace like its own. The real one is tested over sockets.
+"""
+
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from random import Random
 
+from muster.crypto.certificates import der_from_pem
 from muster.operations.ports import PushCredentials, PushReceipt
 from muster.protocol.apns import (
     OutcomeClass,
@@ -16,42 +24,159 @@ from muster.protocol.apns import (
     request_headers,
     request_path,
 )
-from muster.simulator.apns import Refusal, SimulatedAPNs
+from muster.simulator.apns import SimulatedAPNs
+from muster.simulator.apns_refusal import Refusal, TlsAlert
+from muster.simulator.apns_weather import Mishap, Reach, RefuseStream, Reset, ResetStream, Silence
+
+NO_STATUS = 0
+PUSH_SECONDS = 120.0
+"""From `send` to the outcome, at the latest, as the port promises."""
+ATTEMPT_SECONDS = 20.0
+"""For APNs' answer."""
+CONNECT_SECONDS = 10.0
+"""For a connection that nobody refuses and nobody answers."""
+MAX_ATTEMPTS = 4
+"""How often a push whose answer got lost is sent, and a connection that fails is made."""
+FIRST_PAUSE_SECONDS = 0.2
+PAUSE_GROWTH = 4.0
+LONGEST_PAUSE_SECONDS = 60.0
+
+
+@dataclass(eq=False, slots=True)
+class _Errand:
+    """A push on its way.
+
+    begin_by: when its last attempt has to begin, on the loop's clock. attempts: how often it reached APNs. failures:
+    how often there was no connection for it, refusals: how often its stream was refused. timer: what it waits for.
+    """
+
+    credentials: PushCredentials
+    certificate_der: bytes
+    push: Push
+    settle: Callable[[PushReceipt], None]
+    begin_by: float
+    attempts: int = 0
+    failures: int = 0
+    refusals: int = 0
+    timer: asyncio.TimerHandle | None = None
 
 
 class SimulatedPushSender:
-    """The `PushSender` of the laboratory. The real one is tested over sockets; connections are not simulated here.
+    """The `PushSender` of the laboratory. *rng* is for the pauses between attempts.
 
-    While *is_unreachable*, no push gets an answer, nor does APNs see it. `outcomes` counts what was answered.
+    `outcomes` counts what pushes were settled as.
     """
 
-    def __init__(self, apns: SimulatedAPNs, now: Callable[[], datetime]) -> None:
-        self.is_unreachable = False
+    def __init__(self, apns: SimulatedAPNs, now: Callable[[], datetime], rng: Random) -> None:
         self.outcomes: Counter[str] = Counter()
         self._apns = apns
         self._now = now
+        self._rng = rng
+        self._under_way: set[_Errand] = set()
 
     def send(self, credentials: PushCredentials, pushes: Sequence[Push], settle: Callable[[PushReceipt], None]) -> None:
-        """Send *pushes*, and settle each at once."""
+        """Send *pushes*; those that no weather befalls are settled, in order, before this returns."""
+        certificate_der = der_from_pem(credentials.certificate_pem)[0]
+        begin_by = asyncio.get_running_loop().time() + PUSH_SECONDS - ATTEMPT_SECONDS
         for push in pushes:
-            receipt = self._send(credentials, push)
-            self.outcomes[receipt.outcome.outcome_class.value] += 1
-            settle(receipt)
+            errand = _Errand(credentials, certificate_der, push, settle, begin_by)
+            self._under_way.add(errand)
+            self._try(errand)
 
     async def close(self) -> None:
-        """Nothing to let go of; a restarted server goes on with the same APNs."""
+        """Settle what is under way. A restarted server goes on with the same sender and the same APNs."""
+        for errand in list(self._under_way):
+            self._settle(errand, _no_answer("the provider was closed"))
 
-    def _send(self, credentials: PushCredentials, push: Push) -> PushReceipt:
-        if self.is_unreachable:
-            return PushReceipt(push.apns_id, PushOutcome(OutcomeClass.NO_ANSWER, 0), 0.0)
-        received = decode_request(request_path(push), request_headers(push), request_body(push))
-        refusal = (
-            self._apns.receive(received, self._now())
-            if received.topic == credentials.topic
-            else Refusal("TopicDisallowed")
-        )
+    def _try(self, errand: _Errand) -> None:
+        now, weather = self._now(), self._apns.weather
+        match weather.reach(now):
+            case Reach.REFUSED:
+                self._connect_later(errand, "no connection: refused", 0.0)
+                return
+            case Reach.SILENT:
+                self._connect_later(errand, "no connection: no answer in time", CONNECT_SECONDS)
+                return
+            case Reach.OPEN:
+                pass
+        verdict = self._apns.certificates.judge(errand.certificate_der, now)
+        if isinstance(verdict, TlsAlert):
+            outcome = PushOutcome(OutcomeClass.CERTIFICATE_REFUSED, NO_STATUS, f"alert {verdict.value}")
+            self._settle(errand, outcome)
+            return
+        mishap = weather.mishap(errand.push.topic, errand.push.token, now)
+        if isinstance(mishap, RefuseStream):
+            errand.refusals += 1
+            self._come_back(errand, "the stream was refused", self._pause(errand.refusals))
+            return
+        errand.attempts += 1
+        outcome = self._exchange(errand, verdict)
+        seconds = weather.delay_seconds(errand.push.topic, errand.push.token, now)
+        self._answer(errand, outcome, seconds, mishap)
+
+    def _exchange(self, errand: _Errand, verdict: Refusal | None) -> PushOutcome:
+        """What APNs makes of the push; it has arrived, whether or not the answer does."""
+        received = decode_request(request_path(errand.push), request_headers(errand.push), request_body(errand.push))
+        if verdict is None and received.topic != errand.credentials.topic:
+            verdict = Refusal("TopicDisallowed")
+        refusal = verdict or self._apns.receive(received, self._now())
         headers = {"apns-id": received.apns_id}
         if refusal is None:
-            return PushReceipt(push.apns_id, decode_reply(200, headers, b""), 0.0)
-        body = encode_refusal(refusal.reason, refusal.unregistered_at)
-        return PushReceipt(push.apns_id, decode_reply(refusal.status, headers, body), 0.0)
+            return decode_reply(200, headers, b"")
+        return decode_reply(refusal.status, headers, encode_refusal(refusal.reason, refusal.unregistered_at))
+
+    def _answer(self, errand: _Errand, outcome: PushOutcome, seconds: float, mishap: Mishap | None) -> None:
+        """Let *outcome* come through, or not."""
+        match mishap:
+            case Reset() | ResetStream():
+                self._send_again(errand, "the connection ended before an answer", 0.0)
+            case Silence():
+                self._send_again(errand, "no answer in time", ATTEMPT_SECONDS)
+            case _ if seconds > ATTEMPT_SECONDS:
+                self._send_again(errand, "no answer in time", ATTEMPT_SECONDS)
+            case _ if seconds > 0:
+                self._wait(errand, seconds, lambda: self._settle(errand, outcome, seconds))
+            case _:
+                self._settle(errand, outcome)
+
+    def _send_again(self, errand: _Errand, words: str, lost_seconds: float) -> None:
+        """The answer got lost: after *lost_seconds* that is noticed, and soon the push is sent once more."""
+        if errand.attempts >= MAX_ATTEMPTS:
+            self._wait(errand, lost_seconds, lambda: self._settle(errand, _no_answer(words)))
+        else:
+            self._come_back(errand, words, lost_seconds + self._pause(errand.attempts))
+
+    def _connect_later(self, errand: _Errand, words: str, lost_seconds: float) -> None:
+        """APNs has not seen the push: after *lost_seconds* that is known, and soon it is tried again."""
+        errand.failures += 1
+        if errand.failures >= MAX_ATTEMPTS:
+            self._wait(errand, lost_seconds, lambda: self._settle(errand, _no_answer(words)))
+        else:
+            self._come_back(errand, words, lost_seconds + self._pause(errand.failures))
+
+    def _come_back(self, errand: _Errand, words: str, seconds: float) -> None:
+        """Try once more after *seconds*; at the time at which no attempt may begin any more, that is the end."""
+        left = errand.begin_by - asyncio.get_running_loop().time()
+        if left <= seconds:
+            self._wait(errand, max(0.0, left), lambda: self._settle(errand, _no_answer(words)))
+        else:
+            self._wait(errand, seconds, lambda: self._try(errand))
+
+    def _pause(self, step: int) -> float:
+        """How many seconds to wait before trying again for the *step*-th time: ever longer, never quite the same."""
+        longest: float = min(FIRST_PAUSE_SECONDS * PAUSE_GROWTH ** (step - 1), LONGEST_PAUSE_SECONDS)
+        return longest * self._rng.uniform(0.5, 1.0)
+
+    def _wait(self, errand: _Errand, seconds: float, then: Callable[[], None]) -> None:
+        errand.timer = asyncio.get_running_loop().call_later(seconds, then)
+
+    def _settle(self, errand: _Errand, outcome: PushOutcome, latency_seconds: float = 0.0) -> None:
+        self._under_way.discard(errand)
+        if errand.timer is not None:
+            errand.timer.cancel()
+        self.outcomes[outcome.outcome_class.value] += 1
+        errand.settle(PushReceipt(errand.push.apns_id, outcome, latency_seconds, errand.attempts))
+
+
+def _no_answer(words: str) -> PushOutcome:
+    return PushOutcome(OutcomeClass.NO_ANSWER, NO_STATUS, words)

@@ -79,7 +79,7 @@ class World:
         self.seed = seed
         self.arrivals: list[Arrival] = []  # every push that APNs saw, in order
         self.apns = SimulatedAPNs(self.rng("apns"), on_arrival=self.arrivals.append)
-        self.pushes = SimulatedPushSender(self.apns, loop.now)
+        self.pushes = SimulatedPushSender(self.apns, loop.now, self.rng("pushes"))
         self.wire = Wire()
         self.server = LaboratoryServer(
             directory, self.wire, self.pushes, now=loop.now, rng=self.rng("server"), settings=settings
