@@ -123,6 +123,17 @@ def test_the_request_we_make_is_read() -> None:
     assert (request.challenge, request.subject_alt_name) == ("geheim ß", None)
 
 
+@pytest.mark.witness("openssl")
+def test_openssl_reads_country_and_e_mail_address_of_the_request_we_make(openssl: OpenSSL) -> None:
+    openssl.write("csr", make_request(rsa_key(), common_name="Büro", country="DE", email="mdm@example.com"))
+
+    shown = openssl.run("req", "-inform", "DER", "-in", "csr", "-noout", "-subject", "-nameopt", "RFC2253,show_type")
+
+    assert shown.decode().strip() == (
+        "subject=emailAddress=IA5STRING:mdm@example.com,CN=UTF8STRING:B\\C3\\BCro,C=PRINTABLESTRING:DE"
+    )
+
+
 def test_version_2_of_apples_devices_is_read() -> None:
     assert read_request(request_of(rsa_key(), version=2)).subject == name_of((COMMON_NAME, "device"))
 

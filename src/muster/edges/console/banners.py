@@ -39,8 +39,8 @@ def _banner(topic: str, not_after: datetime, clock: Clock) -> Banner:
     ago = clock.ago_in_words(not_after)
     if not_after <= clock.now:
         text = Markup(
-            "The push certificate for {} expired {}, so its devices can't be woken: renew that same one, "
-            "not a new one, and upload it with <code>muster push-cert upload</code>."
+            "The push certificate for {} expired {}, so its devices can't be woken: renew that same one, not a new "
+            "one. <code>muster push-cert request</code> begins it."
         ).format(topic, ago)
         return Banner(_EXPIRED, text)
     text = Markup(

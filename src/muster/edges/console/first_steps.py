@@ -20,7 +20,7 @@ def first_steps(public_url: str | None, *, has_push_certificate: bool) -> tuple[
         "This server can wake devices."
         if has_push_certificate
         else "Apple's push certificate lets this server wake devices. Apple's Push Certificates Portal makes it out of "
-        "a request, and renews it every year."
+        "a request, and there it is to be renewed every year."
     )
     return (
         Step(
