@@ -24,10 +24,16 @@ MAX_REPLY_BYTES: Final = 16 * 1024
 MAX_REQUEST_BYTES: Final = 4096
 """The largest payload APNs takes."""
 
-_DEVICE_PATH: Final = "/3/device/"
-_DEVICE_PATH_PATTERN: Final = re.compile(rf"{_DEVICE_PATH}((?:[0-9a-fA-F]{{2}}){{1,{MAX_TOKEN_BYTES}}})")
+DEVICE_PATH: Final = "/3/device/"
+"""What stands before the token in a request's path."""
+
+CONSTANT_HEADERS: Final = (("apns-push-type", "mdm"), ("apns-priority", "10"), ("content-type", "application/json"))
+"""The headers which all pushes share, names in lower case."""
+
+_DEVICE_PATH_PATTERN: Final = re.compile(rf"{DEVICE_PATH}((?:[0-9a-fA-F]{{2}}){{1,{MAX_TOKEN_BYTES}}})")
 _REASON: Final = re.compile(r"[A-Za-z0-9]{1,64}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_encode_string: Final = json.JSONEncoder().encode  # at a fifth of the cost of json.dumps with separators
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ class PushOutcome:
     """What became of one push.
 
     status: HTTP status; 0 = no answer. reason: APNs' word; None = none was given. unregistered_at: since when the
-    token is dead, to be compared with the time of its last TokenUpdate. apns_id: as echoed.
+    token is dead, to be compared with the time of its last TokenUpdate. apns_id: as echoed; None = not, or not read.
     """
 
     outcome_class: OutcomeClass
@@ -81,6 +87,9 @@ class PushOutcome:
     unregistered_at: datetime | None = None
     apns_id: str | None = None
 
+
+ACCEPTED: Final = PushOutcome(OutcomeClass.ACCEPTED, 200)
+"""The outcome of nearly every push: there is nothing to be read in it."""
 
 REASONS: Final[Mapping[tuple[int, str], OutcomeClass]] = {
     (400, "BadCollapseId"): OutcomeClass.OUR_FAULT,
@@ -127,24 +136,22 @@ _BY_STATUS: Final = {
 
 def request_path(push: Push) -> str:
     """The :path of the request: the token in lower-case hexadecimal."""
-    return _DEVICE_PATH + push.token.hex()
+    return DEVICE_PATH + push.token.hex()
 
 
 def request_headers(push: Push) -> dict[str, str]:
     """The headers of the request but the pseudo-headers; names in lower case, as HTTP/2 has them."""
     return {
         "apns-topic": push.topic,
-        "apns-push-type": "mdm",
-        "apns-priority": "10",
+        **dict(CONSTANT_HEADERS),
         "apns-expiration": str(push.expiration),
         "apns-id": push.apns_id,
-        "content-type": "application/json",
     }
 
 
 def request_body(push: Push) -> bytes:
     """The JSON payload of the request."""
-    return json.dumps({"mdm": push.push_magic}, separators=(",", ":")).encode("ascii")
+    return f'{{"mdm":{_encode_string(push.push_magic)}}}'.encode("ascii")
 
 
 def decode_reply(status: int, headers: Mapping[str, str], body: bytes) -> PushOutcome:
@@ -155,7 +162,7 @@ def decode_reply(status: int, headers: Mapping[str, str], body: bytes) -> PushOu
     """
     apns_id = headers.get("apns-id")
     if status == 200:
-        return PushOutcome(OutcomeClass.ACCEPTED, status, apns_id=apns_id)
+        return PushOutcome(OutcomeClass.ACCEPTED, status, apns_id=apns_id) if headers else ACCEPTED
     keys = _json_object(body) if len(body) <= MAX_REPLY_BYTES else {}
     reason = keys.get("reason")
     if not isinstance(reason, str) or _REASON.fullmatch(reason) is None:

@@ -1,5 +1,6 @@
 """The provider and the simulated APNs, connected by sockets on loopback."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from ssl import TLSVersion
 from tests.simulator.apns_pki import AUTHORITY, TOPIC, authority_pem, push_certificate, server_identity
 
 from muster.crypto.certificates import fingerprint
+from muster.edges.apns.backoff import Pace
 from muster.edges.apns.provider import ApnsProvider
 from muster.operations.ports import PushCredentials, PushReceipt
 from muster.protocol.apns import OutcomeClass, Push
@@ -19,12 +21,15 @@ from muster.simulator.apns_server import SimulatedApnsServer
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 TOMORROW = int(NOW.timestamp()) + 86400
-MAX_ATTEMPTS = 4
+MAX_ATTEMPTS = Pace().max_attempts
 
 
-def at_once(attempt: int, _rng: Random) -> float | None:
+def at_once(_step: int, _rng: Random) -> float:
     """Send lost pushes again without waiting, since tests don't."""
-    return 0.0 if attempt < MAX_ATTEMPTS else None
+    return 0.0
+
+
+IMPATIENT = Pace(delay=at_once)
 
 
 def credentials(topic: str = TOPIC, issuer: str = AUTHORITY) -> PushCredentials:
@@ -39,6 +44,23 @@ def make_pushes(apns: SimulatedAPNs, count: int, topic: str = TOPIC) -> list[Pus
         Push(apns.issue_apns_id(), topic, apns.issue_token(topic), f"magic-{number}", TOMORROW)
         for number in range(count)
     ]
+
+
+async def send_all(provider: ApnsProvider, client: PushCredentials, pushes: Sequence[Push]) -> list[PushReceipt]:
+    """Send, and return the receipts in the order of *pushes*, once each has one; a second one of any is a failure."""
+    receipts: dict[str, PushReceipt] = {}
+    done = asyncio.Event()
+
+    def settle(receipt: PushReceipt) -> None:
+        assert receipts.setdefault(receipt.apns_id, receipt) is receipt, "settled twice"
+        if len(receipts) == len(pushes):
+            done.set()
+
+    provider.send(client, pushes, settle)
+    if pushes:
+        await done.wait()
+    await asyncio.sleep(0)  # for what would come too late
+    return [receipts[push.apns_id] for push in pushes]
 
 
 def classes(receipts: Sequence[PushReceipt]) -> list[OutcomeClass]:
@@ -60,7 +82,7 @@ class Rig:
 
     async def send(self, pushes: Sequence[Push]) -> list[PushReceipt]:
         """Send under the one certificate that most tests need."""
-        return await self.provider.send(credentials(), pushes)
+        return await send_all(self.provider, credentials(), pushes)
 
 
 @asynccontextmanager
@@ -68,9 +90,9 @@ async def running(
     fault_of: Callable[[int], Fault | None] = lambda _: None,
     *,
     later_streams: int = 1000,
-    max_in_flight: int = 400,
-    timeout_seconds: float = 20.0,
-    next_delay: Callable[[int, Random], float | None] = at_once,
+    pace: Pace = IMPATIENT,
+    max_connections: int = 4,
+    max_streams: int = 1000,
     ca_pem: bytes | None = None,
     proxy: str | None = None,
     tls_version: TLSVersion = TLSVersion.TLSv1_3,
@@ -92,11 +114,11 @@ async def running(
             rng=Random(2),
             ca_pem=authority_pem() if ca_pem is None else ca_pem,
             proxy=proxy,
-            max_in_flight=max_in_flight,
-            timeout_seconds=timeout_seconds,
-            next_delay=next_delay,
+            pace=pace,
+            max_connections=max_connections,
+            max_streams=max_streams,
         )
         try:
             yield Rig(apns, server, provider)
         finally:
-            provider.close()
+            await provider.close()

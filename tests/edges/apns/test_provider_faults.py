@@ -5,8 +5,9 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from tests.edges.apns.rig import MAX_ATTEMPTS, classes, running
+from tests.edges.apns.rig import MAX_ATTEMPTS, at_once, classes, running
 
+from muster.edges.apns.backoff import Pace
 from muster.protocol.apns import OutcomeClass
 from muster.simulator.apns_connection import Fault
 
@@ -70,7 +71,9 @@ def test_reset_connection_loses_no_outcome() -> None:
 
 def test_unanswered_push_is_sent_again_after_its_timeout() -> None:
     async def scenario() -> None:
-        async with running(lambda number: Fault.SILENCE if number in {3, 4} else None, timeout_seconds=0.3) as rig:
+        async with running(
+            lambda number: Fault.SILENCE if number in {3, 4} else None, pace=Pace(delay=at_once, attempt_seconds=0.3)
+        ) as rig:
             receipts = await rig.send(rig.pushes(20))
 
             assert set(classes(receipts)) == ACCEPTED
@@ -94,11 +97,11 @@ def test_delay_is_asked_for_each_attempt_in_turn() -> None:
     async def scenario() -> None:
         asked = []
 
-        def note(attempt: int, _rng: Random) -> float | None:
+        def note(attempt: int, _rng: Random) -> float:
             asked.append(attempt)
-            return 0.0 if attempt < 3 else None
+            return 0.0
 
-        async with running(lambda _: Fault.RESET_STREAM, next_delay=note) as rig:
+        async with running(lambda _: Fault.RESET_STREAM, pace=Pace(delay=note)) as rig:
             await rig.send(rig.pushes(1))
 
             assert asked == [1, 2, 3]
@@ -129,8 +132,7 @@ def test_all_faults_together_lose_no_outcome(seed: int) -> None:
 
         async with running(
             lambda number: faults[number] if number < len(faults) else None,
-            timeout_seconds=1.0,
-            next_delay=lambda *_: 0.0,
+            pace=Pace(delay=at_once, attempt_seconds=1.0, max_attempts=20),
         ) as rig:
             pushes = rig.pushes(200)
 

@@ -9,9 +9,10 @@ from random import Random
 from socket import create_server
 
 import pytest
-from tests.edges.apns.rig import classes, credentials, make_pushes
+from tests.edges.apns.rig import classes, credentials, make_pushes, send_all
 from tests.simulator.apns_pki import authority_pem, server_identity
 
+from muster.edges.apns.backoff import Pace
 from muster.edges.apns.provider import ApnsProvider
 from muster.protocol.apns import OutcomeClass
 from muster.simulator.apns import SimulatedAPNs
@@ -36,15 +37,13 @@ def nghttpd_port(tmp_path: Path) -> Iterator[int]:
 
 @pytest.mark.witness("nghttpd")
 def test_every_push_is_answered_by_nghttpd(nghttpd_port: int) -> None:
-    def until_it_listens(attempt: int, _rng: Random) -> float | None:
-        return 0.02 if attempt < 500 else None
+    async def scenario() -> None:
+        until_it_listens = Pace(delay=lambda *_: 0.02, max_attempts=500)
+        provider = ApnsProvider("127.0.0.1", nghttpd_port, rng=Random(1), ca_pem=authority_pem(), pace=until_it_listens)
 
-    provider = ApnsProvider(
-        "127.0.0.1", nghttpd_port, rng=Random(1), ca_pem=authority_pem(), next_delay=until_it_listens
-    )
-    try:
-        receipts = asyncio.run(provider.send(credentials(), make_pushes(SimulatedAPNs(Random(1)), 300)))
-    finally:
-        provider.close()
+        receipts = await send_all(provider, credentials(), make_pushes(SimulatedAPNs(Random(1)), 3000))
+        await provider.close()
 
-    assert classes(receipts) == [OutcomeClass.ACCEPTED] * 300
+        assert classes(receipts) == [OutcomeClass.ACCEPTED] * 3000
+
+    asyncio.run(scenario())

@@ -5,83 +5,109 @@ Source: "Sending notification requests to APNs" and "Establishing a certificate-
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from random import Random
+from typing import Final
 
-from muster.edges.apns.backoff import next_attempt_delay
-from muster.edges.apns.batch import Batch
-from muster.edges.apns.courier import Courier
-from muster.edges.apns.transfer import Endpoint
+from muster.edges.apns.backoff import Pace
+from muster.edges.apns.exchange import MAX_STREAMS
+from muster.edges.apns.lane import MAX_CONNECTIONS, Lane
+from muster.edges.apns.link import HTTPS_PORT, Endpoint
+from muster.edges.apns.tls import make_context
+from muster.edges.apns.tunnel import read_proxy
 from muster.operations.ports import PushCredentials, PushReceipt
 from muster.protocol.apns import Push
 
-PRODUCTION_HOST = "api.push.apple.com"
-
-# Four connections of at least 100 streams each, the least that HTTP/2 advises a server to allow (RFC 9113, 6.5.2): what
-# the server has no stream for would wait inside libcurl, and that wait counts against the timeout.
-MAX_IN_FLIGHT = 400
+PRODUCTION_HOST: Final = "api.push.apple.com"
 
 
 class ApnsProvider:
-    """The `PushSender` which speaks to APNs, or to anything that answers as APNs does.
+    """The `PushSender` which speaks to APNs, or to anything that answers as APNs does, on the running event loop.
 
     Connections are opened at the first push, kept open, and shared by all calls of `send` under the same certificate.
-    A push without an answer (connection lost, stream reset, timeout) is sent again with the same apns-id, after the
-    delay which *next_delay* gives for the attempt that failed; None ends it as `no_answer`. Whatever APNs answers is an
-    outcome and final here, 429 and 5xx too: when to push again is for the caller to decide.
+    A push without an answer (connection lost, stream reset, timeout) is sent again with the same apns-id, as *pace*
+    has it; at the end it is `no_answer`. One that the server says it has not touched is sent again and that is not
+    counted. Whatever APNs answers is an outcome and final here, 429 and 5xx too: when to push again is for the caller
+    to decide. A server that refuses the push certificate makes everything that waits `certificate_refused`; a
+    certificate that can't be used makes it `our_fault`.
 
     APNs also answers on port 2197, which a firewall can open for it alone.
-
-    *ca_pem* replaces the system's trust; *proxy* is an HTTP proxy's URL, None for a direct way. *timeout_seconds* is
-    for one attempt. *max_in_flight* is for each push certificate. Owns a thread from the start until `close`.
     """
 
     def __init__(
         self,
         host: str = PRODUCTION_HOST,
-        port: int = 443,
+        port: int = HTTPS_PORT,
         *,
         rng: Random,
         ca_pem: bytes | None = None,
         proxy: str | None = None,
-        max_in_flight: int = MAX_IN_FLIGHT,
-        connect_timeout_seconds: float = 10.0,
-        timeout_seconds: float = 30.0,
-        next_delay: Callable[[int, Random], float | None] = next_attempt_delay,
+        pace: Pace | None = None,
+        max_connections: int = MAX_CONNECTIONS,
+        max_streams: int = MAX_STREAMS,
     ) -> None:
-        endpoint = Endpoint(host, port, ca_pem, proxy, connect_timeout_seconds, timeout_seconds)
-        self._courier = Courier(endpoint, max_in_flight=max_in_flight, rng=rng, next_delay=next_delay)
+        """Open nothing yet. *ca_pem* replaces the system's trust; *proxy* is the URL of an HTTP proxy, None for a
+        direct way, whatever the environment says. *max_connections* is for each push certificate, *max_streams* for
+        each connection.
 
-    async def send(self, credentials: PushCredentials, pushes: Sequence[Push]) -> list[PushReceipt]:
-        """Send *pushes* and return one receipt for each, in the same order.
-
-        Never raises for what the network or APNs does. Cancelling drops the pushes which were not begun; those under
-        way may still arrive. Raises RuntimeError after `close`.
+        Raises ValueError when *ca_pem* holds no certificate, or *proxy* is no URL that `read_proxy` takes.
         """
-        if not pushes:
-            return []
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[list[PushReceipt]] = loop.create_future()
+        self._endpoint = Endpoint(host, port, None if proxy is None else read_proxy(proxy))
+        if ca_pem is not None:
+            make_context(ca_pem)
+        self._ca_pem = ca_pem
+        self._rng = rng
+        self._pace = Pace() if pace is None else pace
+        self._max_connections = max_connections
+        self._max_streams = max_streams
+        self._lanes: dict[PushCredentials, Lane] = {}
+        self._newest: dict[str, Lane] = {}
+        self._leaving: set[Lane] = set()
+        self._is_closed = False
 
-        def hand_over(receipts: list[PushReceipt]) -> None:
-            if not done.done():
-                done.set_result(receipts)
+    def send(self, credentials: PushCredentials, pushes: Sequence[Push], settle: Callable[[PushReceipt], None]) -> None:
+        """Begin to send *pushes*; *settle* is called once for each, on this event loop, in the order of outcomes.
 
-        def deliver(receipts: list[PushReceipt]) -> None:
-            with suppress(RuntimeError):  # the loop is closed: its callers are gone
-                loop.call_soon_threadsafe(hand_over, receipts)
-
-        batch = Batch(credentials, pushes, deliver)
-        self._courier.submit(batch)
-        try:
-            return await done
-        except asyncio.CancelledError:
-            batch.abandon()
-            raise
-
-    def close(self) -> None:
-        """Close all connections and end the thread, after which no push is under way. May be repeated.
-
-        Calls of `send` which still wait end with `no_answer` for the pushes that had no answer yet.
+        The last outcome comes `Pace.push_seconds` from now at the latest. Raises RuntimeError after `close`.
         """
-        self._courier.stop()
+        if self._is_closed:
+            raise RuntimeError("the APNs provider is closed")
+        if pushes:
+            self._lane_of(credentials).submit(pushes, settle)
+
+    async def close(self) -> None:
+        """Close all connections. What has no outcome yet gets `no_answer`, before this returns. May be repeated."""
+        self._is_closed = True
+        lanes = [*self._lanes.values(), *self._leaving]
+        for lane in lanes:
+            lane.close()
+        await asyncio.gather(*(lane.gone for lane in lanes))
+
+    def _lane_of(self, credentials: PushCredentials) -> Lane:
+        """A renewed certificate gets a lane of its own; the one of its predecessor is closed as soon as it is idle."""
+        lane = self._lanes.get(credentials)
+        if lane is not None and lane.is_closed:
+            self._leaving.add(lane)
+        if lane is None or lane.is_closed:
+            lane = Lane(
+                self._endpoint,
+                credentials,
+                ca_pem=self._ca_pem,
+                pace=self._pace,
+                rng=self._rng,
+                on_gone=self._on_gone,
+                max_connections=self._max_connections,
+                max_streams=self._max_streams,
+            )
+            self._lanes[credentials] = lane
+        former = self._newest.get(credentials.topic)
+        if former is not lane:
+            self._newest[credentials.topic] = lane
+            lane.is_superseded = False
+            if former is not None:
+                former.supersede()
+        return lane
+
+    def _on_gone(self, lane: Lane) -> None:
+        self._leaving.discard(lane)
+        if self._lanes.get(lane.credentials) is lane:
+            del self._lanes[lane.credentials]
