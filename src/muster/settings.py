@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from muster.domain.policy import Policy
+from muster.edges.apns.tunnel import read_proxy
 
 PREFIX = "MUSTER_"
 FILE_NAME = "muster.toml"
@@ -154,7 +155,9 @@ class Settings(BaseModel):
     apns_ca: Path | None = Field(
         None, description="PEM file to trust instead of the system's, for a simulated push service."
     )
-    apns_proxy: str | None = Field(None, description="URL of an HTTP proxy towards the push service.")
+    apns_proxy: str | None = Field(
+        None, description="HTTP proxy towards the push service: http://[USER:PASSWORD@]HOST[:PORT]."
+    )
     # what is said
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
@@ -306,6 +309,11 @@ def _contradictions_of_peers(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "trusted_proxies", f"{proxy} is neither an address nor a network, as in 10.0.0.1 or 10.1.0.0/16"
     if settings.client_certificate_header and not settings.trusted_proxies:
         yield "client_certificate_header", "is believed from trusted_proxies only, and there are none"
+    if settings.apns_proxy is not None:
+        try:
+            read_proxy(settings.apns_proxy)
+        except ValueError as error:
+            yield "apns_proxy", str(error)
     if settings.tls_client_certificates == "ask" and not settings.has_tls:
         yield "tls_client_certificates", "asks in our own TLS, which tls_certificate and tls_key would make"
 

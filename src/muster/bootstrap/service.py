@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -38,9 +38,8 @@ from muster.edges.workers.resurrections import Resurrections, Sought
 from muster.edges.workers.reviews import ReviewWorker
 from muster.operations.ensure_partitions import ensure_partitions
 from muster.operations.first_start import Address, Foundation, announce_address, lay_foundation
-from muster.operations.ports import JournalWriter, PushCredentials, PushReceipt, PushSender
+from muster.operations.ports import JournalWriter, PushSender
 from muster.operations.views.readiness import check_clock, check_journal, check_key_ring, check_schema
-from muster.protocol.apns import Push
 from muster.protocol.identifiers import DeviceId
 from muster.protocol.profile_signature import ProfileSigner
 from muster.settings import Settings
@@ -209,37 +208,13 @@ class _Executors:
             one.shutdown(wait=True)
 
 
-class _Batches:
-    """Settles the pushes of a batch together, when the provider has all their receipts."""
-
-    def __init__(self, provider: ApnsProvider) -> None:
-        self._provider = provider
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def send(self, credentials: PushCredentials, pushes: Sequence[Push], settle: Callable[[PushReceipt], None]) -> None:
-        task = asyncio.create_task(self._send(credentials, pushes, settle))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _send(
-        self, credentials: PushCredentials, pushes: Sequence[Push], settle: Callable[[PushReceipt], None]
-    ) -> None:
-        for receipt in await self._provider.send(credentials, pushes):
-            settle(receipt)
-
-    async def close(self) -> None:
-        self._provider.close()
-
-
 def _apns_provider(settings: Settings, around: Surroundings) -> PushSender:
-    return _Batches(
-        ApnsProvider(
-            settings.apns_host,
-            settings.apns_port,
-            rng=random.Random(int.from_bytes(around.random_bytes(8), "big")),  # noqa: S311 - jitter, no secret
-            ca_pem=None if settings.apns_ca is None else settings.apns_ca.read_bytes(),
-            proxy=settings.apns_proxy,
-        )
+    return ApnsProvider(
+        settings.apns_host,
+        settings.apns_port,
+        rng=random.Random(int.from_bytes(around.random_bytes(8), "big")),  # noqa: S311 - jitter, no secret
+        ca_pem=None if settings.apns_ca is None else settings.apns_ca.read_bytes(),
+        proxy=settings.apns_proxy,
     )
 
 

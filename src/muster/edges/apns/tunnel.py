@@ -30,12 +30,12 @@ class TunnelRefused(Exception):
 
 
 def read_proxy(url: str) -> Proxy:
-    """Read http://[USER:PASSWORD@]HOST[:PORT], user and password percent-encoded where need be.
+    """Read [http://][USER:PASSWORD@]HOST[:PORT], user and password percent-encoded where need be.
 
     Raises ValueError, without the password in it, for anything else: TLS to the proxy itself (https://) isn't spoken.
     """
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url if "://" in url else f"http://{url}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port, parts = None, None, urlsplit("")
