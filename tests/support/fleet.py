@@ -161,7 +161,17 @@ def add_evidence(
     )
 
 
-def add_push(engine: Engine, channel_id: str, outcome: str, at: datetime = NOW) -> None:
+def add_push(
+    engine: Engine,
+    channel_id: str,
+    outcome: str,
+    at: datetime = NOW,
+    *,
+    status: int = 200,
+    reason: str | None = None,
+    unregistered_at: datetime | None = None,
+    consequence: str = "pushed",
+) -> None:
     """Store a push that was sent to a channel, with what APNs answered."""
     insert(
         engine,
@@ -172,10 +182,46 @@ def add_push(engine: Engine, channel_id: str, outcome: str, at: datetime = NOW) 
             topic=TOPIC,
             wanted="command_queued",
             outcome=outcome,
-            status=200,
+            status=status,
+            reason=reason,
+            unregistered_at=unregistered_at,
             latency_ms=40,
             attempts=1,
-            consequence="pushed",
+            consequence=consequence,
+        ),
+    )
+
+
+def add_push_wish(engine: Engine, channel_id: str, *, due_at: datetime, held_because: str | None = None) -> None:
+    """Store the wish to push a channel, for a command queued a minute ago."""
+    insert(
+        engine,
+        sa.insert(schema.push_wishes).values(
+            channel_id=channel_id,
+            reason="command_queued",
+            wanted_at=NOW - timedelta(minutes=1),
+            due_at=due_at,
+            attempts=0,
+            failures=0,
+            fence=0,
+            held_because=held_because,
+        ),
+    )
+
+
+def add_push_breaker(engine: Engine, *, is_open: bool, topic: str | None = None) -> None:
+    """Store the breaker of a topic whose pushes find no connection."""
+    insert(
+        engine,
+        sa.insert(schema.push_breakers).values(
+            topic=topic or TOPIC,
+            cause="apns_unreachable",
+            failures=10 if is_open else 3,
+            since=NOW - timedelta(hours=2),
+            opened_at=NOW - timedelta(hours=2) if is_open else None,
+            retry_at=NOW + timedelta(minutes=4) if is_open else None,
+            probes=3 if is_open else 0,
+            is_probing=False,
         ),
     )
 
