@@ -170,6 +170,18 @@ def test_another_topic_names_some_devices_counts_the_rest_and_tells_the_way_back
     assert f"until its certificate ends on {end}" in refusal.remedy
 
 
+def test_names_and_topics_that_devices_chose_do_no_harm_to_a_terminal() -> None:
+    topic = "\x1b[2Jcom.apple.mgmt" + "x" * 1000
+    setup = PushSetup(None, {}, {topic: THREE})
+
+    refusal = refuse_certificate(Unfit.ANOTHER_TOPIC, OF_B, setup, {topic: ("A\nB", "\x9b", "C")}, NOON)
+
+    assert "To ?[2Jcom.apple.mgmtxx" in refusal.message
+    assert "A?B, ?, C." in refusal.message
+    assert all(line.isprintable() for line in (refusal.message + refusal.remedy).splitlines())
+    assert len(refusal.message) < 1000
+
+
 # --- its end ----------------------------------------------------------------------------------------------------------
 
 

@@ -7,23 +7,27 @@ import pytest
 import sqlalchemy as sa
 from tests.support import databases
 from tests.support.profiles import scep_of
+from tests.support.push_portal import developer_relations, root, vendor_certificate
 from tests.support.site import MAC, SOURCE, Site, authenticate, print_of, token_update
 
 from muster.crypto.certificates import pem_from_der
 from muster.crypto.issuance import make_push_certificate
-from muster.crypto.keys import private_key_der, private_key_pem
+from muster.crypto.keys import private_key_der, private_key_pem, public_key_der
 from muster.domain.access import DEVICE
 from muster.operations.enrollment_links import LinkOpened, LinkOrder, open_links
 from muster.operations.enrollment_profiles import EnrollmentTerms
+from muster.operations.request_push_certificate import RequestOrder, request_push_certificates
 from muster.operations.retry_deferred import Deferral, claim_deferred, defer_messages, process_deferred
 from muster.operations.sign_in import Session, create_sign_in_links, sign_in
 from muster.operations.upload_push_certificate import UploadedPushCertificate, upload_push_certificates
+from muster.operations.upload_vendor_certificate import UploadedVendorCertificate, upload_vendor_certificates
 from muster.protocol.checkin import SetBootstrapToken, encode_checkin
 from muster.protocol.identifiers import resolve_channel
 from muster.protocol.profile import EnrollmentProfile
 from muster.simulator.keys.published import published_keys
 from muster.storage import escrow, schema
 from muster.storage.escrow import SecretKind
+from muster.storage.push_certificates import RequestPurpose
 
 CHANNEL = resolve_channel(MAC)
 SECRET = b"correct horse battery staple"
@@ -94,6 +98,24 @@ def test_key_of_the_push_certificate_is_sealed(site: Site) -> None:
     assert topic.encode() in found
     assert private_key_pem(key)[200:264] not in found
     assert private_key_der(key)[200:264] not in found
+
+
+def test_keys_of_requests_and_of_the_vendor_certificate_are_sealed(site: Site) -> None:
+    key = published_keys()[7]
+    chain = pem_from_der([developer_relations().certificate_der, root().certificate_der])
+    uploaded = UploadedVendorCertificate(vendor_certificate(public_key_der(key)), private_key_pem(key), chain)
+
+    site.do(upload_vendor_certificates, uploaded)
+    for purpose in RequestPurpose:
+        site.do(request_push_certificates, RequestOrder(purpose, "Example"))
+
+    found = stored(site)
+    assert b"-----BEGIN CERTIFICATE-----" in found
+    assert b"PRIVATE KEY" not in found
+    assert private_key_pem(key)[200:264] not in found
+    assert private_key_der(key)[200:264] not in found
+    # PKCS #8 of an RSA key begins with its algorithm, which stands in certificates as well, then an OCTET STRING
+    assert b"\x01\x01\x01\x05\x00\x04\x82" not in found
 
 
 def test_links_challenges_and_sessions_are_hashes(site: Site) -> None:

@@ -11,6 +11,8 @@ NAMED_AT_MOST: Final = 20
 """Devices named in a refusal: enough to recognize the fleet, and short enough to read."""
 TOPICS_TOLD: Final = 5
 """Topics told about in a refusal; sites have one, and two while they move."""
+CHARACTERS_TOLD: Final = 100
+"""Of a topic or a name, which devices choose: Apple's topics have 58 characters, serial numbers 12."""
 PORTAL: Final = "https://identity.apple.com/pushcert"
 
 
@@ -43,15 +45,16 @@ def at_stake(setup: PushSetup, now: datetime) -> list[str]:
     """Say who listens to which topic, and until when they can be woken; nothing while nobody is enrolled."""
     said = []
     for topic, listeners in _told(setup):
+        shown = _plain(topic)
         who, listen = count_of(listeners), "listens" if listeners.enrollments == 1 else "listen"
         present = setup.in_use.get(topic)
         if present is None:
-            said.append(f"{who} {listen} to {topic}, which has no certificate here: they can't be woken.")
+            said.append(f"{who} {listen} to {shown}, which has no certificate here: they can't be woken.")
         elif present.not_after <= now:
-            said.append(f"{who} {listen} to {topic}, whose certificate ended on {day(present.not_after)}: {_CUT_OFF}.")
+            said.append(f"{who} {listen} to {shown}, whose certificate ended on {day(present.not_after)}: {_CUT_OFF}.")
         else:
             said.append(
-                f"{who} {listen} to {topic}, whose certificate stays in use and ends on {day(present.not_after)}."
+                f"{who} {listen} to {shown}, whose certificate stays in use and ends on {day(present.not_after)}."
             )
     more = len(setup.listeners) - TOPICS_TOLD
     return [*said, f"{more} more topics are listened to."] if more > 0 else said
@@ -77,10 +80,15 @@ def _told(setup: PushSetup) -> list[tuple[str, Listeners]]:
     return list(setup.listeners.items())[:TOPICS_TOLD]
 
 
+def _plain(text: str) -> str:
+    """Make what a device said of itself fit for a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text[:CHARACTERS_TOLD])
+
+
 def _names(topic: str, listeners: Listeners, named: Mapping[str, tuple[str, ...]]) -> str:
-    names = named.get(topic, ())[:NAMED_AT_MOST]
+    names = [_plain(name) for name in named.get(topic, ())[:NAMED_AT_MOST]]
     more = listeners.devices - len(names)
-    return f"To {topic}: {', '.join(names)}{f' and {more:,} more' if more > 0 else ''}."
+    return f"To {_plain(topic)}: {', '.join(names)}{f' and {more:,} more' if more > 0 else ''}."
 
 
 def _explanation(unfit: Unfit, offered: OfferedCertificate, setup: PushSetup, now: datetime) -> tuple[str, str]:
@@ -122,7 +130,9 @@ def _explanation(unfit: Unfit, offered: OfferedCertificate, setup: PushSetup, no
                 f"{download} If the earlier one is meant, say --allow-older.",
             )
         case Unfit.ANOTHER_TOPIC:
-            return f"it is for {offered.topic}, to which nobody listens who is enrolled", _other_topic(offered, setup)
+            return f"it is for {_plain(offered.topic or '')}, to which nobody listens who is enrolled", _other_topic(
+                offered, setup
+            )
         case _:
             assert_never(unfit)
 
@@ -130,17 +140,20 @@ def _explanation(unfit: Unfit, offered: OfferedCertificate, setup: PushSetup, no
 def _not_of_mdm(offered: OfferedCertificate) -> str:
     if offered.user_id is None:
         return "its subject has no UID that begins with com.apple.mgmt, so it is no MDM push certificate"
-    return f"it is for {offered.user_id}, which does not begin with com.apple.mgmt: it can't push to MDM clients"
+    return (
+        f"it is for {_plain(offered.user_id)}, which does not begin with com.apple.mgmt: it can't push to MDM clients"
+    )
 
 
 def _other_topic(offered: OfferedCertificate, setup: PushSetup) -> str:
-    topics = " or ".join(topic for topic, _ in _told(setup))
+    wanted = _plain(offered.topic or "")
+    topics = " or ".join(_plain(topic) for topic, _ in _told(setup))
     ends = [setup.in_use[topic].not_after for topic in setup.listeners if topic in setup.in_use]
     until = f"until its certificate ends on {day(min(ends))}" if ends else "and can't be woken"
     return (
         f"At {PORTAL}, sign in with the Apple Account of the present certificate, renew the entry of {topics}, and "
         "upload what you get: then everybody goes on as before.\n"
-        f"If another topic is meant, say --replace-topic: new enrollments then get {offered.topic}; those that are "
+        f"If another topic is meant, say --replace-topic: new enrollments then get {wanted}; those that are "
         f"enrolled stay with their topic {until}, and have to enroll again to be woken after that."
     )
 
