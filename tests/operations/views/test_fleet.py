@@ -27,3 +27,17 @@ def test_push_certificates_are_told_by_topic(engine: Engine) -> None:
     fleet.add_push_certificate(engine, NOW + timedelta(days=5))
 
     assert engine.read(push_certificate_ends) == {"com.apple.mgmt.External.test": NOW + timedelta(days=5)}
+
+
+def test_what_keeps_pushes_back_is_counted(engine: Engine) -> None:
+    for name, refused_at in (("A", None), ("B", NOW)):
+        fleet.add_device(engine, name)
+        fleet.add_push_target(engine, name, "token_unregistered" if refused_at else None, refused_at)
+        fleet.add_push_wish(engine, name, due_at=NOW, held_because=None if refused_at else "no_certificate")
+    fleet.add_push_breaker(engine, is_open=True)
+
+    figures = engine.read(fleet_figures)
+
+    assert (figures.pushes_wanted, figures.pushes_held) == (2, {"no_certificate": 1})
+    assert figures.tokens_refused == {"token_unregistered": 1}
+    assert [breaker.is_open for breaker in figures.push_breakers.values()] == [True]

@@ -8,12 +8,17 @@ from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_late
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from muster.domain.push_breaker import BreakerCause
+from muster.domain.push_outcomes import CONSEQUENCES, Consequence
+from muster.domain.push_policy import OBSTACLES
 from muster.operations.ports import Runner
 from muster.operations.views.fleet import FleetFigures, fleet_figures
 from muster.storage.errors import Unavailable
 
 FIGURES_KEPT_FOR = timedelta(seconds=10)
 """Counting a large fleet takes tenths of a second; scrapes come every quarter of a minute or so, from several sides."""
+
+_STOPPING = frozenset(outcome for outcome, what in CONSEQUENCES.items() if what is Consequence.STOPPED)
 
 
 class Exposition:
@@ -89,3 +94,33 @@ class _Fleet(Collector):
         for topic, not_after in sorted(self._figures.push_certificates.items()):
             ends.add_metric([topic], not_after.timestamp())
         yield ends
+        yield from _pushing(self._figures)
+
+
+def _pushing(figures: FleetFigures) -> Iterator[Metric]:
+    """Tell what keeps pushes back; what there could be and is not is told as 0, so that alerts see it go."""
+    breakers = GaugeMetricFamily(
+        "muster_push_breaker_open",
+        "1 while the pushes of a topic are held because they failed together, by what they have in common, else 0.",
+        labels=["topic", "cause"],
+    )
+    for topic in sorted({*figures.push_certificates, *figures.push_breakers}):
+        breaker = figures.push_breakers.get(topic)
+        for cause in BreakerCause:
+            is_open = breaker is not None and breaker.is_open and breaker.cause is cause
+            breakers.add_metric([topic, cause.value], int(is_open))
+    yield breakers
+    held = GaugeMetricFamily(
+        "muster_pushes_held", "Pushes that are wanted and can't be sent, by what holds them.", labels=["because"]
+    )
+    for because in sorted({*OBSTACLES, *figures.pushes_held}):
+        held.add_metric([because], figures.pushes_held.get(because, 0))
+    yield held
+    refused = GaugeMetricFamily(
+        "muster_push_tokens_refused",
+        "Channels that are not pushed any more because APNs refused their token, by what it said last.",
+        labels=["outcome"],
+    )
+    for outcome in sorted({*_STOPPING, *figures.tokens_refused}):
+        refused.add_metric([outcome], figures.tokens_refused.get(outcome, 0))
+    yield refused

@@ -6,9 +6,11 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from muster.domain.enrollment import EnrollmentState
+from muster.domain.push_breaker import Breaker
 from muster.protocol.identifiers import ChannelKind
 from muster.storage.engine import Transaction
-from muster.storage.schema import channels, deferred_messages, push_certificates, push_wishes, queue
+from muster.storage.push_breakers import read_all
+from muster.storage.schema import channels, deferred_messages, push_certificates, push_targets, push_wishes, queue
 
 DEVICE_KINDS = frozenset({ChannelKind.DEVICE.value, ChannelKind.USER_ENROLLMENT_DEVICE.value})
 """Kinds of channels that are a device's own."""
@@ -24,6 +26,12 @@ class FleetFigures:
     messages_deferred: int
     push_certificates: dict[str, datetime]
     """When the certificate in use of each topic expires."""
+    push_breakers: dict[str, Breaker]
+    """Breakers by topic, those too that only count failures; a topic without any is absent."""
+    pushes_held: dict[str, int]
+    """Wishes to push that something holds, by that."""
+    tokens_refused: dict[str, int]
+    """Tokens that are not pushed any more, by what APNs said last."""
 
     @property
     def enrolled_devices(self) -> int:
@@ -40,17 +48,26 @@ def fleet_figures(tx: Transaction) -> FleetFigures:
     by_state = tx.connection.execute(
         sa.select(channels.c.kind, channels.c.state, sa.func.count()).group_by(channels.c.kind, channels.c.state)
     )
-    commands_waiting, pushes_wanted, messages_deferred = (
+    commands_waiting, messages_deferred = (
         tx.connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
-        for table in (queue, push_wishes, deferred_messages)
+        for table in (queue, deferred_messages)
     )
+    wishes = _counts(tx, sa.select(push_wishes.c.held_because, sa.func.count()).group_by(push_wishes.c.held_because))
+    refused = sa.select(push_targets.c.last_outcome, sa.func.count()).where(push_targets.c.refused_at.is_not(None))
     return FleetFigures(
         {(row[0], row[1]): row[2] for row in by_state},
         commands_waiting,
-        pushes_wanted,
+        sum(wishes.values()),
         messages_deferred,
         push_certificate_ends(tx),
+        read_all(tx),
+        {because: count for because, count in wishes.items() if because is not None},
+        {outcome or "": count for outcome, count in _counts(tx, refused.group_by(push_targets.c.last_outcome)).items()},
     )
+
+
+def _counts(tx: Transaction, select: sa.Select[str | None, int]) -> dict[str | None, int]:
+    return {row[0]: row[1] for row in tx.connection.execute(select)}
 
 
 def push_certificate_ends(tx: Transaction) -> dict[str, datetime]:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TEXT
 
@@ -484,6 +485,13 @@ Table(
     Column("last_outcome", Text),
     Column("last_outcome_at", Instant),
     Column("last_reason", Text),
+    # none of its columns changes while pushes are accepted, so that PostgreSQL goes on updating in place
+    Index(
+        "ix_push_targets_refused",
+        "topic",
+        postgresql_where=text("refused_at IS NOT NULL"),
+        sqlite_where=text("refused_at IS NOT NULL"),
+    ),
     postgresql_with={"fillfactor": 75},
 )
 
@@ -518,6 +526,7 @@ Table(
     Column("attempts", Integer, nullable=False, comment="how often it may have reached APNs"),
     Column("consequence", Text, nullable=False),
     Index(None, "channel_id", "at"),
+    Index(None, "at", postgresql_using="brin"),  # rows come in the order of their time: nearly free
     postgresql_partition_by="RANGE (at)",
 )
 
