@@ -1,7 +1,7 @@
 """The push port over simulated APNs: what the server sends goes through the wire's form, in no time when nothing ails.
 
 There are no connections here: what the weather does to them befalls each push alone, and comes out as what the real
-sender would report, at a pace like its own. The real one is tested over sockets.
+sender would report, at its pace. The real one is tested over sockets.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from datetime import datetime
 from random import Random
 
 from muster.crypto.certificates import der_from_pem
+from muster.edges.apns.backoff import Pace
 from muster.operations.ports import PushCredentials, PushReceipt
 from muster.protocol.apns import (
     OutcomeClass,
@@ -29,17 +30,8 @@ from muster.simulator.apns_refusal import Refusal, TlsAlert
 from muster.simulator.apns_weather import Mishap, Reach, RefuseStream, Reset, ResetStream, Silence
 
 NO_STATUS = 0
-PUSH_SECONDS = 120.0
-"""From `send` to the outcome, at the latest, as the port promises."""
-ATTEMPT_SECONDS = 20.0
-"""For APNs' answer."""
-CONNECT_SECONDS = 10.0
-"""For a connection that nobody refuses and nobody answers."""
-MAX_ATTEMPTS = 4
-"""How often a push whose answer got lost is sent, and a connection that fails is made."""
-FIRST_PAUSE_SECONDS = 0.2
-PAUSE_GROWTH = 4.0
-LONGEST_PAUSE_SECONDS = 60.0
+PACE = Pace()
+"""The real sender's."""
 
 
 @dataclass(eq=False, slots=True)
@@ -77,7 +69,7 @@ class SimulatedPushSender:
     def send(self, credentials: PushCredentials, pushes: Sequence[Push], settle: Callable[[PushReceipt], None]) -> None:
         """Send *pushes*; those that no weather befalls are settled, in order, before this returns."""
         certificate_der = der_from_pem(credentials.certificate_pem)[0]
-        begin_by = asyncio.get_running_loop().time() + PUSH_SECONDS - ATTEMPT_SECONDS
+        begin_by = asyncio.get_running_loop().time() + PACE.push_seconds - PACE.attempt_seconds
         for push in pushes:
             errand = _Errand(credentials, certificate_der, push, settle, begin_by)
             self._under_way.add(errand)
@@ -95,7 +87,7 @@ class SimulatedPushSender:
                 self._connect_later(errand, "no connection: refused", 0.0)
                 return
             case Reach.SILENT:
-                self._connect_later(errand, "no connection: no answer in time", CONNECT_SECONDS)
+                self._connect_later(errand, "no connection: no answer in time", PACE.connect_seconds)
                 return
             case Reach.OPEN:
                 pass
@@ -107,7 +99,7 @@ class SimulatedPushSender:
         mishap = weather.mishap(errand.push.topic, errand.push.token, now)
         if isinstance(mishap, RefuseStream):
             errand.refusals += 1
-            self._come_back(errand, "the stream was refused", self._pause(errand.refusals))
+            self._come_back(errand, "the stream was refused", PACE.delay(errand.refusals, self._rng))
             return
         errand.attempts += 1
         outcome = self._exchange(errand, verdict)
@@ -131,9 +123,9 @@ class SimulatedPushSender:
             case Reset() | ResetStream():
                 self._send_again(errand, "the connection ended before an answer", 0.0)
             case Silence():
-                self._send_again(errand, "no answer in time", ATTEMPT_SECONDS)
-            case _ if seconds > ATTEMPT_SECONDS:
-                self._send_again(errand, "no answer in time", ATTEMPT_SECONDS)
+                self._send_again(errand, "no answer in time", PACE.attempt_seconds)
+            case _ if seconds > PACE.attempt_seconds:
+                self._send_again(errand, "no answer in time", PACE.attempt_seconds)
             case _ if seconds > 0:
                 self._wait(errand, seconds, lambda: self._settle(errand, outcome, seconds))
             case _:
@@ -141,18 +133,18 @@ class SimulatedPushSender:
 
     def _send_again(self, errand: _Errand, words: str, lost_seconds: float) -> None:
         """The answer got lost: after *lost_seconds* that is noticed, and soon the push is sent once more."""
-        if errand.attempts >= MAX_ATTEMPTS:
+        if errand.attempts >= PACE.max_attempts:
             self._wait(errand, lost_seconds, lambda: self._settle(errand, _no_answer(words)))
         else:
-            self._come_back(errand, words, lost_seconds + self._pause(errand.attempts))
+            self._come_back(errand, words, lost_seconds + PACE.delay(errand.attempts, self._rng))
 
     def _connect_later(self, errand: _Errand, words: str, lost_seconds: float) -> None:
         """APNs has not seen the push: after *lost_seconds* that is known, and soon it is tried again."""
         errand.failures += 1
-        if errand.failures >= MAX_ATTEMPTS:
+        if errand.failures >= PACE.max_attempts:
             self._wait(errand, lost_seconds, lambda: self._settle(errand, _no_answer(words)))
         else:
-            self._come_back(errand, words, lost_seconds + self._pause(errand.failures))
+            self._come_back(errand, words, lost_seconds + PACE.delay(errand.failures, self._rng))
 
     def _come_back(self, errand: _Errand, words: str, seconds: float) -> None:
         """Try once more after *seconds*; at the time at which no attempt may begin any more, that is the end."""
@@ -161,11 +153,6 @@ class SimulatedPushSender:
             self._wait(errand, max(0.0, left), lambda: self._settle(errand, _no_answer(words)))
         else:
             self._wait(errand, seconds, lambda: self._try(errand))
-
-    def _pause(self, step: int) -> float:
-        """How many seconds to wait before trying again for the *step*-th time: ever longer, never quite the same."""
-        longest: float = min(FIRST_PAUSE_SECONDS * PAUSE_GROWTH ** (step - 1), LONGEST_PAUSE_SECONDS)
-        return longest * self._rng.uniform(0.5, 1.0)
 
     def _wait(self, errand: _Errand, seconds: float, then: Callable[[], None]) -> None:
         errand.timer = asyncio.get_running_loop().call_later(seconds, then)
