@@ -16,6 +16,7 @@ from muster.domain.push_policy import (
     REVIVED_AFTER,
     STANDING,
     STORED_AFTER,
+    STORED_SILENCE,
     UNANSWERED,
     DropWish,
     NoPush,
@@ -38,7 +39,8 @@ LATER = NOON + timedelta(seconds=1)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 PUSHED = replace(TOKEN, accepted_at=NOON - HOUR, unanswered=1)
 SILENT = replace(TOKEN, accepted_at=NOON - DAY, unanswered=STORED_AFTER)
-ENROLLED = replace(WISH, reason=PushReason.ENROLLED, commands_waiting=0, last_contact_at=NOON)
+NEW = TargetState(NOON)
+ENROLLED = replace(WISH, reason=PushReason.ENROLLED, commands_waiting=0, last_contact_at=NOON, target=NEW)
 DECLINED = replace(WISH, declined=1, last_contact_at=NOON + 5 * MINUTE, attempts=1, target=PUSHED)
 
 
@@ -50,13 +52,22 @@ def table() -> Iterator[tuple[str, PushSituation, datetime, PushDecision]]:
     heard = replace(WISH, last_contact_at=LATER, commands_waiting=0)
     yield "heard, nothing waits", heard, now, DropWish(NoPush.MET)
     yield "heard, a command waits", replace(WISH, last_contact_at=LATER), now, PushNow(now + UNANSWERED[0])
-    yield "TokenUpdate is no answer", replace(ENROLLED, attempts=1), now, PushNow(NOON + 30 * SECOND)
+    yield "TokenUpdate is no answer", replace(ENROLLED, attempts=1), NOON + 10 * SECOND, PushNow(NOON + 30 * SECOND)
     for reason in (PushReason.ENROLLED, PushReason.TOKEN_CHANGED, PushReason.ASKED_FOR, PushReason.PUSHES_WORK_AGAIN):
         owed = replace(heard, reason=reason)
-        is_first = reason in (PushReason.ENROLLED, PushReason.TOKEN_CHANGED)
-        next_at = now + 10 * SECOND if is_first else now + UNANSWERED[0]
-        yield f"{reason} is owed a push", owed, now, PushNow(next_at)
+        yield f"{reason} is owed a push", owed, now, PushNow(now + UNANSWERED[0])
         yield f"{reason} was sent", replace(owed, attempts=1), now, DropWish(NoPush.MET)
+    first = replace(WISH, target=NEW, last_contact_at=NOON)
+    yield "a command for a new token", first, now, PushNow(now + 10 * SECOND)
+    late = replace(first, attempts=1)
+    yield "again at 30 s", late, NOON + 12 * SECOND, PushNow(NOON + 30 * SECOND)
+    yield "never sooner than 10 s after the last", late, NOON + 25 * SECOND, PushNow(NOON + 35 * SECOND)
+    listens = replace(first, last_contact_at=LATER)
+    yield "the new token was heard already", listens, NOON + 2 * SECOND, PushNow(NOON + 2 * SECOND + UNANSWERED[0])
+    minutes_later = replace(first, wanted_at=NOON + 5 * MINUTE)
+    yield "the token isn't new", minutes_later, NOON + 5 * MINUTE, PushNow(NOON + 5 * MINUTE + UNANSWERED[0])
+    held = replace(first, attempts=0)
+    yield "first pushed hours later", held, NOON + 6 * HOUR, PushNow(NOON + 6 * HOUR + UNANSWERED[0])
     refused = replace(TOKEN, refused_at=NOON - DAY, refusals=1)
     yield "token refused", replace(WISH, target=refused), now, DropWish(NoPush.TOKEN_REFUSED)
     revived = replace(WISH, target=refused, last_contact_at=NOON - HOUR)
@@ -82,6 +93,16 @@ def table() -> Iterator[tuple[str, PushSituation, datetime, PushDecision]]:
     yield "somebody asks for it", asked, now, PushNow(now + UNANSWERED[0])
     stored = replace(WISH, target=SILENT)
     yield "one is stored", stored, now, Wait(NOON - DAY + STANDING, NoPush.STORED)
+    repeated = replace(stored, attempts=1)
+    yield "one is stored, sent for this wish", repeated, now, Wait(NOON - DAY + STANDING, NoPush.STORED)
+    asked_again = replace(stored, reason=PushReason.ASKED_FOR)
+    yield "one is stored, and somebody asks for it", asked_again, now, PushNow(now + UNANSWERED[0])
+    just_away = replace(stored, last_contact_at=NOON - DAY - STORED_SILENCE + SECOND)
+    yield "silent for less than a day", just_away, now, PushNow(now + UNANSWERED[0])
+    a_day_away = replace(stored, last_contact_at=NOON - DAY - STORED_SILENCE)
+    yield "silent for a day", a_day_away, now, Wait(NOON - DAY + STANDING, NoPush.STORED)
+    new_token = replace(stored, target=replace(SILENT, updated_at=NOON - DAY - HOUR))
+    yield "silent, with a new token", new_token, now, PushNow(now + UNANSWERED[0])
     fewer = replace(WISH, target=replace(SILENT, unanswered=STORED_AFTER - 1))
     yield "too few went unanswered", fewer, now, PushNow(now + UNANSWERED[0])
     yield "it was heard since", replace(stored, last_contact_at=NOON - HOUR), now, PushNow(now + UNANSWERED[0])
@@ -90,10 +111,12 @@ def table() -> Iterator[tuple[str, PushSituation, datetime, PushDecision]]:
     yield "silent, under a stored push", nobody, now, Wait(NOON - DAY + STANDING, NoPush.STORED)
     declined_at = NOON + 5 * MINUTE
     yield "NotNow", DECLINED, NOON + HOUR, Wait(declined_at + AFTER_NOT_NOW[0], NoPush.DECLINED)
-    yield "NotNow an hour ago", DECLINED, declined_at + HOUR, PushNow(declined_at + HOUR + UNANSWERED[1])
+    yield "NotNow an hour ago", DECLINED, declined_at + HOUR, PushNow(declined_at + HOUR + AFTER_NOT_NOW[1])
     thrice = replace(DECLINED, attempts=3)
     yield "NotNow again", thrice, NOON + HOUR, Wait(declined_at + AFTER_NOT_NOW[2], NoPush.DECLINED)
-    yield "another waits, too", replace(DECLINED, commands_waiting=2), LATER, PushNow(LATER + UNANSWERED[1])
+    yield "another waits, too", replace(DECLINED, commands_waiting=2), LATER, PushNow(LATER + AFTER_NOT_NOW[1])
+    often = replace(DECLINED, commands_waiting=2, attempts=9)
+    yield "it answers each push", often, LATER, PushNow(LATER + AFTER_NOT_NOW[-1])
     usual = replace(DECLINED, usual_hours=frozenset({17, 18}))
     yield "at its hours", usual, NOON + HOUR, Wait(NOON.replace(hour=17), NoPush.DECLINED)
     unheard = replace(DECLINED, last_contact_at=NOON - 2 * HOUR)

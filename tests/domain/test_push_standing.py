@@ -50,7 +50,7 @@ STORED = replace(TARGET, accepted_at=NOON - HOUR, unanswered=3)
         ),
         (replace(_wished(), target=REFUSED), PushVerdict(Standing.NOT_PUSHED, NoPush.TOKEN_REFUSED)),
         (
-            replace(_wished(), target=STORED),
+            replace(_wished(), target=STORED, last_contact_at=NOON - 48 * HOUR),
             PushVerdict(Standing.WAITING, NoPush.STORED, NOON - HOUR + STANDING),
         ),
         (

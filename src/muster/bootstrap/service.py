@@ -72,12 +72,16 @@ class Service:
 
     async def stop(self) -> None:
         """Finish what was taken in, end the workers after their step, and close everything."""
-        await self.application.drain()
-        for loop in self.loops:
-            loop.stop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._stop_pushing()
-        self.close()
+        try:
+            await self.application.drain()
+        finally:
+            for loop in self.loops:
+                loop.stop()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            try:
+                await self._stop_pushing()
+            finally:
+                self.close()
 
     def close(self) -> None:
         """Close everything, nothing having been started."""
@@ -148,8 +152,10 @@ def _compose(
     resurrecting = Loop("resurrections", resurrections.step, now=around.now, poll=None)
 
     async def stop_pushing() -> None:
-        await pusher.drain()
-        await sender.close()
+        try:
+            await pusher.drain()
+        finally:
+            await sender.close()
 
     def close() -> None:
         journal.close()

@@ -127,6 +127,11 @@ def take_probe(breaker: Breaker, now: datetime) -> Breaker | None:
     return replace(breaker, is_probing=True, retry_at=now + PROBE_PATIENCE)
 
 
+def postpone_probe(breaker: Breaker, now: datetime) -> Breaker:
+    """Return an open breaker whose probe found nobody to be sent to: the next one is looked for later."""
+    return replace(breaker, is_probing=False, retry_at=now + PROBE_PATIENCE)
+
+
 _THRESHOLDS: Final = {
     BreakerCause.APNS_UNREACHABLE: FAILURES_TO_OPEN,
     BreakerCause.APNS_UNAVAILABLE: FAILURES_TO_OPEN,

@@ -61,6 +61,7 @@ CONSEQUENCES: Final = {
     Consequence.TRIED_AGAIN: (
         f"It says nothing of the token: tried again after {length(RETRY[0])}, then later, up to {length(RETRY[-1])}"
     ),
+    Consequence.HELD: "It is the fault of no single token: held with all pushes of its topic until they work again",
     Consequence.SET_ASIDE: f"It would be found at fault again: tried again after {length(SET_ASIDE_FOR)}",
 }
 """What followed."""

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from muster.domain.push_policy import BUDGET_REFILL, TargetState
+from muster.domain.push_policy import BUDGET_REFILL, HELD_FOR, NoPush, TargetState
 from muster.protocol.apns import OutcomeClass, PushOutcome
 
 
@@ -21,7 +21,9 @@ class Consequence(StrEnum):
     SLOWED = "slowed"
     """Fewer pushes to this token for a while."""
     TRIED_AGAIN = "tried_again"
-    """It says nothing of the token; tried again soon, unless the whole topic is concerned."""
+    """It says nothing of the token; tried again soon."""
+    HELD = "held"
+    """It is the whole topic's, not the token's; tried again when the topic's breaker closes."""
     SET_ASIDE = "set_aside"
     """Our request was wrong, and would be wrong again; tried again tomorrow."""
 
@@ -47,6 +49,9 @@ THROTTLE: Final = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=
 """Pauses after a 429 about one token, by how many there were in a row."""
 SET_ASIDE_FOR: Final = timedelta(days=1)
 
+TOKEN_REFUSALS: Final = frozenset({OutcomeClass.TOKEN_BAD, OutcomeClass.TOPIC_MISMATCH})
+"""Refusals that may be a fault of the certificate or the environment, and then concern every token."""
+
 
 @dataclass(frozen=True, slots=True)
 class SentPush:
@@ -69,16 +74,32 @@ class OutcomeDecision:
     failures: int
     is_attempt: bool
     target: TargetState
+    held_because: NoPush | None = None
 
 
-def decide_outcome(sent: SentPush, outcome: PushOutcome, now: datetime, jitter: float) -> OutcomeDecision:
+def decide_outcome(
+    sent: SentPush,
+    outcome: PushOutcome,
+    now: datetime,
+    jitter: float,
+    *,
+    held_because: NoPush | None = None,
+    is_tokens_own: bool = True,
+) -> OutcomeDecision:
     """Decide what follows from *outcome*, which came at *now*. *jitter* (0 to 1) keeps retries apart.
 
     A 410 whose timestamp lies before the token's TokenUpdate is ignored: the token was brought by it since.
+    *held_because*: what now keeps the whole topic from being pushed; a push that failed waits for its end.
+    *is_tokens_own*: false where every token is refused like this one, or the push was sent under a certificate that is
+    not in use any more; then TOKEN_REFUSALS are no fault of the token.
     """
     consequence = CONSEQUENCES[outcome.outcome_class]
     if consequence is Consequence.STOPPED and _is_stale(outcome, sent.target):
         consequence = Consequence.IGNORED
+    if outcome.outcome_class in TOKEN_REFUSALS and not is_tokens_own:
+        consequence = Consequence.TRIED_AGAIN
+    if consequence is Consequence.TRIED_AGAIN and held_because is not None:
+        consequence = Consequence.HELD
     target = _spend(sent.target, now) if outcome.status else sent.target
     match consequence:
         case Consequence.PUSHED:
@@ -96,6 +117,8 @@ def decide_outcome(sent: SentPush, outcome: PushOutcome, now: datetime, jitter: 
         case Consequence.TRIED_AGAIN:
             due_at = now + _pause(RETRY, sent.failures, jitter)
             return OutcomeDecision(consequence, due_at, sent.failures + 1, False, target)
+        case Consequence.HELD:
+            return OutcomeDecision(consequence, now + HELD_FOR, sent.failures, False, target, held_because)
         case Consequence.SET_ASIDE:
             return OutcomeDecision(consequence, now + SET_ASIDE_FOR, sent.failures + 1, False, target)
 

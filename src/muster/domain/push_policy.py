@@ -66,7 +66,10 @@ AFTER_NOT_NOW: Final = (timedelta(hours=1), timedelta(hours=2), timedelta(hours=
 ANSWER_TIME: Final = timedelta(seconds=10)
 """A device that is reachable connects within seconds of its push."""
 STORED_AFTER: Final = 3
-"""So many accepted pushes without a contact: the device is away, and more of them would wake nobody."""
+STORED_SILENCE: Final = timedelta(days=1)
+"""STORED_AFTER accepted pushes without a contact, the last of them so long after the channel was heard: the device is
+away, and more of them would wake nobody. Three within an hour say less: it may have been woken where it could not reach
+us, or before it listened, and then nothing is stored for it."""
 BUDGET_BURST: Final = 30
 BUDGET_REFILL: Final = timedelta(minutes=1)
 """Of one token: BUDGET_BURST pushes at once, and one more for each BUDGET_REFILL. Apple names no figure; a person who
@@ -217,12 +220,13 @@ def _is_under_way(situation: PushSituation, now: datetime) -> PushDecision | Non
 
 
 def _one_is_stored(situation: PushSituation, now: datetime) -> PushDecision | None:
-    """A new command for a channel that is silent, and under a stored push, needs no other."""
+    """A channel that is silent, and under a stored push, needs no other, whatever is queued for it."""
     target = situation.target
-    is_first = situation.attempts == 0 and situation.reason not in SENT_ANYWAY
-    if not is_first or target is None or target.accepted_at is None or target.unanswered < STORED_AFTER:
+    is_owed = situation.attempts == 0 and situation.reason in SENT_ANYWAY
+    if is_owed or target is None or target.accepted_at is None or target.unanswered < STORED_AFTER:
         return None
-    if heard_since(situation, target.accepted_at) or now >= target.accepted_at + STANDING:
+    heard_at = max(situation.last_contact_at or target.updated_at, target.updated_at)
+    if target.accepted_at - heard_at < STORED_SILENCE or now >= target.accepted_at + STANDING:
         return None
     return Wait(target.accepted_at + STANDING, NoPush.STORED)
 
@@ -269,14 +273,23 @@ def next_usual_hour(usual_hours: frozenset[int], earliest: datetime) -> datetime
 
 def _next_at(situation: PushSituation, now: datetime) -> datetime:
     """When the wish is looked at again after a push sent *now*."""
-    attempts = situation.attempts
-    if situation.reason in (PushReason.ENROLLED, PushReason.TOKEN_CHANGED):
-        if attempts < len(AFTER_TOKEN_UPDATE):
-            return max(situation.wanted_at + AFTER_TOKEN_UPDATE[attempts], now + AFTER_TOKEN_UPDATE[0])
-        attempts -= len(AFTER_TOKEN_UPDATE)
+    target = situation.target
+    early = () if target is None or heard_since(situation, target.updated_at) else _early(target, situation.wanted_at)
+    coming = [moment for moment in early if moment > now]
+    if coming:
+        return max(coming[0], now + AFTER_TOKEN_UPDATE[0])
+    attempts = max(situation.attempts - len(early), 0)
+    if target is not None and heard_since(situation, target.accepted_at):
+        return now + _step(AFTER_NOT_NOW, attempts)  # it answers: what it declines is asked again within a day
     if situation.reason is PushReason.SILENT or attempts >= len(UNANSWERED):
         return now + STANDING
     return now + UNANSWERED[attempts]
+
+
+def _early(target: TargetState, wanted_at: datetime) -> tuple[datetime, ...]:
+    """When a push is repeated for the TokenUpdate's sake, whatever is wished for by then."""
+    moments = (target.updated_at + pause for pause in AFTER_TOKEN_UPDATE)
+    return tuple(moment for moment in moments if moment > wanted_at)
 
 
 def _step(steps: tuple[timedelta, ...], index: int) -> timedelta:

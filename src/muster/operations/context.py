@@ -35,6 +35,10 @@ class Context:
         value = milliseconds << 80 | 0x7 << 76 | (random >> 62 & 0xFFF) << 64 | 0b10 << 62 | random & (1 << 62) - 1
         return str(UUID(int=value))
 
+    def jitter(self) -> float:
+        """Return a number from 0 to 1, by which things that would happen at one time are kept apart."""
+        return int.from_bytes(self.random_bytes(2), "big") / 0xFFFF
+
     def seal(self, secret: bytes, *, table: str, column: str, row: str) -> bytes:
         """Seal *secret* for the column and row it will be stored in; elsewhere it does not open."""
         return self.ring.seal(secret, associated_data(table, column, row), self.random_bytes)

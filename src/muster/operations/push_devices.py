@@ -4,11 +4,11 @@ import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from muster.domain.enrollment import EnrollmentState
-from muster.domain.push_breaker import PROBES, Breaker, BreakerCause, after_outcomes, take_probe
+from muster.domain.push_breaker import PROBE_PATIENCE, PROBES, Breaker, postpone_probe, take_probe
 from muster.domain.push_outcomes import Consequence, OutcomeDecision, SentPush, decide_outcome
 from muster.domain.push_policy import (
     OBSTACLES,
@@ -24,16 +24,19 @@ from muster.domain.push_policy import (
 from muster.domain.push_topics import TopicState, obstacle_of
 from muster.operations.context import Context
 from muster.operations.ports import PushReceipt
-from muster.operations.resume_pushes import TOKEN_REFUSALS
+from muster.operations.turn_breaker import TurnedBreaker, turn_breaker
 from muster.protocol.apns import OutcomeClass, Push
 from muster.protocol.identifiers import ChannelId
 from muster.storage import push, push_breakers, push_certificates, pushes
-from muster.storage.engine import Transaction
+from muster.storage.engine import Transaction, Work
 
 CLAIM_LIMIT = 1000
 """Wishes claimed in one transaction at most; a full claim is followed by the next at once."""
 PROBE_CANDIDATES = 20
 """Held wishes that are looked at to find one that is worth a probe."""
+
+DOUBTFUL_FOR = timedelta(days=1)
+"""How far back outcomes are looked for that may be recorded already: longer than a database is ever out of reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +80,20 @@ class _Sorted:
 
 def _claim(tx: Transaction, limit: int, ctx: Context) -> ClaimedPushes:
     topics = _Topics(push_certificates.certificates_in_use(tx), push_breakers.read_all(tx), ctx.now)
-    # before any wish is held: whoever records outcomes holds wishes while it waits for a breaker
+    # before any wish is held: whoever turns a breaker changes wishes while it has the breaker
     candidates = _take_probes(tx, topics, ctx)
     due = push.claim_due(tx, ctx.now, limit)
     is_due = {wish.channel_id for wish in due}
     done = _Sorted([], [], [])
     for wish in (*due, *(wish for wish in candidates if wish.channel_id not in is_due)):
         _sort(wish, topics, ctx, done)
-    for topic, breaker in topics.probed.items():
-        push_breakers.store(tx, topic, breaker)
+    _store_probes(tx, topics, ctx)
     lease_until = ctx.now + ctx.policy.push_lease
     push.claim_attempts(tx, [claimed.channel_id for claimed in done.claimed], lease_until=lease_until)
     push.put_off(tx, done.waits)
     push.drop_wishes(tx, done.dropped)
     next_due_at = min((at for at in (push.next_due(tx), topics.next_probe_at) if at is not None), default=None)
-    return ClaimedPushes(tuple(done.claimed), next_due_at, more=len(due) == limit)
+    return ClaimedPushes(tuple(done.claimed), next_due_at, more=len(due) == limit or bool(topics.unproved))
 
 
 class _Topics:
@@ -108,7 +110,9 @@ class _Topics:
         self.probes_left: dict[str, int] = {}
         self.probing: dict[str, Breaker] = {}
         """Breakers as they are once a probe is under way."""
-        self.probed: dict[str, Breaker] = {}
+        self.probed: set[str] = set()
+        self.unproved: set[str] = set()
+        """Topics of which no candidate was worth a probe so far, while there may be others."""
         self.next_probe_at: datetime | None = None
         self._now = now
 
@@ -122,10 +126,14 @@ class _Topics:
         """Tell whether a probe of *topic* may be sent."""
         return self.probes_left.get(topic, 0) > 0
 
+    def expect_probe(self, at: datetime) -> None:
+        """Note that a probe is due at *at*."""
+        self.next_probe_at = min(at, self.next_probe_at or at)
+
     def note_probe(self, topic: str) -> None:
         """Count a probe."""
         self.probes_left[topic] -= 1
-        self.probed[topic] = self.probing[topic]
+        self.probed.add(topic)
 
 
 def _take_probes(tx: Transaction, topics: _Topics, ctx: Context) -> list[push.DueWish]:
@@ -142,10 +150,30 @@ def _take_probes(tx: Transaction, topics: _Topics, ctx: Context) -> list[push.Du
             topics.probing[topic] = probing
             topics.probes_left[topic] = PROBES[probing.cause]
             held = push.claim_held(tx, topic, PROBE_CANDIDATES)
+            if len(held) == PROBE_CANDIDATES:
+                topics.unproved.add(topic)
             candidates.extend(held)
         elif breaker.retry_at is not None:
-            topics.next_probe_at = min(breaker.retry_at, topics.next_probe_at or breaker.retry_at)
+            topics.expect_probe(breaker.retry_at)
     return candidates
+
+
+def _store_probes(tx: Transaction, topics: _Topics, ctx: Context) -> None:
+    """Store which probes are under way. Where nobody wants a push, somebody is wished for: how else would it close."""
+    for topic, probing in topics.probing.items():
+        if topic in topics.probed:
+            topics.unproved.discard(topic)
+            push_breakers.store(tx, topic, probing)
+            tx.made_due(Work.PUSH, ctx.now + PROBE_PATIENCE)
+        elif topic in topics.unproved:
+            continue
+        elif push.wish_for_topic(
+            tx, topic, reason=PushReason.PUSHES_WORK_AGAIN, at=ctx.now, limit=PROBES[probing.cause]
+        ):
+            topics.unproved.add(topic)
+        else:
+            push_breakers.store(tx, topic, postpone_probe(probing, ctx.now))
+            topics.expect_probe(ctx.now + PROBE_PATIENCE)
 
 
 def _sort(wish: push.DueWish, topics: _Topics, ctx: Context, done: _Sorted) -> None:
@@ -200,10 +228,11 @@ def _claimed(
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """A claimed push and its receipt."""
+    """A claimed push and its receipt. *may_be_recorded*: it was tried, and nobody knows whether that came through."""
 
     claimed: ClaimedPush
     receipt: PushReceipt
+    may_be_recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,51 +245,61 @@ class RecordedOutcome:
 
 
 def record_push_outcomes(tx: Transaction, results: Sequence[PushResult], ctx: Context) -> list[RecordedOutcome]:
-    """Record what APNs answered, settle each wish, and turn the breakers; one RecordedOutcome for each."""
-    decided = [_decide(result, ctx) for result in results]
+    """Record what APNs answered, turn the breakers, and settle each wish; one RecordedOutcome for each.
+
+    What was recorded before all the same is left as it is.
+    """
+    known = _recorded_before(tx, results, ctx)
+    recorded = iter(_record(tx, [one for one in results if one.claimed.push.apns_id not in known], ctx))
+    return [
+        RecordedOutcome(before) if (before := known.get(one.claimed.push.apns_id)) is not None else next(recorded)
+        for one in results
+    ]
+
+
+def _recorded_before(tx: Transaction, results: Sequence[PushResult], ctx: Context) -> Mapping[str, Consequence]:
+    doubtful = [(one.claimed.channel_id, one.claimed.push.apns_id) for one in results if one.may_be_recorded]
+    return pushes.consequences(tx, doubtful, since=ctx.now - DOUBTFUL_FOR)
+
+
+def _record(tx: Transaction, results: Sequence[PushResult], ctx: Context) -> list[RecordedOutcome]:
+    if not results:
+        return []
+    in_use = {topic: one.fingerprint for topic, one in push_certificates.certificates_in_use(tx).items()}
+    turned = _turn_breakers(tx, results, in_use, ctx)  # first: whoever waits for a breaker holds no wish
+    decided = [_decide(result, turned[result.claimed.push.topic], in_use, ctx) for result in results]
     push.settle(tx, [_settled(result, one) for result, one in zip(results, decided, strict=True)], ctx.now)
     pushes.append(tx, [_recorded(result, one, ctx.now) for result, one in zip(results, decided, strict=True)])
     recorded = [RecordedOutcome(one.consequence) for one in decided]
-    by_topic: dict[str, list[int]] = defaultdict(list)
-    for index, result in enumerate(results):
-        by_topic[result.claimed.push.topic].append(index)
-    known = push_breakers.read_all(tx)
-    for topic in sorted(by_topic):
-        outcomes = [results[index].receipt.outcome.outcome_class for index in by_topic[topic]]
-        changed = _turn_breaker(tx, topic, known.get(topic), outcomes, ctx)
-        if changed is not None:
-            last = by_topic[topic][-1]
-            recorded[last] = RecordedOutcome(recorded[last].consequence, *changed)
+    for index in {result.claimed.push.topic: index for index, result in enumerate(results)}.values():
+        one = turned[results[index].claimed.push.topic]
+        recorded[index] = RecordedOutcome(recorded[index].consequence, one.opened, one.closed)
     return recorded
 
 
-def _decide(result: PushResult, ctx: Context) -> OutcomeDecision:
-    return decide_outcome(result.claimed.sent, result.receipt.outcome, ctx.now, _jitter(ctx))
+def _turn_breakers(
+    tx: Transaction, results: Sequence[PushResult], in_use: Mapping[str, bytes], ctx: Context
+) -> dict[str, TurnedBreaker]:
+    """Turn the breaker of each topic. What was sent under a certificate that was replaced since says nothing of it."""
+    outcomes: dict[str, list[OutcomeClass]] = defaultdict(list)
+    for result in results:
+        said = outcomes[result.claimed.push.topic]
+        if result.claimed.certificate == in_use.get(result.claimed.push.topic):
+            said.append(result.receipt.outcome.outcome_class)
+    known = push_breakers.read_all(tx)
+    return {topic: turn_breaker(tx, topic, known.get(topic), outcomes[topic], ctx) for topic in sorted(outcomes)}
 
 
-def _jitter(ctx: Context) -> float:
-    return int.from_bytes(ctx.random_bytes(2), "big") / 0xFFFF
-
-
-def _turn_breaker(
-    tx: Transaction, topic: str, known: Breaker | None, outcomes: Sequence[OutcomeClass], ctx: Context
-) -> tuple[Breaker | None, Breaker | None] | None:
-    """Store what the outcomes make of the breaker; returns what opened and what closed, None where neither did."""
-    jitter = _jitter(ctx)
-    if after_outcomes(known, outcomes, ctx.now, jitter) == known:
-        return None
-    before = push_breakers.lock(tx, [topic]).get(topic)
-    after = after_outcomes(before, outcomes, ctx.now, jitter)
-    push_breakers.store(tx, topic, after)
-    was_open, is_open = before is not None and before.is_open, after is not None and after.is_open
-    if is_open and not was_open and after is not None:
-        if after.cause is BreakerCause.TOKENS_REFUSED:
-            push.forget_refusals(tx, topic, TOKEN_REFUSALS, since=after.since)
-        return after, None
-    if was_open and not is_open:
-        push.release_held(tx, topic, ctx.now)
-        return None, before
-    return None
+def _decide(result: PushResult, turned: TurnedBreaker, in_use: Mapping[str, bytes], ctx: Context) -> OutcomeDecision:
+    claimed = result.claimed
+    return decide_outcome(
+        claimed.sent,
+        result.receipt.outcome,
+        ctx.now,
+        ctx.jitter(),
+        held_because=NoPush.BREAKER_OPEN if turned.is_open else None,
+        is_tokens_own=claimed.certificate == in_use.get(claimed.push.topic) and not turned.blames_all_tokens,
+    )
 
 
 def _settled(result: PushResult, decision: OutcomeDecision) -> push.SettledPush:
@@ -276,6 +315,7 @@ def _settled(result: PushResult, decision: OutcomeDecision) -> push.SettledPush:
         decision.failures,
         not decision.is_attempt,
         decision.target,
+        decision.held_because,
     )
 
 

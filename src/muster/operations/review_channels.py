@@ -21,6 +21,8 @@ CLAIM_LIMIT = 200
 """Channels reviewed in one transaction."""
 REVIEW_INTERVAL = timedelta(days=1)
 """How long a channel is left alone when nothing is expected of it; what is has a time of its own."""
+HASTENED_BY = timedelta(hours=1)
+"""A wish that waits longer than this, as for a silent channel, is looked at when commands wait and it was heard."""
 REVIEW_GRAIN = timedelta(minutes=5)
 """Reviews that nobody waits for are due at the full five minutes: one transaction then serves many channels."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,6 +54,7 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
     to_renew: list[ChannelId] = []
     routine = _full_grain(ctx.now + REVIEW_INTERVAL)
     next_reviews: dict[ChannelId, datetime] = {}
+    back: list[ChannelId] = []
     observations = []
     for review in due:
         if _is_incomplete(review, ctx):
@@ -67,6 +70,8 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
         if review.state is EnrollmentState.ENROLLED and waiting.get(review.channel_id):
             # a wish lost with its push (refused token, restored database) comes back here
             push.wish_if_none(tx, review.channel_id, reason=PushReason.COMMAND_WAITING, at=ctx.now)
+            if _was_heard_lately(review, ctx):
+                back.append(review.channel_id)
         elif review.state is EnrollmentState.ENROLLED and _is_silent(review, ctx):
             push.wish_if_none(tx, review.channel_id, reason=PushReason.SILENT, at=ctx.now)
         next_at = min(routine, look_again.get(review.channel_id, routine))
@@ -76,6 +81,7 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
         elif identity is not None and (at := look_again_at(identity, ctx)) is not None:
             next_at = min(next_at, _full_grain(at))
         next_reviews[review.channel_id] = next_at
+    push.hasten(tx, back, at=ctx.now, by=HASTENED_BY)
     reviews.done(tx, next_reviews, at=ctx.now)
     if observations:
         evidence.append(tx, observations, ctx.new_id)
@@ -89,6 +95,10 @@ def _full_grain(at: datetime) -> datetime:
 def _is_silent(review: reviews.DueReview, ctx: Context) -> bool:
     heard_at = review.last_contact_at or review.first_seen_at
     return ctx.now - heard_at >= ctx.policy.silence_before_push
+
+
+def _was_heard_lately(review: reviews.DueReview, ctx: Context) -> bool:
+    return review.last_contact_at is not None and ctx.now - review.last_contact_at < REVIEW_INTERVAL
 
 
 def _is_incomplete(review: reviews.DueReview, ctx: Context) -> bool:

@@ -52,6 +52,11 @@ _PUT_OFF = (
     .where(push_wishes.c.channel_id == sa.bindparam("id"))
     .values(due_at=sa.bindparam("until"), held_because=sa.bindparam("because"))
 )
+_RELEASE = (
+    sa.update(push_wishes)
+    .where(push_wishes.c.channel_id == sa.bindparam("id"), push_wishes.c.held_because.is_not(None))
+    .values(due_at=sa.bindparam("at"), held_because=None)
+)
 _SETTLE = (
     sa.update(push_wishes)
     .where(push_wishes.c.channel_id == sa.bindparam("id"), push_wishes.c.fence == sa.bindparam("of_fence"))
@@ -59,6 +64,7 @@ _SETTLE = (
         due_at=sa.bindparam("due"),
         failures=sa.bindparam("after_failures"),
         attempts=push_wishes.c.attempts - sa.bindparam("taken_back"),
+        held_because=sa.bindparam("held"),
     )
 )
 _SETTLE_FOR_GOOD = sa.delete(push_wishes).where(
@@ -85,6 +91,13 @@ _OUTCOME = (
     )
 )
 _DROP = sa.delete(push_wishes).where(push_wishes.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
+_HASTEN = (
+    sa.update(push_wishes)
+    .where(
+        push_wishes.c.channel_id.in_(sa.bindparam("ids", expanding=True)), push_wishes.c.due_at > sa.bindparam("latest")
+    )
+    .values(due_at=sa.bindparam("at"))
+)
 _NEXT_DUE = sa.select(push_wishes.c.due_at).order_by(push_wishes.c.due_at).limit(1)
 # made once: building a statement costs more than running it on SQLite
 
@@ -110,9 +123,11 @@ def set_target(
     }
     if before is not None and before.push_magic != push_magic:
         values["former_magic"] = before.push_magic
+    if before is not None and before.token != token:
+        values |= {"accepted_at": None, "unanswered": 0}  # what APNs keeps, it keeps for the token before
     tx.connection.execute(
         tx.insert(push_targets)
-        .values(channel_id=channel_id, unanswered=0, **values)
+        .values({"channel_id": channel_id, "unanswered": 0} | values)
         .on_conflict_do_update(index_elements=["channel_id"], set_=values)
     )
     return before is None or tuple(before) != (topic, token, push_magic)
@@ -304,7 +319,8 @@ def put_off(tx: Transaction, waits: Sequence[PutOff]) -> None:
 class SettledPush:
     """What to store of a push that has its outcome: for the wish of *fence*, and for the token as it was pushed.
 
-    *due_at* None: the wish is dropped. *taken_back*: it doesn't count as a push of the wish.
+    *due_at* None: the wish is dropped. *taken_back*: it doesn't count as a push of the wish. *held_because* names an
+    obstacle whose end releases the wish sooner.
     """
 
     channel_id: ChannelId
@@ -317,6 +333,7 @@ class SettledPush:
     failures: int
     taken_back: bool
     target: TargetState
+    held_because: NoPush | None = None
 
 
 def settle(tx: Transaction, settled: Sequence[SettledPush], at: datetime) -> None:
@@ -338,6 +355,7 @@ def settle(tx: Transaction, settled: Sequence[SettledPush], at: datetime) -> Non
                 "due": one.due_at,
                 "after_failures": one.failures,
                 "taken_back": int(one.taken_back),
+                "held": one.held_because,
             }
             for one in kept
         ]
@@ -378,42 +396,57 @@ def release_held(tx: Transaction, topic: str, now: datetime) -> int:
     )
     ids = tx.connection.scalars(held.order_by(push_wishes.c.channel_id)).all()
     if ids:
+        tx.made_due(Work.PUSH, now)
         pace = timedelta(seconds=1) / RELEASED_PER_SECOND
-        put_off(tx, [PutOff(ChannelId(id_), now + pace * number, None) for number, id_ in enumerate(ids)])
+        tx.connection.execute(_RELEASE, [{"id": id_, "at": now + pace * number} for number, id_ in enumerate(ids)])
     return len(ids)
 
 
-def wish_for_topic(tx: Transaction, topic: str, *, reason: PushReason, at: datetime) -> int:
-    """Wish to push every enrolled channel of *topic* that nothing wishes to push; returns how many.
+def wish_for_topic(tx: Transaction, topic: str, *, reason: PushReason, at: datetime, limit: int | None = None) -> int:
+    """Wish to push every enrolled channel of *topic* that nothing wishes to push and whose token is not refused.
 
-    They come due at the pace of `release_held`.
+    They come due at the pace of `release_held`. *limit*: no more than so many. Returns how many.
     """
     enrolled = (
         sa.select(push_targets.c.channel_id)
         .join(channels, channels.c.id == push_targets.c.channel_id)
-        .where(push_targets.c.topic == topic, channels.c.state == EnrollmentState.ENROLLED.value)
+        .outerjoin(push_wishes, push_wishes.c.channel_id == push_targets.c.channel_id)
+        .where(
+            push_targets.c.topic == topic,
+            push_targets.c.refused_at.is_(None),
+            channels.c.state == EnrollmentState.ENROLLED.value,
+            push_wishes.c.channel_id.is_(None),
+        )
         .order_by(push_targets.c.channel_id)
+        .limit(limit)
     )
     ids = tx.connection.scalars(enrolled).all()
-    if not ids:
-        return 0
+    wish_at_pace(tx, [ChannelId(id_) for id_ in ids], reason=reason, at=at)
+    return len(ids)
+
+
+def wish_at_pace(tx: Transaction, channel_ids: Sequence[ChannelId], *, reason: PushReason, at: datetime) -> None:
+    """Wish to push each of *channel_ids* that nothing wishes to push; they come due at the pace of `release_held`."""
+    if not channel_ids:
+        return
     tx.made_due(Work.PUSH, at)
     pace = timedelta(seconds=1) / RELEASED_PER_SECOND
     rows = [
         {"channel_id": id_, "reason": reason.value, "wanted_at": at, "due_at": at + pace * number}
-        for number, id_ in enumerate(ids)
+        for number, id_ in enumerate(sorted(channel_ids))
     ]
     tx.connection.execute(tx.insert(push_wishes).values(attempts=0, failures=0, fence=0).on_conflict_do_nothing(), rows)
-    return len(ids)
 
 
-def forget_refusals(tx: Transaction, topic: str, outcomes: Collection[OutcomeClass], *, since: datetime | None) -> int:
+def forget_refusals(
+    tx: Transaction, topic: str, outcomes: Collection[OutcomeClass], *, since: datetime | None
+) -> tuple[ChannelId, ...]:
     """Push tokens of *topic* again that were refused with one of *outcomes*, which was no fault of theirs.
 
-    *since*: from when on; None: ever. Returns how many.
+    *since*: from when on; None: ever. Returns the channels whose tokens they are.
     """
     refused = push_targets.c.refused_at
-    result = tx.connection.execute(
+    forgotten = tx.connection.scalars(
         sa.update(push_targets)
         .where(
             push_targets.c.topic == topic,
@@ -421,8 +454,18 @@ def forget_refusals(tx: Transaction, topic: str, outcomes: Collection[OutcomeCla
             push_targets.c.last_outcome.in_([one.value for one in outcomes]),
         )
         .values(refused_at=None, refusals=0)
+        .returning(push_targets.c.channel_id)
     )
-    return result.rowcount
+    return tuple(ChannelId(id_) for id_ in forgotten)
+
+
+def hasten(tx: Transaction, channel_ids: Sequence[ChannelId], *, at: datetime, by: timedelta) -> None:
+    """Look at the wishes of *channel_ids* at *at* that would else be looked at more than *by* later."""
+    if not channel_ids:
+        return
+    tx.made_due(Work.PUSH, at)
+    for ids in slices(channel_ids):
+        tx.connection.execute(_HASTEN, {"ids": ids, "at": at, "latest": at + by})
 
 
 def drop_wishes(tx: Transaction, channel_ids: Sequence[ChannelId]) -> None:

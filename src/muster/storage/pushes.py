@@ -1,6 +1,6 @@
 """The log of pushes, which is the evidence S3: one row for each outcome, appended and never changed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ from muster.domain.push_outcomes import Consequence
 from muster.domain.push_policy import PushReason
 from muster.protocol.apns import OutcomeClass, PushOutcome
 from muster.protocol.identifiers import ChannelId
-from muster.storage.engine import Transaction
+from muster.storage.engine import Transaction, slices
 from muster.storage.schema import pushes
 
 KEPT_FOR = timedelta(days=90)
@@ -58,6 +58,21 @@ def append(tx: Transaction, recorded: Sequence[RecordedPush]) -> None:
             for one in recorded
         ],
     )
+
+
+def consequences(
+    tx: Transaction, named: Collection[tuple[ChannelId, str]], *, since: datetime
+) -> dict[str, Consequence]:
+    """Find those of *named* pushes (channel and apns-id) that were recorded from *since* on: what followed, by id."""
+    found: dict[str, Consequence] = {}
+    for channel_ids in slices(sorted({channel_id for channel_id, _ in named})):
+        rows = tx.connection.execute(
+            sa.select(pushes.c.apns_id, pushes.c.consequence).where(
+                pushes.c.channel_id.in_(channel_ids), pushes.c.at >= since
+            )
+        )
+        found |= {row.apns_id: Consequence(row.consequence) for row in rows}
+    return {apns_id: found[apns_id] for _, apns_id in named if apns_id in found}
 
 
 def of_channel(tx: Transaction, channel_id: ChannelId, *, since: datetime, limit: int) -> tuple[RecordedPush, ...]:

@@ -8,7 +8,9 @@ import asyncio
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
@@ -25,9 +27,12 @@ from muster.operations.push_devices import (
     claim_pushes,
     record_push_outcomes,
 )
+from muster.storage.errors import Unavailable
 
 MAXIMUM_UNDER_WAY = 4000
 """Pushes handed to the sender at one time: four connections of a thousand streams, which is what APNs allows."""
+RECORD_LIMIT = 1000
+"""Outcomes recorded in one transaction at most."""
 DRAIN_SECONDS = 5.0
 """How long a stopping server waits for answers; pushes without one are repeated when their lease ends."""
 
@@ -49,24 +54,36 @@ class PushWorker:
         self._sender = sender
         self._wake = wake
         self._credentials: dict[bytes, PushCredentials] = {}
+        self._to_send: list[ClaimedPush] = []
         self._under_way: dict[str, ClaimedPush] = {}
         self._arrived: deque[PushResult] = deque()
         self._is_settled = asyncio.Event()
 
     async def step(self) -> datetime | None:
-        """Record what has arrived and send everything that is due; returns when the next push is."""
-        while True:
-            room = MAXIMUM_UNDER_WAY - len(self._under_way)
-            arrived = self._take_arrived()
-            claimed, _ = await asyncio.gather(self._claim(room), self._record(arrived))
-            if claimed is not None:
-                await self._send(claimed.pushes)
-            await asyncio.sleep(0)
-            if not self._arrived and (claimed is None or not claimed.more):
-                return None if claimed is None else claimed.next_due_at
+        """Record what has arrived and send what is due; returns when the next step is to be made.
+
+        Raises what kept it from either, Unavailable before others. What was claimed is sent all the same, and what has
+        arrived is kept: the next step records it.
+        """
+        room = MAXIMUM_UNDER_WAY - len(self._under_way) - len(self._to_send)
+        claimed, recorded = await asyncio.gather(self._claim(room), self._record(), return_exceptions=True)
+        if isinstance(claimed, ClaimedPushes):
+            self._to_send += claimed.pushes
+        await self._send()
+        faults = [fault for fault in (claimed, recorded) if isinstance(fault, BaseException)]
+        if faults:
+            raise next((fault for fault in faults if isinstance(fault, Unavailable)), faults[0])
+        if self._arrived:
+            return self._runner.now()
+        if not isinstance(claimed, ClaimedPushes):
+            return None  # there was no room: the next answer wakes us
+        return self._runner.now() if claimed.more else claimed.next_due_at
 
     async def drain(self) -> None:
-        """Wait a while for the answers to what was sent, and record them; called once, after the last step."""
+        """Wait a while for the answers to what was sent, and record them; called once, after the last step.
+
+        What can't be recorded is left to the next claim, when its lease has ended: nothing is raised.
+        """
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 while self._under_way:
@@ -75,18 +92,23 @@ class PushWorker:
         except TimeoutError:
             log.warning("pushes_left_unanswered", count=len(self._under_way))
         self._under_way.clear()  # what is settled from here on was not answered, but given up
-        await self._record(self._take_arrived())
+        try:
+            await self._record()
+        except Unavailable as error:
+            log.warning("push_outcomes_not_recorded", count=len(self._arrived), error=str(error))
 
     async def _claim(self, room: int) -> ClaimedPushes | None:
         if room <= 0:
-            return None  # the next answer wakes us
+            return None
         return (await self._runner.write(claim_pushes, [min(room, CLAIM_LIMIT)]))[0]
 
-    async def _send(self, claimed: Sequence[ClaimedPush]) -> None:
+    async def _send(self) -> None:
+        """Send what was claimed. What can't be, because certificates can't be read, is sent by the next step."""
+        await self._load({one.certificate for one in self._to_send} - self._credentials.keys())
         by_certificate: dict[bytes, list[ClaimedPush]] = {}
-        for one in claimed:
+        for one in self._to_send:
             by_certificate.setdefault(one.certificate, []).append(one)
-        await self._load(by_certificate.keys() - self._credentials.keys())
+        self._to_send.clear()
         for fingerprint, batch in by_certificate.items():
             credentials = self._credentials.get(fingerprint)
             if credentials is None:
@@ -109,20 +131,32 @@ class PushWorker:
         self._is_settled.set()
         self._wake()
 
-    def _take_arrived(self) -> list[PushResult]:
-        taken = list(self._arrived)
+    async def _record(self) -> None:
+        """Record what has arrived. Unavailable, it is kept in its order; a batch that fails otherwise is halved, until
+        only the outcome that makes it fail is left out."""
+        arrived = list(self._arrived)
         self._arrived.clear()
-        return taken
-
-    async def _record(self, results: Sequence[PushResult]) -> None:
-        if not results:
-            return
-        recorded = await self._runner.write(record_push_outcomes, results)
+        batches = deque(arrived[at : at + RECORD_LIMIT] for at in range(0, len(arrived), RECORD_LIMIT))
+        while batches:
+            batch = batches.popleft()
+            try:
+                recorded = await self._runner.write(record_push_outcomes, batch)
+            except Unavailable:
+                again = [replace(one, may_be_recorded=True) for one in batch]  # the commit may have come through
+                self._arrived.extendleft(reversed([*again, *chain.from_iterable(batches)]))
+                raise
+            except Exception:
+                middle = len(batch) // 2
+                if middle:
+                    batches.extendleft((batch[middle:], batch[:middle]))
+                else:
+                    log.exception("push_outcome_lost", enrollment_id=batch[0].claimed.channel_id)
+                continue
+            for one in batch:
+                OUTCOMES.labels(one.receipt.outcome.outcome_class.value).inc()
+                LATENCY.observe(one.receipt.latency_seconds)
+            _tell(batch, recorded)
         UNDER_WAY.set(len(self._under_way))
-        for result in results:
-            OUTCOMES.labels(result.receipt.outcome.outcome_class.value).inc()
-            LATENCY.observe(result.receipt.latency_seconds)
-        _tell(results, recorded)
 
 
 def _tell(results: Sequence[PushResult], recorded: Sequence[RecordedOutcome]) -> None:
