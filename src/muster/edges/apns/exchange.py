@@ -359,7 +359,9 @@ class Exchange(Generic[Ticket]):
             return
         if self._stream_limit is None:
             self._stream_limit = self._max_streams
-        for identifier, value in frames.read_settings(frame.payload):
+        values = frames.read_settings(frame.payload)
+        self._answer(frames.SETTINGS_ACK)  # before anything that the new values allow, or it would break the old ones
+        for identifier, value in values:
             match identifier:
                 case Setting.HEADER_TABLE_SIZE:
                     self.header_table_limit = value
@@ -369,7 +371,6 @@ class Exchange(Generic[Ticket]):
                     self._change_initial_window(value)
                 case _:
                     pass
-        self._answer(frames.SETTINGS_ACK)
 
     def _change_initial_window(self, value: int) -> None:
         """Applies to the streams that are under way as well (RFC 9113, 6.9.2)."""
