@@ -1,5 +1,6 @@
 """Header blocks, against hpack's own ends."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -31,6 +32,12 @@ def expected(push: Push) -> list[tuple[str, str]]:
     return sorted([*pseudo, *request_headers(push).items()])
 
 
+def read(decoder: Decoder, block: bytes) -> list[tuple[str, str]]:
+    fields = [(str(name), str(value)) for name, value in decoder.decode(block)]
+    assert [name.startswith(":") for name, _ in fields[:4]] == [True] * 4
+    return sorted(fields)
+
+
 @given(st.lists(st.one_of(pushes, st.integers(0, 6000)), max_size=12))
 def test_what_the_server_reads_is_what_the_push_says(steps: list[Push | int]) -> None:
     encoder, decoder = RequestEncoder("push.test", TOPIC), Decoder()
@@ -42,10 +49,7 @@ def test_what_the_server_reads_is_what_the_push_says(steps: list[Push | int]) ->
             if step >= 4096:
                 decoder.max_allowed_table_size = max(step, 4096)
         else:
-            fields = [(str(name), str(value)) for name, value in decoder.decode(encoder.encode(step))]
-
-            assert sorted(fields) == expected(step)
-            assert [name.startswith(":") for name, _ in fields[:4]] == [True] * 4
+            assert read(decoder, encoder.encode(step)) == expected(step)
 
 
 def test_later_pushes_name_what_they_share_in_a_byte_each() -> None:
@@ -77,7 +81,7 @@ def test_push_that_cannot_be_written_leaves_the_table_as_it_was(bad: Push) -> No
     with pytest.raises(ValueError, match=r"written|token"):
         encoder.encode(bad)
 
-    assert sorted(decoder.decode(encoder.encode(PUSH))) == expected(PUSH)
+    assert read(decoder, encoder.encode(PUSH)) == expected(PUSH)
 
 
 @given(st.lists(st.tuples(words, words), max_size=5), st.booleans())
@@ -91,10 +95,8 @@ def test_reply_is_read_as_it_was_written(fields: list[tuple[str, str]], huffman:
 
 @given(st.binary(max_size=200))
 def test_nonsense_is_refused_or_read(block: bytes) -> None:
-    try:
+    with suppress(PeerError):
         ReplyDecoder().decode(block)
-    except PeerError:
-        pass
 
 
 def test_server_that_uses_a_table_all_the_same_is_refused() -> None:

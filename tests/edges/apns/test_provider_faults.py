@@ -5,9 +5,10 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from tests.edges.apns.rig import MAX_ATTEMPTS, at_once, classes, running
+from tests.edges.apns.rig import MAX_ATTEMPTS, at_once, classes, credentials, running
 
 from muster.edges.apns.backoff import Pace
+from muster.operations.ports import PushReceipt
 from muster.protocol.apns import OutcomeClass
 from muster.simulator.apns_connection import Fault
 
@@ -141,5 +142,92 @@ def test_all_faults_together_lose_no_outcome(seed: int) -> None:
             assert [receipt.apns_id for receipt in receipts] == [push.apns_id for push in pushes]
             assert set(classes(receipts)) == ACCEPTED
             assert len(rig.apns.received) == len(pushes)
+
+    asyncio.run(scenario())
+
+
+def test_pushes_that_were_not_touched_are_not_counted() -> None:
+    async def scenario() -> None:
+        faults = {5: Fault.REFUSE_STREAM, 20: Fault.GOAWAY, 60: Fault.RESET_STREAM}
+
+        async with running(faults.get) as rig:
+            receipts = await rig.send(rig.pushes(100))
+
+            assert sorted(receipt.attempts for receipt in receipts) == [1] * 99 + [2]
+            assert sorted(rig.apns.received.values()) == [1] * 99 + [2]
+
+    asyncio.run(scenario())
+
+
+def test_server_that_refuses_every_stream_is_not_asked_for_ever() -> None:
+    async def scenario() -> None:
+        pace = Pace(delay=lambda *_: 0.01, push_seconds=0.4, attempt_seconds=0.1)
+
+        async with running(lambda _: Fault.REFUSE_STREAM, pace=pace) as rig:
+            receipts = await rig.send(rig.pushes(3))
+
+            assert set(classes(receipts)) == {OutcomeClass.NO_ANSWER}
+            assert {receipt.attempts for receipt in receipts} == {0}
+            assert not rig.apns.received
+
+    asyncio.run(scenario())
+
+
+def test_push_that_finds_no_room_in_time_has_no_answer() -> None:
+    async def scenario() -> None:
+        pace = Pace(delay=at_once, push_seconds=0.5, attempt_seconds=0.3)
+
+        async with running(lambda _: Fault.SILENCE, pace=pace, max_connections=1) as rig:
+            receipts = await rig.send(rig.pushes(20))  # one stream until something is answered
+
+            assert set(classes(receipts)) == {OutcomeClass.NO_ANSWER}
+            assert [receipt.attempts for receipt in receipts].count(0) >= 18
+
+    asyncio.run(scenario())
+
+
+def test_caller_that_raises_costs_no_other_push_its_outcome() -> None:
+    async def scenario() -> None:
+        async with running() as rig:
+            pushes = rig.pushes(50)
+            settled = []
+            done = asyncio.Event()
+
+            def settle(receipt: PushReceipt) -> None:
+                settled.append(receipt.apns_id)
+                if len(settled) == len(pushes):
+                    done.set()
+                raise ValueError("a fault of the caller")
+
+            rig.provider.send(credentials(), pushes, settle)
+            await done.wait()
+
+            assert sorted(settled) == sorted(push.apns_id for push in pushes)
+
+    asyncio.run(scenario())
+
+
+def test_chaos_gives_every_push_one_outcome() -> None:
+    async def scenario() -> None:
+        rng = Random(20261102)
+        weights = [900, 20, 3, 30, 30, 2]
+        faults: list[Fault | None] = [
+            None,
+            Fault.GOAWAY,
+            Fault.RESET_CONNECTION,
+            Fault.RESET_STREAM,
+            Fault.REFUSE_STREAM,
+            Fault.SILENCE,
+        ]
+        pace = Pace(delay=lambda *_: rng.uniform(0.0, 0.02), attempt_seconds=1.0, max_attempts=30)
+
+        async with running(lambda _: rng.choices(faults, weights)[0], pace=pace, later_streams=200) as rig:
+            pushes = rig.pushes(3000)
+
+            receipts = await rig.send(pushes)
+
+            assert set(classes(receipts)) == ACCEPTED
+            assert all(rig.apns.received[receipt.apns_id] >= 1 for receipt in receipts)
+            assert all(receipt.attempts >= rig.apns.received[receipt.apns_id] for receipt in receipts)
 
     asyncio.run(scenario())

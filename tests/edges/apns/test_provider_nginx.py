@@ -4,12 +4,13 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from socket import create_server
 
 import pytest
+import uvloop
 from tests.edges.apns.rig import TOMORROW, credentials, send_all
 from tests.simulator.apns_pki import TOPIC, authority_pem, server_identity
 
@@ -57,7 +58,10 @@ def nginx(tmp_path: Path) -> Iterator[tuple[int, Path]]:
 
 
 @pytest.mark.witness("nginx")
-def test_server_that_keeps_sending_us_away_gets_every_push_once(nginx: tuple[int, Path]) -> None:
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_server_that_keeps_sending_us_away_gets_every_push_once(
+    nginx: tuple[int, Path], new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
     port, log = nginx
     pushes = [Push(f"id-{number}", TOPIC, number.to_bytes(32, "big"), "magic", TOMORROW) for number in range(PUSHES)]
 
@@ -68,7 +72,8 @@ def test_server_that_keeps_sending_us_away_gets_every_push_once(nginx: tuple[int
         await provider.close()
         return receipts
 
-    receipts = asyncio.run(scenario())
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        receipts = runner.run(scenario())
 
     seen = [line.split() for line in log.read_text().splitlines()]
     assert {receipt.outcome.outcome_class for receipt in receipts} == {OutcomeClass.ACCEPTED}

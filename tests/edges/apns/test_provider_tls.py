@@ -5,19 +5,25 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from random import Random
 from socket import create_server
 
 import pytest
-from tests.edges.apns.rig import IMPATIENT, at_once, classes, credentials, make_pushes, running, send_all
-from tests.simulator.apns_pki import TOPIC, authority_pem, server_identity
+from tests.edges.apns.rig import IMPATIENT, MAX_ATTEMPTS, at_once, classes, credentials, make_pushes, running, send_all
+from tests.simulator.apns_pki import AUTHORITY, TOPIC, authority, authority_pem, push_certificate, server_identity
 
+from muster.crypto.certificates import fingerprint, pem_from_der
+from muster.crypto.issuance import make_push_certificate
+from muster.crypto.keys import generate_ec_key, private_key_pem
 from muster.edges.apns.backoff import Pace
 from muster.edges.apns.provider import ApnsProvider
 from muster.operations.ports import PushCredentials, PushReceipt
 from muster.protocol.apns import OutcomeClass
 from muster.simulator.apns import SimulatedAPNs
+from muster.simulator.apns_connection import Fault
 
 
 def test_server_of_unknown_authority_is_shown_no_push() -> None:
@@ -141,6 +147,92 @@ def test_pushes_go_through_the_proxy() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("reply", "outcome_class", "connections"),
+    [
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", OutcomeClass.NO_ANSWER, 1),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", OutcomeClass.NO_ANSWER, MAX_ATTEMPTS),
+    ],
+)
+def test_proxy_that_refuses_is_asked_again_only_where_that_may_help(
+    reply: bytes, outcome_class: OutcomeClass, connections: int
+) -> None:
+    async def scenario() -> None:
+        asked = []
+
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(reply)
+
+        async with serving(refuse) as port, running(proxy=f"http://ada:s3cret@127.0.0.1:{port}") as rig:
+            receipts = await rig.send(rig.pushes(3))
+
+        assert classes(receipts) == [outcome_class] * 3
+        assert {receipt.attempts for receipt in receipts} == {0}
+        assert reply.split(b"\r\n")[0].partition(b" ")[2].decode() in (receipts[0].outcome.reason or "")
+        assert len(asked) == connections
+        assert b"Proxy-Authorization: Basic YWRhOnMzY3JldA==" in asked[0]
+
+    asyncio.run(scenario())
+
+
+def test_proxy_that_cannot_be_used_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="http://"):
+        ApnsProvider(rng=Random(1), proxy="https://proxy.example")
+
+
+def test_trust_that_is_none_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="no certificates to trust"):
+        ApnsProvider(rng=Random(1), ca_pem=b"no certificate")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_expired_certificate_is_refused_by_its_alert(version: ssl.TLSVersion) -> None:
+    async def scenario() -> None:
+        async with running(tls_version=version) as rig:
+            receipts = await send_all(rig.provider, expired_credentials(), rig.pushes(5))
+
+            assert classes(receipts) == [OutcomeClass.CERTIFICATE_REFUSED] * 5
+            assert "certificate expired" in (receipts[0].outcome.reason or "")
+            assert {receipt.attempts for receipt in receipts} == {0}
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_both_versions_of_tls_carry_pushes(version: ssl.TLSVersion) -> None:
+    async def scenario() -> None:
+        async with running(tls_version=version) as rig:
+            assert set(classes(await rig.send(rig.pushes(50)))) == {OutcomeClass.ACCEPTED}
+
+    asyncio.run(scenario())
+
+
+def test_certificate_renewed_under_way_leaves_the_former_one_its_pushes() -> None:
+    async def scenario() -> None:
+        renewed = push_certificate(TOPIC, serial_number=4)
+        new = PushCredentials(TOPIC, renewed.certificate_pem, renewed.key_pem, fingerprint(renewed.certificate_der))
+        arrived = asyncio.Event()
+
+        def first_is_silent(number: int) -> Fault | None:
+            arrived.set()
+            return Fault.SILENCE if number == 1 else None
+
+        async with running(first_is_silent, pace=Pace(delay=at_once, attempt_seconds=0.3)) as rig:
+            pushes = rig.pushes(100)
+            before = asyncio.create_task(send_all(rig.provider, credentials(), pushes[:50]))
+            await arrived.wait()
+
+            after = await send_all(rig.provider, new, pushes[50:])
+
+            assert set(classes(after)) == {OutcomeClass.ACCEPTED}
+            assert not before.done()
+            assert set(classes(await before)) == {OutcomeClass.ACCEPTED}
+            assert rig.server.connection_count == 2
+
+    asyncio.run(scenario())
+
+
 def test_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
@@ -150,6 +242,21 @@ def test_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
             assert classes(await rig.send(rig.pushes(1))) == [OutcomeClass.ACCEPTED]
 
     asyncio.run(scenario())
+
+
+@cache
+def expired_credentials() -> PushCredentials:
+    """A push certificate that ended long ago."""
+    key = generate_ec_key()
+    der = make_push_certificate(
+        TOPIC,
+        key,
+        now=datetime(2020, 1, 1, tzinfo=UTC),
+        lifetime=timedelta(days=365),
+        serial_number=5,
+        authority=authority(AUTHORITY),
+    )
+    return PushCredentials(TOPIC, pem_from_der([der]), private_key_pem(key), fingerprint(der))
 
 
 async def send_one(port: int, client: PushCredentials) -> list[PushReceipt]:

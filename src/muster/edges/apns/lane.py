@@ -170,8 +170,8 @@ class Lane:
         self._owed -= 1
         try:
             errand.settle(PushReceipt(errand.push.apns_id, outcome, seconds, errand.attempts))
-        except Exception:  # a fault of one caller's must not cost the outcomes of others
-            log.exception("push_outcome_not_taken", apns_id=errand.push.apns_id)
+        except Exception as error:  # a fault of one caller's must not cost the outcomes of others
+            log.error("push_outcome_not_taken", apns_id=errand.push.apns_id, error=repr(error))
         if not self._owed:
             self._close_if_done()
 
