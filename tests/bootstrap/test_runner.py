@@ -16,7 +16,7 @@ from muster.protocol.identifiers import ChannelId
 from muster.settings import read_settings
 from muster.storage import push
 from muster.storage.engine import Transaction, Work
-from muster.storage.push import PutOff
+from muster.storage.hot_pushes import PutOff
 from muster.storage.sqlite import SqliteEngine
 
 NOBODY = ChannelId("no-such-channel")

@@ -15,7 +15,7 @@ from muster.protocol.apns import OutcomeClass
 from muster.protocol.identifiers import ChannelId
 from muster.storage import enrollments, push
 from muster.storage.engine import Engine, Transaction
-from muster.storage.push import DueWish, PushAddress, PutOff, SettledPush
+from muster.storage.hot_pushes import DueWish, PushAddress, PutOff, SettledPush
 from muster.storage.schema import push_targets, push_wishes
 
 A, B = ChannelId("A"), ChannelId("B")

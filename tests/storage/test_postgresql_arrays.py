@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from muster.storage.postgresql import PostgresqlEngine
-from muster.storage.postgresql_arrays import BOOL, BYTEA, INT4, TEXT, TIMESTAMPTZ, Element
+from muster.storage.postgresql_arrays import BOOL, BYTEA, INT4, INT8, TEXT, TIMESTAMPTZ, Element
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ from muster.storage.postgresql_arrays import BOOL, BYTEA, INT4, TEXT, TIMESTAMPT
         (TEXT, "text", ["UDID", "", None, 'Zoë "🍏", {NULL}\\']),
         (BYTEA, "bytea", [b"\x00\xff", b"", None]),
         (INT4, "int4", [0, -(2**31), 2**31 - 1, None]),
+        (INT8, "int8", [0, -(2**63), 2**63 - 1, None]),
         (BOOL, "bool", [True, False, None]),
         (
             TIMESTAMPTZ,
@@ -24,7 +25,7 @@ from muster.storage.postgresql_arrays import BOOL, BYTEA, INT4, TEXT, TIMESTAMPT
         ),
         (TEXT, "text", []),
     ],
-    ids=["text", "bytea", "int4", "bool", "timestamptz", "empty"],
+    ids=["text", "bytea", "int4", "int8", "bool", "timestamptz", "empty"],
 )
 def test_array_arrives_as_it_was_given(
     postgresql_engine: PostgresqlEngine, element: Element[Any], type_name: str, values: list[Any]

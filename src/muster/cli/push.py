@@ -17,7 +17,7 @@ from muster.operations.ask_for_push import ask_for_push
 from muster.operations.views.push_fleet import PushStatus, TopicPushing, push_status
 from muster.operations.views.pushing import ChannelPushing, explain_pushing
 from muster.protocol.identifiers import ChannelId
-from muster.storage.pushes import RecordedPush
+from muster.storage.hot_pushes import RecordedPush
 
 app = typer.Typer(help="Pushes.", no_args_is_help=True)
 

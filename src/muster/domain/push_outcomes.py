@@ -133,12 +133,9 @@ def _accepted(target: TargetState, sent: SentPush, now: datetime) -> TargetState
         and target.accepted_at is not None
         and sent.last_contact_at > target.accepted_at
     )
-    return replace(
-        target,
-        refused_at=None,
-        refusals=0,
-        throttled_until=None,
-        throttles=0,
+    return TargetState(
+        target.updated_at,
+        budget_until=target.budget_until,
         accepted_at=now,
         unanswered=1 if was_answered else target.unanswered + 1,
     )

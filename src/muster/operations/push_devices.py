@@ -29,6 +29,7 @@ from muster.protocol.apns import OutcomeClass, Push
 from muster.protocol.identifiers import ChannelId
 from muster.storage import push, push_breakers, push_certificates, pushes
 from muster.storage.engine import Transaction, Work
+from muster.storage.hot_pushes import DueWish, PushAddress, PutOff, RecordedPush, SettledPush
 
 CLAIM_LIMIT = 1000
 """Wishes claimed in one transaction at most; a full claim is followed by the next at once."""
@@ -74,7 +75,7 @@ class _Sorted:
     """Wishes by what is done with them."""
 
     claimed: list[ClaimedPush]
-    waits: list[push.PutOff]
+    waits: list[PutOff]
     dropped: list[ChannelId]
 
 
@@ -136,9 +137,9 @@ class _Topics:
         self.probed.add(topic)
 
 
-def _take_probes(tx: Transaction, topics: _Topics, ctx: Context) -> list[push.DueWish]:
+def _take_probes(tx: Transaction, topics: _Topics, ctx: Context) -> list[DueWish]:
     """Take the held wishes of which one may be sent as a probe, for each topic whose breaker says it is time."""
-    candidates: list[push.DueWish] = []
+    candidates: list[DueWish] = []
     blocked = [topic for topic in topics.breakers if topics.obstacle(topic) == Obstacle(NoPush.BREAKER_OPEN)]
     for topic in sorted(blocked):
         breaker = topics.breakers[topic]
@@ -176,7 +177,7 @@ def _store_probes(tx: Transaction, topics: _Topics, ctx: Context) -> None:
             topics.expect_probe(ctx.now + PROBE_PATIENCE)
 
 
-def _sort(wish: push.DueWish, topics: _Topics, ctx: Context, done: _Sorted) -> None:
+def _sort(wish: DueWish, topics: _Topics, ctx: Context, done: _Sorted) -> None:
     topic = None if wish.address is None else wish.address.topic
     is_probe = topic is not None and topics.may_probe(topic)
     obstacle = None if topic is None or is_probe else topics.obstacle(topic)
@@ -188,14 +189,14 @@ def _sort(wish: push.DueWish, topics: _Topics, ctx: Context, done: _Sorted) -> N
                 topics.note_probe(wish.address.topic)
             done.claimed.append(_claimed(wish, wish.address, topics, next_at, ctx))
         case Wait(until, because):
-            done.waits.append(push.PutOff(wish.channel_id, until, because if because in OBSTACLES else None))
+            done.waits.append(PutOff(wish.channel_id, until, because if because in OBSTACLES else None))
         case DropWish():
             done.dropped.append(wish.channel_id)
         case _:
             assert_never(decision)
 
 
-def situation_of(wish: push.DueWish, obstacle: Obstacle | None) -> PushSituation:
+def situation_of(wish: DueWish, obstacle: Obstacle | None) -> PushSituation:
     """Make a wish into what `decide_push` decides by."""
     return PushSituation(
         wish.wanted_at,
@@ -210,9 +211,7 @@ def situation_of(wish: push.DueWish, obstacle: Obstacle | None) -> PushSituation
     )
 
 
-def _claimed(
-    wish: push.DueWish, address: push.PushAddress, topics: _Topics, next_at: datetime, ctx: Context
-) -> ClaimedPush:
+def _claimed(wish: DueWish, address: PushAddress, topics: _Topics, next_at: datetime, ctx: Context) -> ClaimedPush:
     assert wish.target is not None
     apns_id = str(uuid.UUID(bytes=ctx.random_bytes(16), version=4))
     expiration = int((ctx.now + ctx.policy.push_expiration).timestamp())
@@ -302,9 +301,9 @@ def _decide(result: PushResult, turned: TurnedBreaker, in_use: Mapping[str, byte
     )
 
 
-def _settled(result: PushResult, decision: OutcomeDecision) -> push.SettledPush:
+def _settled(result: PushResult, decision: OutcomeDecision) -> SettledPush:
     claimed, outcome = result.claimed, result.receipt.outcome
-    return push.SettledPush(
+    return SettledPush(
         claimed.channel_id,
         claimed.fence,
         claimed.push.token,
@@ -319,9 +318,9 @@ def _settled(result: PushResult, decision: OutcomeDecision) -> push.SettledPush:
     )
 
 
-def _recorded(result: PushResult, decision: OutcomeDecision, now: datetime) -> pushes.RecordedPush:
+def _recorded(result: PushResult, decision: OutcomeDecision, now: datetime) -> RecordedPush:
     claimed, receipt = result.claimed, result.receipt
-    return pushes.RecordedPush(
+    return RecordedPush(
         claimed.channel_id,
         now,
         claimed.push.apns_id,

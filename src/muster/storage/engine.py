@@ -6,7 +6,7 @@ which engine it is.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -15,8 +15,10 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from muster.domain.command_queue import HeadQuery
+from muster.domain.push_policy import NoPush
 from muster.protocol.identifiers import ChannelId
 from muster.storage.hot import AppliedConnect, LockedChannel
+from muster.storage.hot_pushes import DueWish, PutOff, RecordedPush, SettledPush
 from muster.storage.journal import JournalPosition, JournalRecord
 
 T = TypeVar("T")
@@ -68,6 +70,43 @@ class Transaction(ABC):
     @abstractmethod
     def apply_connects(self, connects: Sequence[AppliedConnect], now: datetime) -> None:
         """Write what was decided for channels that `lock_channels` locked in this transaction."""
+
+    @abstractmethod
+    def claim_wishes(self, now: datetime, limit: int) -> tuple[DueWish, ...]:
+        """Hold up to *limit* of the wishes due at *now*, the longest due first; those held elsewhere are passed over.
+
+        Here and below it is `muster.storage.push` that operations call; nothing is written when there is nothing.
+        """
+
+    @abstractmethod
+    def claim_held_wishes(self, because: NoPush, topic: str, limit: int) -> tuple[DueWish, ...]:
+        """Hold up to *limit* of the wishes, due or not, that wait for the end of *because* for *topic*."""
+
+    @abstractmethod
+    def lease_wishes(self, channel_ids: Sequence[ChannelId], until: datetime) -> None:
+        """Count an attempt for each wish that this transaction holds, and have it due at *until*."""
+
+    @abstractmethod
+    def put_off_wishes(self, waits: Sequence[PutOff]) -> None:
+        """Have each wish due later. Each channel stands in *waits* once."""
+
+    @abstractmethod
+    def settle_targets(self, settled: Collection[SettledPush], at: datetime) -> None:
+        """Store what outcomes recorded at *at* say of the tokens that are still the channels'.
+
+        Sorted by channel; each token of each channel stands in *settled* once.
+        """
+
+    @abstractmethod
+    def settle_wishes(self, settled: Collection[SettledPush]) -> None:
+        """Store when each wish is due next, or drop it, where its fence is still that of the outcome.
+
+        Sorted by channel; each fence of each channel stands in *settled* once.
+        """
+
+    @abstractmethod
+    def append_pushes(self, recorded: Sequence[RecordedPush]) -> None:
+        """Append to the log of pushes."""
 
     @abstractmethod
     def lock_rows(self, channel_ids: Sequence[ChannelId]) -> None:

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Generic, TypeVar
 
 from psycopg import pq
@@ -33,43 +34,45 @@ class BinaryArrayDumper(Dumper):
 
 @dataclass(frozen=True, slots=True)
 class Element(Generic[T]):
-    """A type of elements: its OID in pg_type, and how a value of it is written."""
+    """A type of elements: its OID in pg_type, and how a value of it is written, its length before it."""
 
     oid: int
     write: Callable[[T], bytes]
 
     def array(self, values: Iterable[T | None]) -> BinaryArray:
         """Write *values* as an array of one dimension; None is NULL."""
-        parts: list[bytes] = []
-        count = 0
-        has_null = False
-        for value in values:
-            count += 1
-            if value is None:
-                has_null = True
-                parts.append(_NULL)
-                continue
-            written = self.write(value)
-            parts.append(len(written).to_bytes(4, "big"))
-            parts.append(written)
-        dimensions = (count, 1) if count else ()
-        head = struct.pack(f">iiI{len(dimensions)}i", len(dimensions) // 2, has_null, self.oid, *dimensions)
+        write = self.write
+        parts = [_NULL if value is None else write(value) for value in values]
+        dimensions = (len(parts), 1) if parts else ()
+        # that there may be NULLs is all that the second number says
+        head = struct.pack(f">iiI{len(dimensions)}i", len(dimensions) // 2, 1, self.oid, *dimensions)
         return BinaryArray(head + b"".join(parts))
 
 
 _NULL = b"\xff\xff\xff\xff"  # a length of -1
 _POSTGRESQL_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_BOOLEANS = {False: b"\0", True: b"\1"}
+_BOOLEANS = {False: b"\0\0\0\1\0", True: b"\0\0\0\1\1"}
+_WITH_INT4 = struct.Struct(">ii").pack
+_WITH_INT8 = struct.Struct(">iq").pack
+
+
+def _bytes(value: bytes) -> bytes:
+    return len(value).to_bytes(4, "big") + value
+
+
+def _text(value: str) -> bytes:
+    return _bytes(value.encode())
 
 
 def _timestamp(value: datetime) -> bytes:
-    return ((value - _POSTGRESQL_EPOCH) // _MICROSECOND).to_bytes(8, "big", signed=True)
+    return _WITH_INT8(8, (value - _POSTGRESQL_EPOCH) // _MICROSECOND)
 
 
-TEXT: Element[str] = Element(25, str.encode)
-BYTEA: Element[bytes] = Element(17, bytes)
-INT4: Element[int] = Element(23, struct.Struct(">i").pack)
+TEXT: Element[str] = Element(25, _text)
+BYTEA: Element[bytes] = Element(17, _bytes)
+INT4: Element[int] = Element(23, partial(_WITH_INT4, 4))
+INT8: Element[int] = Element(20, partial(_WITH_INT8, 8))
 BOOL: Element[bool] = Element(16, _BOOLEANS.__getitem__)
 TIMESTAMPTZ: Element[datetime] = Element(1184, _timestamp)
 

@@ -1,7 +1,7 @@
 """What a transaction of PostgreSQL does in its own way: set statements over arrays, each keyed by channel id."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +12,12 @@ from sqlalchemy.dialects import postgresql as dialect
 from muster.domain.command_queue import HeadQuery, QueueEntry, QueuePurpose
 from muster.domain.control.contact import ContactDay, FoldedContact
 from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins
+from muster.domain.push_policy import NoPush
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, CommandUUID, DeviceId
+from muster.storage import postgresql_pushes
 from muster.storage.engine import Transaction
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
+from muster.storage.hot_pushes import DueWish, PutOff, RecordedPush, SettledPush
 from muster.storage.postgresql_arrays import BOOL, BYTEA, INT4, TEXT, TIMESTAMPTZ, BinaryArray
 from muster.storage.schema import PARTITIONED
 
@@ -124,6 +127,46 @@ class PostgresqlTransaction(Transaction):
                     _NOT_NOW, (TEXT.array(pair[0] for pair in not_now), TEXT.array(pair[1] for pair in not_now))
                 )
             _hand_out(cursor, connects, now)
+
+    def claim_wishes(self, now: datetime, limit: int) -> tuple[DueWish, ...]:
+        """Two statements: what is joined to rows being locked may be older than they are."""
+        with self._cursor() as cursor:
+            return postgresql_pushes.claim_wishes(cursor, now, limit)
+
+    def claim_held_wishes(self, because: NoPush, topic: str, limit: int) -> tuple[DueWish, ...]:
+        """Two statements: what is joined to rows being locked may be older than they are."""
+        with self._cursor() as cursor:
+            return postgresql_pushes.claim_held_wishes(cursor, because.value, topic, limit)
+
+    def lease_wishes(self, channel_ids: Sequence[ChannelId], until: datetime) -> None:
+        """One statement for all."""
+        if channel_ids:
+            with self._cursor() as cursor:
+                postgresql_pushes.lease_wishes(cursor, channel_ids, until)
+
+    def put_off_wishes(self, waits: Sequence[PutOff]) -> None:
+        """One statement for all."""
+        if waits:
+            with self._cursor() as cursor:
+                postgresql_pushes.put_off_wishes(cursor, waits)
+
+    def settle_targets(self, settled: Collection[SettledPush], at: datetime) -> None:
+        """Two statements: the rows are locked in the order of their ids, and updated together."""
+        if settled:
+            with self._cursor() as cursor:
+                postgresql_pushes.settle_targets(cursor, settled, at)
+
+    def settle_wishes(self, settled: Collection[SettledPush]) -> None:
+        """At most three statements: locked in the order of their ids, updated, deleted."""
+        if settled:
+            with self._cursor() as cursor:
+                postgresql_pushes.settle_wishes(cursor, settled)
+
+    def append_pushes(self, recorded: Sequence[RecordedPush]) -> None:
+        """One statement for all."""
+        if recorded:
+            with self._cursor() as cursor:
+                postgresql_pushes.append_pushes(cursor, recorded)
 
     def lock_rows(self, channel_ids: Sequence[ChannelId]) -> None:
         """Lock the rows in the order of their ids, as every other transaction does."""

@@ -1,7 +1,6 @@
 """The tokens to push to, and the wishes to push."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,84 +10,14 @@ from muster.domain.enrollment import EnrollmentState
 from muster.domain.push_policy import NoPush, PushReason, TargetState
 from muster.protocol.apns import OutcomeClass
 from muster.protocol.identifiers import ChannelId
-from muster.storage import commands
 from muster.storage.engine import Transaction, Work, slices
+from muster.storage.hot_pushes import DueWish, PutOff, SettledPush
 from muster.storage.schema import channels, push_targets, push_wishes
 
-_DUE = (
-    sa.select(push_wishes)
-    .where(push_wishes.c.due_at <= sa.bindparam("now"))
-    .order_by(push_wishes.c.due_at, push_wishes.c.channel_id)
-    .limit(sa.bindparam("limit"))
-)
-_HELD = (
-    sa.select(push_wishes)
-    .where(
-        push_wishes.c.held_because == NoPush.BREAKER_OPEN.value,
-        push_wishes.c.channel_id.in_(
-            sa.select(push_targets.c.channel_id).where(push_targets.c.topic == sa.bindparam("of_topic"))
-        ),
-    )
-    .order_by(push_wishes.c.due_at, push_wishes.c.channel_id)
-    .limit(sa.bindparam("limit"))
-)
-_DETAILS = (
-    sa.select(channels.c.id.label("id"), channels.c.state, channels.c.last_contact_at, push_targets)
-    .outerjoin(push_targets, push_targets.c.channel_id == channels.c.id)
-    .where(channels.c.id.in_(sa.bindparam("ids", expanding=True)))
-)
-_CLAIM = (
-    sa.update(push_wishes)
-    .where(push_wishes.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
-    .values(
-        due_at=sa.bindparam("until"),
-        attempts=push_wishes.c.attempts + 1,
-        fence=push_wishes.c.fence + 1,
-        held_because=None,
-    )
-)
-_PUT_OFF = (
-    sa.update(push_wishes)
-    .where(push_wishes.c.channel_id == sa.bindparam("id"))
-    .values(due_at=sa.bindparam("until"), held_because=sa.bindparam("because"))
-)
 _RELEASE = (
     sa.update(push_wishes)
     .where(push_wishes.c.channel_id == sa.bindparam("id"), push_wishes.c.held_because.is_not(None))
     .values(due_at=sa.bindparam("at"), held_because=None)
-)
-_SETTLE = (
-    sa.update(push_wishes)
-    .where(push_wishes.c.channel_id == sa.bindparam("id"), push_wishes.c.fence == sa.bindparam("of_fence"))
-    .values(
-        due_at=sa.bindparam("due"),
-        failures=sa.bindparam("after_failures"),
-        attempts=push_wishes.c.attempts - sa.bindparam("taken_back"),
-        held_because=sa.bindparam("held"),
-    )
-)
-_SETTLE_FOR_GOOD = sa.delete(push_wishes).where(
-    push_wishes.c.channel_id == sa.bindparam("id"), push_wishes.c.fence == sa.bindparam("of_fence")
-)
-_OUTCOME = (
-    sa.update(push_targets)
-    .where(
-        push_targets.c.channel_id == sa.bindparam("id"),
-        push_targets.c.token == sa.bindparam("of_token"),
-        push_targets.c.updated_at == sa.bindparam("of_update"),
-    )
-    .values(
-        last_outcome=sa.bindparam("outcome"),
-        last_outcome_at=sa.bindparam("at"),
-        last_reason=sa.bindparam("because"),
-        refused_at=sa.bindparam("refused"),
-        refusals=sa.bindparam("after_refusals"),
-        throttled_until=sa.bindparam("throttled"),
-        throttles=sa.bindparam("after_throttles"),
-        budget_until=sa.bindparam("budget"),
-        accepted_at=sa.bindparam("accepted"),
-        unanswered=sa.bindparam("after_unanswered"),
-    )
 )
 _DROP = sa.delete(push_wishes).where(push_wishes.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
 _HASTEN = (
@@ -201,75 +130,16 @@ def wish_if_none(tx: Transaction, channel_id: ChannelId, *, reason: PushReason, 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class PushAddress:
-    """Where a push goes, and by what name the device knows it is meant."""
-
-    topic: str
-    token: bytes
-    push_magic: str
-
-
-@dataclass(frozen=True, slots=True)
-class DueWish:
-    """A wish that is due, with what the decision needs. *address* and *target* are absent when there is no token yet.
-
-    *commands_waiting* are those that may still be handed out; *declined* of them were answered with NotNow.
-    """
-
-    channel_id: ChannelId
-    reason: PushReason
-    wanted_at: datetime
-    attempts: int
-    failures: int
-    fence: int
-    address: PushAddress | None
-    target: TargetState | None
-    state: EnrollmentState
-    last_contact_at: datetime | None
-    commands_waiting: int
-    declined: int
-
-
 def claim_due(tx: Transaction, now: datetime, limit: int) -> tuple[DueWish, ...]:
-    """Take up to *limit* due wishes that no other node holds; they stay ours until this transaction ends."""
-    return _with_details(tx, tx.connection.execute(tx.claim(_DUE), {"now": now, "limit": limit}).all())
+    """Take up to *limit* due wishes that no other node holds, the longest due first; they stay ours until this
+    transaction ends.
+    """
+    return tx.claim_wishes(now, limit)
 
 
 def claim_held(tx: Transaction, topic: str, limit: int) -> tuple[DueWish, ...]:
     """Take up to *limit* wishes of *topic* that its breaker holds, due or not, for a probe."""
-    return _with_details(tx, tx.connection.execute(tx.claim(_HELD), {"of_topic": topic, "limit": limit}).all())
-
-
-def _with_details(tx: Transaction, wishes: Sequence[sa.Row[Any]]) -> tuple[DueWish, ...]:
-    if not wishes:
-        return ()
-    ids = [ChannelId(row.channel_id) for row in wishes]
-    details = {row.id: row for part in slices(ids) for row in tx.connection.execute(_DETAILS, {"ids": part})}
-    waiting = commands.waiting_counts(tx, ids)
-    return tuple(
-        _due_wish(row, detail, waiting.get(row.channel_id, commands.NONE_WAITING))
-        for row in wishes
-        if (detail := details.get(row.channel_id)) is not None
-    )
-
-
-def _due_wish(row: sa.Row[Any], detail: sa.Row[Any], waiting: commands.WaitingCommands) -> DueWish:
-    has_token = detail.token is not None
-    return DueWish(
-        ChannelId(row.channel_id),
-        PushReason(row.reason),
-        row.wanted_at,
-        row.attempts,
-        row.failures,
-        row.fence,
-        PushAddress(detail.topic, detail.token, detail.push_magic) if has_token else None,
-        target_state(detail) if has_token else None,
-        EnrollmentState(detail.state),
-        detail.last_contact_at,
-        waiting.count,
-        waiting.declined,
-    )
+    return tx.claim_held_wishes(NoPush.BREAKER_OPEN, topic, limit)
 
 
 def target_state(row: sa.Row[Any]) -> TargetState:
@@ -293,17 +163,7 @@ def claim_attempts(tx: Transaction, channel_ids: Sequence[ChannelId], *, lease_u
     `claim_held` returned in this transaction.
     """
     tx.made_due(Work.PUSH, lease_until)
-    for ids in slices(channel_ids):
-        tx.connection.execute(_CLAIM, {"ids": ids, "until": lease_until})
-
-
-@dataclass(frozen=True, slots=True)
-class PutOff:
-    """A claimed wish that is not pushed now. *held_because* names an obstacle whose end releases it sooner."""
-
-    channel_id: ChannelId
-    until: datetime
-    held_because: NoPush | None
+    tx.lease_wishes(channel_ids, lease_until)
 
 
 def put_off(tx: Transaction, waits: Sequence[PutOff]) -> None:
@@ -311,77 +171,30 @@ def put_off(tx: Transaction, waits: Sequence[PutOff]) -> None:
     if not waits:
         return
     tx.made_due(Work.PUSH, min(wait.until for wait in waits))
-    rows = [{"id": one.channel_id, "until": one.until, "because": one.held_because} for one in waits]
-    tx.connection.execute(_PUT_OFF, rows)
-
-
-@dataclass(frozen=True, slots=True)
-class SettledPush:
-    """What to store of a push that has its outcome: for the wish of *fence*, and for the token as it was pushed.
-
-    *due_at* None: the wish is dropped. *taken_back*: it doesn't count as a push of the wish. *held_because* names an
-    obstacle whose end releases the wish sooner.
-    """
-
-    channel_id: ChannelId
-    fence: int
-    token: bytes
-    token_updated_at: datetime
-    outcome: OutcomeClass
-    reason: str | None
-    due_at: datetime | None
-    failures: int
-    taken_back: bool
-    target: TargetState
-    held_because: NoPush | None = None
+    tx.put_off_wishes(waits)
 
 
 def settle(tx: Transaction, settled: Sequence[SettledPush], at: datetime) -> None:
     """Store what followed from outcomes.
 
     An outcome that comes after a later attempt or a new wish leaves the wish alone; one for a token that was replaced
-    meanwhile, or confirmed by another TokenUpdate, leaves the target alone.
+    meanwhile, or confirmed by another TokenUpdate, leaves the target alone. Of several outcomes of one token that of
+    the latest claim counts.
     """
-    if not settled:
-        return
-    tx.connection.execute(_OUTCOME, [_outcome_row(one, at) for one in settled])
-    kept = [one for one in settled if one.due_at is not None]
-    if kept:
-        tx.made_due(Work.PUSH, min(one.due_at for one in kept if one.due_at is not None))
-        rows = [
-            {
-                "id": one.channel_id,
-                "of_fence": one.fence,
-                "due": one.due_at,
-                "after_failures": one.failures,
-                "taken_back": int(one.taken_back),
-                "held": one.held_because,
-            }
-            for one in kept
-        ]
-        tx.connection.execute(_SETTLE, rows)
-    over = [{"id": one.channel_id, "of_fence": one.fence} for one in settled if one.due_at is None]
-    if over:
-        tx.connection.execute(_SETTLE_FOR_GOOD, over)
+    of_tokens: dict[tuple[ChannelId, bytes, datetime], SettledPush] = {}
+    of_wishes: dict[tuple[ChannelId, int], SettledPush] = {}
+    for one in sorted(settled, key=_by_channel_and_claim):
+        of_tokens[one.channel_id, one.token, one.token_updated_at] = one
+        of_wishes[one.channel_id, one.fence] = one
+    tx.settle_targets(of_tokens.values(), at)
+    tx.settle_wishes(of_wishes.values())
+    earliest = min((one.due_at for one in settled if one.due_at is not None), default=None)
+    if earliest is not None:
+        tx.made_due(Work.PUSH, earliest)
 
 
-def _outcome_row(settled: SettledPush, at: datetime) -> dict[str, object]:
-    target = settled.target
-    return {
-        "id": settled.channel_id,
-        "of_token": settled.token,
-        "of_update": settled.token_updated_at,
-        "outcome": settled.outcome.value,
-        "at": at,
-        "because": settled.reason,
-        "refused": target.refused_at,
-        "after_refusals": target.refusals,
-        "throttled": target.throttled_until,
-        "after_throttles": target.throttles,
-        "budget": target.budget_until,
-        "accepted": target.accepted_at,
-        "after_unanswered": target.unanswered,
-    }
+def _by_channel_and_claim(settled: SettledPush) -> tuple[ChannelId, int]:
+    return settled.channel_id, settled.fence
 
 
 RELEASED_PER_SECOND = 500

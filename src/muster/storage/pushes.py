@@ -1,7 +1,6 @@
 """The log of pushes, which is the evidence S3: one row for each outcome, appended and never changed."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -11,53 +10,16 @@ from muster.domain.push_policy import PushReason
 from muster.protocol.apns import OutcomeClass, PushOutcome
 from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction, slices
+from muster.storage.hot_pushes import RecordedPush
 from muster.storage.schema import pushes
 
 KEPT_FOR = timedelta(days=90)
 """How long outcomes are kept: longer than APNs keeps a push, and than anybody asks what happened."""
 
-_INSERT = sa.insert(pushes)
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedPush:
-    """A push that has its outcome. *attempts*: how often it may have reached APNs, one outcome all the same."""
-
-    channel_id: ChannelId
-    at: datetime
-    apns_id: str
-    topic: str
-    wanted: PushReason
-    outcome: PushOutcome
-    latency_ms: int
-    attempts: int
-    consequence: Consequence
-
 
 def append(tx: Transaction, recorded: Sequence[RecordedPush]) -> None:
     """Record outcomes."""
-    if not recorded:
-        return
-    tx.connection.execute(
-        _INSERT,
-        [
-            {
-                "channel_id": one.channel_id,
-                "at": one.at,
-                "apns_id": one.apns_id,
-                "topic": one.topic,
-                "wanted": one.wanted.value,
-                "outcome": one.outcome.outcome_class.value,
-                "status": one.outcome.status,
-                "reason": one.outcome.reason,
-                "unregistered_at": one.outcome.unregistered_at,
-                "latency_ms": one.latency_ms,
-                "attempts": one.attempts,
-                "consequence": one.consequence.value,
-            }
-            for one in recorded
-        ],
-    )
+    tx.append_pushes(recorded)
 
 
 def consequences(

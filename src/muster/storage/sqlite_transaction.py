@@ -1,7 +1,7 @@
 """What a transaction of SQLite does in its own way: plain loops of short statements, for its writer is alone."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from datetime import datetime
 from typing import Any
@@ -12,9 +12,12 @@ from sqlalchemy.dialects import sqlite as dialect
 from muster.domain.command_queue import HeadQuery, QueueEntry, QueuePurpose
 from muster.domain.control.contact import ContactDay, FoldedContact
 from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins
+from muster.domain.push_policy import NoPush
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, CommandUUID, DeviceId
+from muster.storage import sqlite_pushes
 from muster.storage.engine import Transaction
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
+from muster.storage.hot_pushes import DueWish, PutOff, RecordedPush, SettledPush
 from muster.storage.types import from_microseconds, to_microseconds
 
 _LOCK = """
@@ -85,6 +88,46 @@ class SqliteTransaction(Transaction):
         with closing(self._cursor()) as cursor:
             for connect in connects:
                 _apply_connect(cursor, connect, at)
+
+    def claim_wishes(self, now: datetime, limit: int) -> tuple[DueWish, ...]:
+        """Read each with its details by one statement."""
+        with closing(self._cursor()) as cursor:
+            return sqlite_pushes.claim_wishes(cursor, now, limit)
+
+    def claim_held_wishes(self, because: NoPush, topic: str, limit: int) -> tuple[DueWish, ...]:
+        """Read each with its details by one statement."""
+        with closing(self._cursor()) as cursor:
+            return sqlite_pushes.claim_held_wishes(cursor, because.value, topic, limit)
+
+    def lease_wishes(self, channel_ids: Sequence[ChannelId], until: datetime) -> None:
+        """A short statement for each."""
+        if channel_ids:
+            with closing(self._cursor()) as cursor:
+                sqlite_pushes.lease_wishes(cursor, channel_ids, until)
+
+    def put_off_wishes(self, waits: Sequence[PutOff]) -> None:
+        """A short statement for each."""
+        if waits:
+            with closing(self._cursor()) as cursor:
+                sqlite_pushes.put_off_wishes(cursor, waits)
+
+    def settle_targets(self, settled: Collection[SettledPush], at: datetime) -> None:
+        """A short statement for each."""
+        if settled:
+            with closing(self._cursor()) as cursor:
+                sqlite_pushes.settle_targets(cursor, settled, at)
+
+    def settle_wishes(self, settled: Collection[SettledPush]) -> None:
+        """A short statement for each."""
+        if settled:
+            with closing(self._cursor()) as cursor:
+                sqlite_pushes.settle_wishes(cursor, settled)
+
+    def append_pushes(self, recorded: Sequence[RecordedPush]) -> None:
+        """A short statement for each."""
+        if recorded:
+            with closing(self._cursor()) as cursor:
+                sqlite_pushes.append_pushes(cursor, recorded)
 
     def lock_rows(self, channel_ids: Sequence[ChannelId]) -> None:
         """Nothing to do: the writer is alone."""

@@ -17,8 +17,9 @@ from muster.protocol.apns import OutcomeClass
 from muster.protocol.identifiers import ChannelId
 from muster.storage import commands, push_breakers, push_certificates
 from muster.storage.engine import Transaction
+from muster.storage.hot_pushes import RecordedPush
 from muster.storage.push import target_state
-from muster.storage.pushes import KEPT_FOR, RecordedPush, of_channel
+from muster.storage.pushes import KEPT_FOR, of_channel
 from muster.storage.schema import channels, device_facts, push_targets, push_wishes, pushes
 
 PUSHES_SHOWN = 20

@@ -1,0 +1,197 @@
+"""Pushes in PostgreSQL: a thousand wishes claimed, and a thousand outcomes stored, by a handful of set statements."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from muster.domain.enrollment import EnrollmentState
+from muster.domain.push_policy import PushReason, TargetState
+from muster.protocol.identifiers import ChannelId
+from muster.storage.hot_pushes import DueWish, PushAddress, PutOff, RecordedPush, SettledPush
+from muster.storage.postgresql_arrays import BYTEA, INT4, INT8, TEXT, TIMESTAMPTZ
+
+_WISH = "channel_id, reason, wanted_at, attempts, failures, fence"
+# Nothing is joined to the wishes being locked: one that changed a moment ago is seen as it is now, but what was joined
+# to it as it was when the statement began. And no order but that of the index: to sort, all that is due would be read.
+_DUE = f"SELECT {_WISH} FROM push_wishes WHERE due_at <= %s ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED"  # noqa: S608 - the names are ours
+_HELD = f"""
+SELECT {_WISH} FROM push_wishes
+WHERE held_because = %s AND channel_id IN (SELECT channel_id FROM push_targets WHERE topic = %s)
+ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
+"""  # noqa: S608 - as above
+# Each row is looked up by its key, whatever the planner thinks: for a thousand of a hundred thousand it would read all.
+_DETAILS = """
+SELECT w.channel_id, c.state, c.last_contact_at, q.waiting, q.declined, t.topic, t.token, t.push_magic, t.updated_at,
+       t.refused_at, t.refusals, t.throttled_until, t.throttles, t.budget_until, t.accepted_at, t.unanswered
+FROM unnest(%s::text[]) AS w(channel_id)
+CROSS JOIN LATERAL (SELECT * FROM channels WHERE id = w.channel_id LIMIT 1) c
+LEFT JOIN LATERAL (SELECT * FROM push_targets WHERE channel_id = w.channel_id LIMIT 1) t ON true
+CROSS JOIN LATERAL (
+  SELECT count(*) AS waiting, count(*) FILTER (WHERE not_now_count > 0) AS declined
+  FROM queue WHERE channel_id = w.channel_id AND NOT is_withheld
+) q
+"""
+_LEASE = """
+UPDATE push_wishes w SET due_at = %s, attempts = w.attempts + 1, fence = w.fence + 1, held_because = NULL
+FROM unnest(%s::text[]) AS v(channel_id)
+WHERE w.channel_id = v.channel_id
+"""
+_PUT_OFF = """
+UPDATE push_wishes w SET due_at = v.until, held_because = v.because
+FROM unnest(%s::text[], %s::timestamptz[], %s::text[]) AS v(channel_id, until, because)
+WHERE w.channel_id = v.channel_id
+"""
+# A joined update takes its rows in whatever order its plan has. These lock them first in the order that they are given,
+# which is that of their ids in every transaction.
+_LOCK_TARGETS = """
+SELECT FROM unnest(%s::text[]) AS v(channel_id)
+CROSS JOIN LATERAL (SELECT FROM push_targets WHERE channel_id = v.channel_id FOR NO KEY UPDATE) t
+"""
+_LOCK_WISHES = """
+SELECT FROM unnest(%s::text[]) AS v(channel_id)
+CROSS JOIN LATERAL (SELECT FROM push_wishes WHERE channel_id = v.channel_id FOR UPDATE) w
+"""
+_OUTCOMES = """
+UPDATE push_targets t
+SET last_outcome = v.outcome, last_outcome_at = %s, last_reason = v.reason, refused_at = v.refused_at,
+    refusals = v.refusals, throttled_until = v.throttled_until, throttles = v.throttles, budget_until = v.budget_until,
+    accepted_at = v.accepted_at, unanswered = v.unanswered
+FROM unnest(%s::text[], %s::bytea[], %s::timestamptz[], %s::text[], %s::text[], %s::timestamptz[], %s::int[],
+            %s::timestamptz[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::int[])
+     AS v(channel_id, token, updated_at, outcome, reason, refused_at, refusals, throttled_until, throttles,
+          budget_until, accepted_at, unanswered)
+WHERE t.channel_id = v.channel_id AND t.token = v.token AND t.updated_at = v.updated_at
+"""
+_SETTLE = """
+UPDATE push_wishes w SET due_at = v.due_at, failures = v.failures, attempts = w.attempts - v.taken_back,
+       held_because = v.held_because
+FROM unnest(%s::text[], %s::bigint[], %s::timestamptz[], %s::int[], %s::int[], %s::text[])
+     AS v(channel_id, fence, due_at, failures, taken_back, held_because)
+WHERE w.channel_id = v.channel_id AND w.fence = v.fence
+"""
+_SETTLE_FOR_GOOD = """
+DELETE FROM push_wishes w USING unnest(%s::text[], %s::bigint[]) AS v(channel_id, fence)
+WHERE w.channel_id = v.channel_id AND w.fence = v.fence
+"""
+_APPEND = """
+INSERT INTO pushes (channel_id, at, apns_id, topic, wanted, outcome, status, reason, unregistered_at, latency_ms,
+                    attempts, consequence)
+SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[],
+                     %s::text[], %s::timestamptz[], %s::int[], %s::int[], %s::text[])
+"""
+
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+
+
+def claim_wishes(cursor: Cursor, now: datetime, limit: int) -> tuple[DueWish, ...]:
+    """Take due wishes that no other node holds."""
+    return _with_details(cursor, cursor.execute(_DUE, (now, limit)).fetchall())
+
+
+def claim_held_wishes(cursor: Cursor, because: str, topic: str, limit: int) -> tuple[DueWish, ...]:
+    """Take held wishes that no other node holds."""
+    return _with_details(cursor, cursor.execute(_HELD, (because, topic, limit)).fetchall())
+
+
+def lease_wishes(cursor: Cursor, channel_ids: Sequence[ChannelId], until: datetime) -> None:
+    """Count an attempt for each."""
+    cursor.execute(_LEASE, (until, TEXT.array(channel_ids)))
+
+
+def put_off_wishes(cursor: Cursor, waits: Sequence[PutOff]) -> None:
+    """Write when to look at each again."""
+    parameters = (
+        TEXT.array(one.channel_id for one in waits),
+        TIMESTAMPTZ.array(one.until for one in waits),
+        TEXT.array(one.held_because for one in waits),
+    )
+    cursor.execute(_PUT_OFF, parameters)
+
+
+def settle_targets(cursor: Cursor, settled: Collection[SettledPush], at: datetime) -> None:
+    """Write what is known of the tokens since."""
+    channel_ids = TEXT.array(one.channel_id for one in settled)
+    targets = [one.target for one in settled]
+    cursor.execute(_LOCK_TARGETS, (channel_ids,))
+    parameters = (
+        channel_ids,
+        BYTEA.array(one.token for one in settled),
+        TIMESTAMPTZ.array(one.token_updated_at for one in settled),
+        TEXT.array(one.outcome for one in settled),
+        TEXT.array(one.reason for one in settled),
+        TIMESTAMPTZ.array(one.refused_at for one in targets),
+        INT4.array(one.refusals for one in targets),
+        TIMESTAMPTZ.array(one.throttled_until for one in targets),
+        INT4.array(one.throttles for one in targets),
+        TIMESTAMPTZ.array(one.budget_until for one in targets),
+        TIMESTAMPTZ.array(one.accepted_at for one in targets),
+        INT4.array(one.unanswered for one in targets),
+    )
+    cursor.execute(_OUTCOMES, (at, *parameters))
+
+
+def settle_wishes(cursor: Cursor, settled: Collection[SettledPush]) -> None:
+    """Write when to look at the wishes again, and drop those that are over."""
+    cursor.execute(_LOCK_WISHES, (TEXT.array(one.channel_id for one in settled),))
+    kept = [one for one in settled if one.due_at is not None]
+    if kept:
+        parameters = (
+            TEXT.array(one.channel_id for one in kept),
+            INT8.array(one.fence for one in kept),
+            TIMESTAMPTZ.array(one.due_at for one in kept),
+            INT4.array(one.failures for one in kept),
+            INT4.array(one.taken_back for one in kept),
+            TEXT.array(one.held_because for one in kept),
+        )
+        cursor.execute(_SETTLE, parameters)
+    over = [one for one in settled if one.due_at is None]
+    if over:
+        cursor.execute(
+            _SETTLE_FOR_GOOD, (TEXT.array(one.channel_id for one in over), INT8.array(one.fence for one in over))
+        )
+
+
+def append_pushes(cursor: Cursor, recorded: Sequence[RecordedPush]) -> None:
+    """Append to the log."""
+    outcomes = [one.outcome for one in recorded]
+    parameters = (
+        TEXT.array(one.channel_id for one in recorded),
+        TIMESTAMPTZ.array(one.at for one in recorded),
+        TEXT.array(one.apns_id for one in recorded),
+        TEXT.array(one.topic for one in recorded),
+        TEXT.array(one.wanted for one in recorded),
+        TEXT.array(one.outcome_class for one in outcomes),
+        INT4.array(one.status for one in outcomes),
+        TEXT.array(one.reason for one in outcomes),
+        TIMESTAMPTZ.array(one.unregistered_at for one in outcomes),
+        INT4.array(one.latency_ms for one in recorded),
+        INT4.array(one.attempts for one in recorded),
+        TEXT.array(one.consequence for one in recorded),
+    )
+    cursor.execute(_APPEND, parameters)
+
+
+def _with_details(cursor: Cursor, wishes: Sequence[tuple[Any, ...]]) -> tuple[DueWish, ...]:
+    if not wishes:
+        return ()
+    details = {row[0]: row for row in cursor.execute(_DETAILS, (TEXT.array(wish[0] for wish in wishes),))}
+    return tuple(_due_wish(wish, detail) for wish in wishes if (detail := details.get(wish[0])) is not None)
+
+
+def _due_wish(wish: tuple[Any, ...], detail: tuple[Any, ...]) -> DueWish:
+    channel_id, reason, wanted_at, attempts, failures, fence = wish
+    has_token = detail[6] is not None
+    return DueWish(
+        ChannelId(channel_id),
+        PushReason(reason),
+        wanted_at,
+        attempts,
+        failures,
+        fence,
+        PushAddress(*detail[5:8]) if has_token else None,
+        TargetState(*detail[8:]) if has_token else None,
+        EnrollmentState(detail[1]),
+        *detail[2:5],
+    )
