@@ -304,7 +304,8 @@ class Exchange(Generic[Ticket]):
             self._on_block(frame.stream_id, bytes(block), bool(flags & Flag.END_STREAM), now)
 
     def _on_block(self, stream_id: int, block: bytes, is_end: bool, now: float) -> None:
-        headers = self._decoder.decode(block)
+        # a 200 says nothing more, and blocks don't depend on one another, so that one may be left unread
+        headers = {":status": "200"} if block[:1] == BARE_200 else self._decoder.decode(block)
         if stream_id in self._incoming:  # trailers, of which APNs has none
             if not is_end:
                 self._cancel(stream_id, "headers in the middle of a reply", now, ErrorCode.PROTOCOL_ERROR)
