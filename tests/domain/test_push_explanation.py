@@ -61,7 +61,7 @@ def test_every_open_breaker_says_since_when_why_what_it_means_and_what_to_do(cau
 
     for part in ("Pushes of topic have been held since 2 Nov 12:00", "One is tried on 2 Nov 13:00", "2 probes have"):
         assert part in said
-    assert "Nobody is judged by silence meanwhile." in said
+    assert "Devices are not judged by their silence meanwhile." in said
     assert len(said.partition("meanwhile. ")[2]) > 20
 
 
@@ -82,6 +82,13 @@ def test_a_breaker_that_only_counts_holds_nothing() -> None:
                 "Not pushed: APNs refused its token on 1 Nov 12:00 (410 Unregistered since 31 Oct 12:00), 2 times "
                 "since its last TokenUpdate. It was in contact on 2 Nov 02:00, so the token is tried again on "
                 "3 Nov 12:00."
+            ),
+        ),
+        (
+            NoPush.BREAKER_OPEN,
+            (
+                "Held: so are all pushes of its topic since 2 Nov 12:00:00. 10 pushes in a row found no connection to "
+                "APNs, or got no answer from it. One is tried on 2 Nov 13:00; when it succeeds, the others follow."
             ),
         ),
         (

@@ -132,7 +132,8 @@ def breaker_sentence(topic: str, breaker: Breaker, now: datetime) -> str:
     probes = f" {_count(breaker.probes, 'probe has', 'probes have')} failed so far." if breaker.probes else ""
     return (
         f"Pushes of {topic} have been held since {moment(breaker.opened_at, now)}: {_cause(breaker)}. "
-        f"{_next_probe(breaker, now)}{probes} Nobody is judged by silence meanwhile. {_REMEDIES[breaker.cause]}"
+        f"{_next_probe(breaker, now)}{probes} Devices are not judged by their silence meanwhile. "
+        f"{_REMEDIES[breaker.cause]}"
     )
 
 
@@ -192,8 +193,11 @@ def _held(topic: TopicState, now: datetime) -> str:
             "It is pushed as soon as the renewed one is put into use with `muster push-cert upload`: renew that same "
             "certificate, not a new one."
         )
-    said = "" if topic.breaker is None else breaker_sentence(topic.topic, topic.breaker, now)
-    return f"Held: {said[:1].lower()}{said[1:]}"
+    breaker = topic.breaker
+    if breaker is None or breaker.opened_at is None:
+        return "Held."
+    since = moment(breaker.opened_at, now)
+    return f"Held: so are all pushes of its topic since {since}. {_cause(breaker)}. {_next_probe(breaker, now)}"
 
 
 _STATES: Final = {

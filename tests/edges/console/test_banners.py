@@ -1,4 +1,4 @@
-"""Every page says at its top when a push certificate ends; nothing when all is well."""
+"""Pages say at their top when a push certificate ends or pushes are held; nothing when all is well."""
 
 from datetime import timedelta
 
@@ -7,7 +7,8 @@ from tests.support import fleet
 from tests.support.browser import Browser
 from tests.support.runner import NOW, InlineRunner
 
-from muster.edges.console.banners import push_certificate_banners
+from muster.domain.push_breaker import Breaker, BreakerCause
+from muster.edges.console.banners import breaker_banners, push_certificate_banners
 from muster.edges.console.times import Clock
 from muster.edges.console.words import Tone
 from muster.operations.views.push_certificates import PushCertificateState
@@ -75,3 +76,25 @@ def test_nobody_is_told_who_is_not_signed_in(runner: InlineRunner, visitor: Brow
     fleet.add_push_certificate(runner.engine, NOW)
 
     assert "banner" not in visitor.get("/sign-in").text
+
+
+@pytest.mark.parametrize("cause", BreakerCause)
+def test_an_open_breaker_is_told_with_what_it_means_and_what_to_do(cause: BreakerCause) -> None:
+    breaker = Breaker(cause, 10, NOW - timedelta(hours=2), NOW - timedelta(hours=2), NOW + timedelta(minutes=9))
+
+    [banner] = breaker_banners({"com.apple.mgmt.<x>": breaker}, Clock(NOW))
+
+    assert "Pushes of com.apple.mgmt.&lt;x&gt; have been held since 22 Nov 12:31" in banner.text
+    assert "Devices are not judged by their silence meanwhile" in banner.text
+    assert "`" not in banner.text
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_the_list_says_that_pushes_are_held_while_a_breaker_is_open(
+    runner: InlineRunner, ana: Browser, is_open: bool
+) -> None:
+    fleet.add_device(runner.engine, "A")
+    fleet.add_push_certificate(runner.engine, NOW + timedelta(days=300))
+    fleet.add_push_breaker(runner.engine, is_open=is_open)
+
+    assert ("Pushes are held" in ana.get("/devices").text) is is_open

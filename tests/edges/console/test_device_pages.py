@@ -1,5 +1,6 @@
 """The list of devices and the page of one."""
 
+import re
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -200,3 +201,24 @@ def test_devices_with_one_serial_number_link_to_each_other(runner: InlineRunner,
 
     assert 'Same serial as</dt><dd class="code"><a href="/devices/B%2F2">B/2</a>' in ana.get("/devices/A").text
     assert '<a href="/devices/A">A</a>' in ana.get(device_url("B/2")).text
+
+
+def test_the_page_of_a_device_says_whether_it_is_pushed_and_why(runner: InlineRunner, ana: Browser) -> None:
+    fleet.add_device(runner.engine, "A", contacts=[NOW - timedelta(days=3)])
+    fleet.add_push_target(runner.engine, "A", "accepted")
+    fleet.add_command(runner.engine, "A", "c1")
+    fleet.add_push_wish(runner.engine, "A", due_at=NOW)
+
+    text = ana.get("/devices/A").text
+
+    assert "Held: there is no push certificate for its topic" in text
+    assert "<code>muster push-cert upload</code>" in text
+    assert "minute ago</time>, for a command was queued" in text
+    assert re.search(r'title="Held: [^"]*"><span class="mark warning">', text)
+
+
+def test_a_device_that_is_gone_is_not_explained(runner: InlineRunner, ana: Browser) -> None:
+    fleet.add_device(runner.engine, "A", state="ended", ended_at=NOW)
+    fleet.add_push_target(runner.engine, "A", "accepted")
+
+    assert "<dt>Pushing</dt>" not in ana.get("/devices/A").text

@@ -5,16 +5,21 @@ from datetime import timedelta
 from tests.support import fleet
 from tests.support.runner import NOW, InlineRunner
 
-from muster.edges.console.timeline import BAR_PITCH, BAR_ROWS, WIDTH, Timeline, draw_timeline
+from muster.edges.console.timeline import BAR_PITCH, BAR_ROWS, PUSHES_DRAWN, WIDTH, Timeline, draw_timeline
+from muster.edges.console.words import Shape
 from muster.operations.views.commands import list_device_commands
 from muster.operations.views.devices import show_device
+from muster.operations.views.pushing import recent_pushes
 from muster.protocol.identifiers import ChannelId
 
 
 def _draw(runner: InlineRunner) -> Timeline:
     details = runner.engine.read(lambda tx: show_device(tx, ChannelId("A"), NOW))
     assert details is not None
-    return draw_timeline(details, runner.engine.read(lambda tx: list_device_commands(tx, ChannelId("A"))), NOW)
+    commands = runner.engine.read(lambda tx: list_device_commands(tx, ChannelId("A")))
+    since, limit = NOW - timedelta(days=30), PUSHES_DRAWN + 1
+    pushes = runner.engine.read(lambda tx: recent_pushes(tx, ChannelId("A"), since=since, limit=limit))
+    return draw_timeline(details, commands, pushes, NOW)
 
 
 def test_the_device_has_the_first_lane_and_each_user_one(runner: InlineRunner) -> None:
@@ -28,18 +33,64 @@ def test_the_device_has_the_first_lane_and_each_user_one(runner: InlineRunner) -
     assert not lanes[1].ticks
 
 
-def test_pushes_and_refusals_are_points_at_their_last_time(runner: InlineRunner) -> None:
-    fleet.add_device(runner.engine, "A")
-    for hours in range(0, 10, 2):
+def test_each_push_is_a_dot_hollow_until_the_channel_was_in_contact_after_it(runner: InlineRunner) -> None:
+    fleet.add_device(runner.engine, "A", contacts=[NOW - timedelta(hours=3)])
+    for hours in (2, 4, 6):
         fleet.add_push(runner.engine, "A", "accepted", NOW - timedelta(hours=hours))
-    fleet.add_push(runner.engine, "A", "token_bad", NOW - timedelta(days=2))
-    fleet.add_evidence(runner.engine, "A", "S2", "identity_expired", last_at=NOW - timedelta(days=40))
 
     timeline = _draw(runner)
 
-    assert [(point.is_good, point.since is None) for point in timeline.pushes] == [(True, False), (False, True)]
-    assert "5 times since" in timeline.pushes[0].title
-    assert timeline.refusals == ()
+    assert [dot.shape for dot in timeline.pushes] == [Shape.DISC, Shape.DISC, Shape.RING]
+    assert timeline.pushes[0].x < timeline.pushes[2].x
+    assert timeline.pushes[2].title == (
+        "APNs accepted a push, for a command was queued: 22 Nov 2026, 12:31:07 UTC; not in contact since"
+    )
+
+
+def test_a_push_of_a_user_is_hollow_until_that_user_was_in_contact(runner: InlineRunner) -> None:
+    fleet.add_device(runner.engine, "A", contacts=[NOW])
+    user = fleet.add_user(runner.engine, "A", "U1", "ana")
+    fleet.add_push(runner.engine, user, "accepted", NOW - timedelta(hours=1))
+
+    [dot] = _draw(runner).pushes
+
+    assert dot.shape is Shape.RING
+    assert "for a command was queued, of ana" in dot.title
+
+
+def test_what_apns_refused_has_a_shape_of_its_own(runner: InlineRunner) -> None:
+    fleet.add_device(runner.engine, "A", contacts=[NOW])
+    fleet.add_push(runner.engine, "A", "token_bad", NOW - timedelta(days=2), reason="BadDeviceToken")
+    fleet.add_push(runner.engine, "A", "no_answer", NOW - timedelta(days=1))
+
+    refused, failed = _draw(runner).pushes
+
+    assert (refused.shape, failed.shape) == (Shape.CROSS, Shape.TRIANGLE)
+    assert "(BadDeviceToken)" in refused.title
+
+
+def test_pushes_are_bounded_and_it_is_said(runner: InlineRunner) -> None:
+    fleet.add_device(runner.engine, "A")
+    for minutes in range(PUSHES_DRAWN + 1):
+        fleet.add_push(runner.engine, "A", "accepted", NOW - timedelta(minutes=minutes))
+
+    timeline = _draw(runner)
+
+    assert (len(timeline.pushes), timeline.pushes_left_out) == (PUSHES_DRAWN, True)
+    assert timeline.pushes[-1].title.endswith("14:31:07 UTC; not in contact since")
+
+
+def test_refusals_are_points_at_their_last_time(runner: InlineRunner) -> None:
+    fleet.add_device(runner.engine, "A")
+    fleet.add_evidence(
+        runner.engine, "A", "S2", "identity_expired", first_at=NOW - timedelta(days=3), last_at=NOW, count=5
+    )
+    fleet.add_evidence(runner.engine, "A", "S2", "identity_expired", last_at=NOW - timedelta(days=40))
+
+    [point] = _draw(runner).refusals
+
+    assert point.since is not None
+    assert "5 times since" in point.title
 
 
 def test_commands_are_bars_from_queueing_to_answer(runner: InlineRunner) -> None:

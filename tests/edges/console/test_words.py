@@ -5,6 +5,8 @@ from tests.support.runner import NOW
 
 from muster.domain.control.evidence import Signal
 from muster.domain.enrollment import EndReason, EnrollmentState, Provenance
+from muster.domain.push_policy import NoPush
+from muster.domain.push_standing import PushVerdict, Standing
 from muster.domain.renewal import RenewalState
 from muster.edges.console import words
 from muster.operations.views.evidence import EvidenceRow
@@ -62,3 +64,13 @@ def test_details_are_short() -> None:
 
 def test_every_state_of_a_renewal_has_words() -> None:
     assert set(words.RENEWAL_STATES) == set(RenewalState)
+
+
+def test_every_standing_of_pushing_has_a_word_of_its_own() -> None:
+    assert set(words.PUSH_STANDINGS) == set(Standing)
+    assert len({mark.word for mark in words.PUSH_STANDINGS.values()}) == len(Standing)
+
+
+def test_who_is_not_enrolled_is_not_pushed_and_that_is_no_trouble() -> None:
+    assert words.push_standing(PushVerdict(Standing.NOT_PUSHED, NoPush.NOT_ENROLLED)).tone is words.Tone.OVER
+    assert words.push_standing(PushVerdict(Standing.NOT_PUSHED, NoPush.TOKEN_REFUSED)).tone is words.Tone.BAD

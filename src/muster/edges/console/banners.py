@@ -1,11 +1,15 @@
-"""What every page says at its top: a push certificate that ends, or that there is none."""
+"""What pages say at their top: a push certificate that ends, that there is none, or that pushes are held."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from markupsafe import Markup
 
+from muster.domain.push_breaker import Breaker, BreakerCause
 from muster.domain.push_certificates import URGENT_WITHIN
+from muster.domain.push_explanation import breaker_sentence
+from muster.edges.console.rendering import with_code
 from muster.edges.console.times import Clock
 from muster.edges.console.words import Mark, Shape, Tone
 from muster.operations.views.push_certificates import PushCertificateState
@@ -48,3 +52,20 @@ def _banner(topic: str, not_after: datetime, clock: Clock) -> Banner:
         "<code>muster push-cert request</code> begins it."
     ).format(topic, ago)
     return Banner(_URGENT if not_after - clock.now <= URGENT_WITHIN else _SOON, text)
+
+
+_HELD = "Pushes are held"
+_BREAKERS = {
+    BreakerCause.APNS_UNREACHABLE: Mark(_HELD, Shape.TRIANGLE, Tone.BAD),
+    BreakerCause.APNS_UNAVAILABLE: Mark(_HELD, Shape.TRIANGLE, Tone.WARNING),
+    BreakerCause.CERTIFICATE_REFUSED: Mark(_HELD, Shape.CROSS, Tone.BAD),
+    BreakerCause.TOKENS_REFUSED: Mark(_HELD, Shape.CROSS, Tone.BAD),
+}
+
+
+def breaker_banners(breakers: Mapping[str, Breaker], clock: Clock) -> list[Banner]:
+    """Say of each open breaker, by topic, since when it holds pushes, why, what that means, and what to do."""
+    return [
+        Banner(_BREAKERS[breaker.cause], with_code(breaker_sentence(topic, breaker, clock.now)))
+        for topic, breaker in sorted(breakers.items())
+    ]

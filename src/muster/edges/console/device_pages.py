@@ -10,8 +10,9 @@ from starlette.responses import Response
 from muster.domain.control.contact import ContactDay
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.policy import Policy
+from muster.domain.push_breaker import Breaker
 from muster.edges.console import facts, words
-from muster.edges.console.banners import push_certificate_banners
+from muster.edges.console.banners import breaker_banners, push_certificate_banners
 from muster.edges.console.first_steps import first_steps
 from muster.edges.console.listing import Listing, UnknownChoice, read_listing
 from muster.edges.console.rendering import Renderer, device_url
@@ -23,7 +24,7 @@ from muster.edges.console.sentences import (
 )
 from muster.edges.console.sessions import Sessions
 from muster.edges.console.strip import Strip, small_strip, start
-from muster.edges.console.timeline import TICK_HEIGHT, WIDTH, draw_timeline
+from muster.edges.console.timeline import PUSHES_DRAWN, TICK_HEIGHT, WIDTH, draw_timeline
 from muster.edges.console.times import Clock
 from muster.operations.ports import Runner
 from muster.operations.views.commands import CommandRow, list_device_commands
@@ -38,6 +39,8 @@ from muster.operations.views.devices import (
     show_device,
 )
 from muster.operations.views.identities import RenewalRow, renewal_of
+from muster.operations.views.push_fleet import open_breakers
+from muster.operations.views.pushing import ChannelPushing, PushMark, pushing_of_device, recent_pushes
 from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction
 
@@ -50,6 +53,7 @@ class _Listed:
     page: DevicePage
     counts: DeviceCounts
     strips: Mapping[ChannelId, tuple[ContactDay, ...]]
+    breakers: Mapping[str, Breaker]
 
 
 class DevicePages:
@@ -93,7 +97,7 @@ class DevicePages:
             return self._nobody(request, template)
         listed = signed_in.value
         state, clock = signed_in.push_certificates, Clock(now)
-        banners = push_certificate_banners(state, clock)
+        banners = [*push_certificate_banners(state, clock), *breaker_banners(listed.breakers, clock)]
         if listed.counts.total == 0 and not listing.is_narrowed:
             template = template.replace("devices", "first_steps")
             banners = banners if state.has_any else []  # one of the steps says it
@@ -125,7 +129,8 @@ class DevicePages:
                 f"No device with the id {device_id} ever spoke to this server.",
                 "Search for it in the list of devices by its serial number or name.",
             )
-        details, renewal, commands = signed_in.value
+        device = signed_in.value
+        details, commands = device.details, device.commands
         clock = Clock(now)
         context = {
             "banners": push_certificate_banners(signed_in.push_certificates, clock),
@@ -134,9 +139,10 @@ class DevicePages:
             "details": details,
             "device": details.device,
             "names": facts.channel_names(details),
-            "facts": facts.facts_of(details, clock, renewal),
-            "sentence": device_sentence(details, clock, renewal),
-            "timeline": draw_timeline(details, commands, now),
+            "facts": facts.facts_of(details, clock, device.renewal, device.pushing.get(device_id)),
+            "sentence": device_sentence(details, clock, device.renewal),
+            "pushing": device.pushing,
+            "timeline": draw_timeline(details, commands, device.pushes, now),
             "width": WIDTH,
             "tick_height": TICK_HEIGHT,
             "commands": commands[:COMMANDS_SHOWN],
@@ -157,18 +163,31 @@ def _fleet_sentence(listed: _Listed) -> str:
 def _read_list(tx: Transaction, listing: Listing, now: datetime) -> _Listed:
     page, counts = browse_devices(tx, listing.query(), now - SILENT_AFTER)
     strips = contact_days_of(tx, [row.id for row in page.rows], start(now))
-    return _Listed(page, counts, strips)
+    return _Listed(page, counts, strips, open_breakers(tx))
 
 
-def _read_device(
-    tx: Transaction, device_id: ChannelId, now: datetime, policy: Policy
-) -> tuple[DeviceDetails, RenewalRow | None, tuple[CommandRow, ...]] | None:
+@dataclass(frozen=True, slots=True)
+class _Device:
+    details: DeviceDetails
+    renewal: RenewalRow | None
+    commands: tuple[CommandRow, ...]
+    pushing: Mapping[ChannelId, ChannelPushing]
+    pushes: tuple[PushMark, ...]
+
+
+def _read_device(tx: Transaction, device_id: ChannelId, now: datetime, policy: Policy) -> _Device | None:
     if not device_id.isprintable():
         return None  # no id of ours has control characters, and PostgreSQL refuses NUL
     details = show_device(tx, device_id, now)
     if details is None:
         return None
-    return details, renewal_of(tx, device_id, now, policy), list_device_commands(tx, device_id)
+    return _Device(
+        details,
+        renewal_of(tx, device_id, now, policy),
+        list_device_commands(tx, device_id),
+        pushing_of_device(tx, device_id, now),
+        recent_pushes(tx, device_id, since=start(now), limit=PUSHES_DRAWN + 1),
+    )
 
 
 @dataclass(frozen=True, slots=True)

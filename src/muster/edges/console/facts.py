@@ -5,11 +5,14 @@ from datetime import datetime
 
 from markupsafe import Markup, escape
 
+from muster.domain.enrollment import EnrollmentState
+from muster.domain.push_explanation import REASONS
 from muster.edges.console import words
-from muster.edges.console.rendering import device_url
+from muster.edges.console.rendering import device_url, with_code
 from muster.edges.console.times import Clock
 from muster.operations.views.devices import DeviceDetails
 from muster.operations.views.identities import RenewalRow
+from muster.operations.views.pushing import ChannelPushing
 from muster.protocol.identifiers import ChannelId
 
 _KINDS = {
@@ -45,8 +48,10 @@ def channel_names(details: DeviceDetails) -> dict[ChannelId, str]:
     }
 
 
-def facts_of(details: DeviceDetails, clock: Clock, renewal: RenewalRow | None = None) -> list[Fact]:
-    """List the facts that are known; what is not known is left out."""
+def facts_of(
+    details: DeviceDetails, clock: Clock, renewal: RenewalRow | None = None, pushing: ChannelPushing | None = None
+) -> list[Fact]:
+    """List the facts that are known; what is not known is left out. *pushing* is how its own channel stands."""
     device, known = details.device, details.facts
     model = known.get("product_name")
     facts = [
@@ -68,6 +73,7 @@ def facts_of(details: DeviceDetails, clock: Clock, renewal: RenewalRow | None = 
         _time("Last obeyed", device.last_proof_at, clock),
         _time("Identity expires", device.identity_not_after, clock),
         _text("Renewal", None if renewal is None else words.RENEWAL_STATES[renewal.state]),
+        *_pushing(pushing, clock),
         _push(details, clock),
     ]
     return [fact for fact in facts if fact is not None]
@@ -91,6 +97,27 @@ def _same_serial(details: DeviceDetails) -> Fact | None:
 
 def _with_build(version: str | None, build: str | bool | None) -> str | None:
     return f"{version} ({build})" if version and build else version
+
+
+def _pushing(pushing: ChannelPushing | None, clock: Clock) -> list[Fact | None]:
+    """Say whether it is pushed, why it is wanted, and what is known of its token."""
+    if pushing is None or pushing.known.state is EnrollmentState.ENDED:
+        return []
+    wish, target = pushing.known.wish, pushing.known.target
+    wanted = token = None
+    if wish is not None:
+        so_far = f"; {wish.attempts} sent so far" if wish.attempts else ""
+        wanted = Markup("{}, for {}{}").format(clock.ago_in_words(wish.wanted_at), REASONS[wish.reason], so_far)
+    if target is not None:
+        refused = Markup("")
+        if target.refused_at is not None:
+            refused = Markup("; refused {}").format(clock.ago_in_words(target.refused_at))
+        token = Markup("from the TokenUpdate {}{}").format(clock.ago_in_words(target.updated_at), refused)
+    return [
+        Fact("Pushing", with_code(pushing.words)),
+        None if wanted is None else Fact("Push wanted", wanted),
+        None if token is None else Fact("Push token", token),
+    ]
 
 
 def _push(details: DeviceDetails, clock: Clock) -> Fact | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -102,6 +102,14 @@ class Renderer:
 def device_url(device_id: str) -> str:
     """Return the path of a device's page; ids may hold any character."""
     return f"/devices/{quote(device_id, safe='')}"
+
+
+def with_code(text: str) -> Markup:
+    """Escape *text*; what stands between backticks in it is shown as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
+    )
 
 
 @lru_cache(maxsize=256)

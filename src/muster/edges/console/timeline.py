@@ -20,11 +20,14 @@ from muster.edges.console.times import exact_text
 from muster.operations.views.commands import CommandRow
 from muster.operations.views.devices import DeviceDetails
 from muster.operations.views.evidence import EvidenceRow
+from muster.operations.views.pushing import PushMark
 
 WIDTH = DAYS * LARGE_COLUMNS_PER_DAY
 TICK_HEIGHT = 16
 BARS_SHOWN = 200
 """More bars than pixels tell nothing."""
+PUSHES_DRAWN = 300
+"""Dots of pushes at most; ten a day are many."""
 BAR_ROWS = 4
 """Overlapping commands are stacked so deep; the next ones share the last row."""
 BAR_PITCH = 6
@@ -51,11 +54,20 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A push or a refusal; *title* says it in words. *since* is where equal ones before it began."""
+    """A refusal; *title* says it in words. *since* is where equal ones before it began."""
 
     x: float
     since: float | None
-    is_good: bool
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushDot:
+    """A push: a disc, a ring until the channel was in contact after it, and other shapes for what APNs refused."""
+
+    x: float
+    shape: words.Shape
+    tone: words.Tone
     title: str
 
 
@@ -78,14 +90,17 @@ class Timeline:
     weekends: tuple[Span, ...]
     now: float
     lanes: tuple[Lane, ...]
-    pushes: tuple[Point, ...]
+    pushes: tuple[PushDot, ...]
+    pushes_left_out: bool
     refusals: tuple[Point, ...]
     bars: tuple[Bar, ...]
     bars_height: int
 
 
-def draw_timeline(details: DeviceDetails, commands: Sequence[CommandRow], now: datetime) -> Timeline:
-    """Place what is known of a device on the last thirty days."""
+def draw_timeline(
+    details: DeviceDetails, commands: Sequence[CommandRow], pushes: Sequence[PushMark], now: datetime
+) -> Timeline:
+    """Place what is known of a device on the last thirty days. *pushes* are the newest first, of the same time."""
     first = start(now)
     days = [first + timedelta(days=number) for number in range(DAYS)]
     bars = _bars(commands, now)
@@ -94,8 +109,9 @@ def draw_timeline(details: DeviceDetails, commands: Sequence[CommandRow], now: d
         weekends=_weekends(days, now),
         now=_x(now, now),
         lanes=_lanes(details, now),
-        pushes=_points(details.evidence, Signal.PUSH_ANSWER, now),
-        refusals=_points(details.evidence, Signal.REFUSED_CONTACT, now),
+        pushes=_dots(details, pushes[:PUSHES_DRAWN], now),
+        pushes_left_out=len(pushes) > PUSHES_DRAWN,
+        refusals=_refusals(details.evidence, now),
         bars=bars,
         bars_height=max((bar.y + BAR_PITCH for bar in bars), default=0),
     )
@@ -126,17 +142,31 @@ def _lanes(details: DeviceDetails, now: datetime) -> tuple[Lane, ...]:
     return tuple(lanes)
 
 
-def _points(evidence: Sequence[EvidenceRow], signal: Signal, now: datetime) -> tuple[Point, ...]:
+def _dots(details: DeviceDetails, pushes: Sequence[PushMark], now: datetime) -> tuple[PushDot, ...]:
+    """Draw each push, the oldest first, so that of two in one place the newer is seen."""
+    users = {one.id: one.user_short_name or "a user" for one in details.channels if one.id != details.device.id}
+    dots = []
+    for push in reversed(pushes):
+        mark = words.push_answer(push.outcome)
+        heard = "in contact since" if push.is_answered else "not in contact since"
+        whose = f", of {users[push.channel_id]}" if push.channel_id in users else ""
+        reason = f" ({push.reason})" if push.reason else ""
+        said = f"{words.push_sentence(push.outcome)}{reason}, for {words.push_reason(push.wanted)}{whose}"
+        shape = words.Shape.RING if mark.shape is words.Shape.DISC and not push.is_answered else mark.shape
+        dots.append(PushDot(_x(push.at, now), shape, mark.tone, f"{said}: {exact_text(push.at)}; {heard}"))
+    return tuple(dots)
+
+
+def _refusals(evidence: Sequence[EvidenceRow], now: datetime) -> tuple[Point, ...]:
     points = []
     for row in evidence:
-        if row.signal != signal or row.last_at < start(now):
+        if row.signal != Signal.REFUSED_CONTACT or row.last_at < start(now):
             continue
         times = "" if row.count == 1 else f", {row.count} times since {exact_text(row.first_at)}"
         points.append(
             Point(
                 x=_x(row.last_at, now),
                 since=None if row.count == 1 else max(0.0, _x(row.first_at, now)),
-                is_good=words.evidence_mark(row).tone is words.Tone.GOOD,
                 title=f"{words.evidence_sentence(row)}: {exact_text(row.last_at)}{times}",
             )
         )

@@ -6,9 +6,12 @@ Nothing is told by colour alone: each mark has a word and a shape of its own.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from muster.domain import push_explanation
 from muster.domain.control.evidence import REFUSED_RENEWAL, Signal
 from muster.domain.enrollment import EndReason, EnrollmentState
 from muster.domain.errors import RefusalCode
+from muster.domain.push_policy import NoPush
+from muster.domain.push_standing import PushVerdict, Standing
 from muster.domain.renewal import RenewalState
 from muster.operations.views.evidence import EvidenceRow
 from muster.protocol.apns import OutcomeClass
@@ -85,8 +88,24 @@ _PUSH_ANSWERS = {
     OutcomeClass.APNS_UNAVAILABLE.value: Mark("APNs unavailable", Shape.TRIANGLE, Tone.WARNING),
     OutcomeClass.OUR_FAULT.value: Mark("Our fault", Shape.TRIANGLE, Tone.WARNING),
     OutcomeClass.NO_ANSWER.value: Mark("No answer", Shape.TRIANGLE, Tone.WARNING),
-    "no_certificate": Mark("No certificate", Shape.TRIANGLE, Tone.WARNING),
 }
+
+_PUSH_SENTENCES = {outcome.value: said for outcome, said in push_explanation.OUTCOMES.items()}
+_PUSH_REASONS = {reason.value: said for reason, said in push_explanation.REASONS.items()}
+
+PUSH_STANDINGS = {
+    Standing.PUSH_NOW: Mark("Pushed now", Shape.HALF, Tone.BUSY),
+    Standing.PUSH_LATER: Mark("Pushed soon", Shape.CLOCK, Tone.BUSY),
+    Standing.UNDER_WAY: Mark("Push under way", Shape.HALF, Tone.BUSY),
+    Standing.PUSHED: Mark("Pushed, not answered", Shape.RING, Tone.BUSY),
+    Standing.RETRYING: Mark("Tried again", Shape.TRIANGLE, Tone.WARNING),
+    Standing.WAITING: Mark("Left alone for now", Shape.CLOCK, Tone.OVER),
+    Standing.HELD: Mark("Held", Shape.TRIANGLE, Tone.WARNING),
+    Standing.ANSWERED: Mark("Answered", Shape.DISC, Tone.GOOD),
+    Standing.NOT_PUSHED: Mark("Not pushed", Shape.CROSS, Tone.BAD),
+    Standing.NOT_WANTED: Mark("No need", Shape.DISC, Tone.GOOD),
+}
+"""How a channel stands with being pushed, in a word or three."""
 
 _COMMAND_STATUSES = {
     "waiting": Mark("Waiting", Shape.CLOCK, Tone.BUSY),
@@ -102,6 +121,23 @@ _COMMAND_STATUSES = {
 def push_answer(outcome: str) -> Mark:
     """Return the mark for what APNs said to a push."""
     return _PUSH_ANSWERS.get(outcome) or Mark(outcome, Shape.TRIANGLE, Tone.WARNING)
+
+
+def push_standing(verdict: PushVerdict) -> Mark:
+    """Return the mark for how a channel stands with being pushed; who isn't enrolled is not pushed, and all is well."""
+    if verdict.because is NoPush.NOT_ENROLLED:
+        return Mark("Not pushed", Shape.RING, Tone.OVER)
+    return PUSH_STANDINGS[verdict.standing]
+
+
+def push_sentence(outcome: str) -> str:
+    """Say what APNs said to a push."""
+    return _PUSH_SENTENCES.get(outcome, f"Push: {outcome}")
+
+
+def push_reason(wanted: str) -> str:
+    """Say why a push was wanted."""
+    return _PUSH_REASONS.get(wanted, wanted)
 
 
 def command_status(status: str) -> Mark:
@@ -132,19 +168,6 @@ _REFUSALS: dict[str, str] = {
     RefusalCode.BODY_MALFORMED: "its message can't be read",
     RefusalCode.MESSAGE_UNKNOWN: "its message is of a kind not known here",
     RefusalCode.SERVICE_UNKNOWN: "it asks for a service not offered here",
-}
-
-_PUSH_SENTENCES = {
-    OutcomeClass.ACCEPTED.value: "APNs accepted a push",
-    OutcomeClass.TOKEN_UNREGISTERED.value: "APNs says that the push token is not registered any more",
-    OutcomeClass.TOKEN_BAD.value: "APNs says that the push token is none of its own",
-    OutcomeClass.TOPIC_MISMATCH.value: "APNs says that the push token belongs to another topic",
-    OutcomeClass.CERTIFICATE_REFUSED.value: "APNs refused the push certificate",
-    OutcomeClass.THROTTLED.value: "APNs asks for fewer pushes to this device",
-    OutcomeClass.APNS_UNAVAILABLE.value: "APNs was unavailable for a push",
-    OutcomeClass.OUR_FAULT.value: "APNs found fault with the push itself",
-    OutcomeClass.NO_ANSWER.value: "APNs gave no answer to a push",
-    "no_certificate": "A push was not sent: there is no push certificate for its topic",
 }
 
 _SENTENCES: dict[tuple[str, str], str] = {
@@ -193,7 +216,7 @@ _ALARMING = frozenset(
 def evidence_sentence(row: EvidenceRow) -> str:
     """Say what a row of evidence shows, without its time and count; a class not known here keeps its own word."""
     if row.signal == Signal.PUSH_ANSWER:
-        return _PUSH_SENTENCES.get(row.observed_class, f"Push: {row.observed_class}")
+        return push_sentence(row.observed_class)
     if row.signal == Signal.REFUSED_CONTACT:
         return f"A contact was refused: {_REFUSALS.get(row.observed_class, row.observed_class)}"
     if row.signal == Signal.OWN_ERROR:

@@ -78,6 +78,44 @@ def pushing_of_device(tx: Transaction, device_id: ChannelId, now: datetime) -> M
     return {one.channel_id: one for one in _explain(tx, channels.c.device_id == device_id, now)}
 
 
+@dataclass(frozen=True, slots=True)
+class PushMark:
+    """One push of the log, in its stored words. *is_answered*: the channel was in contact after it."""
+
+    channel_id: ChannelId
+    at: datetime
+    wanted: str
+    outcome: str
+    status: int
+    reason: str | None
+    is_answered: bool
+
+
+def recent_pushes(tx: Transaction, device_id: ChannelId, *, since: datetime, limit: int) -> tuple[PushMark, ...]:
+    """Read up to *limit* pushes of a device's channels whose outcome was recorded from *since* on, the newest first."""
+    own = sa.select(channels.c.id).where(channels.c.device_id == device_id)
+    contacts = sa.select(channels.c.id, channels.c.last_contact_at).where(channels.c.device_id == device_id)
+    heard = {row.id: row.last_contact_at for row in tx.connection.execute(contacts)}
+    rows = tx.connection.execute(
+        sa.select(pushes)
+        .where(pushes.c.channel_id.in_(own), pushes.c.at >= since)
+        .order_by(pushes.c.at.desc(), pushes.c.apns_id.desc())
+        .limit(limit)
+    )
+    return tuple(
+        PushMark(
+            ChannelId(row.channel_id),
+            row.at,
+            row.wanted,
+            row.outcome,
+            row.status,
+            row.reason,
+            is_answered=(contact := heard.get(row.channel_id)) is not None and contact > row.at,
+        )
+        for row in rows
+    )
+
+
 def _explain(tx: Transaction, condition: sa.ColumnElement[bool], now: datetime) -> list[ChannelPushing]:
     own = device_facts.alias("own_facts")
     is_user = channels.c.id != channels.c.device_id
