@@ -88,11 +88,11 @@ def _claim(tx: Transaction, limit: int, ctx: Context) -> ClaimedPushes:
     done = _Sorted([], [], [])
     for wish in (*due, *(wish for wish in candidates if wish.channel_id not in is_due)):
         _sort(wish, topics, ctx, done)
-    _store_probes(tx, topics, ctx)
     lease_until = ctx.now + ctx.policy.push_lease
     push.claim_attempts(tx, [claimed.channel_id for claimed in done.claimed], lease_until=lease_until)
     push.put_off(tx, done.waits)
     push.drop_wishes(tx, done.dropped)
+    _store_probes(tx, topics, ctx)
     next_due_at = min((at for at in (push.next_due(tx), topics.next_probe_at) if at is not None), default=None)
     return ClaimedPushes(tuple(done.claimed), next_due_at, more=len(due) == limit or bool(topics.unproved))
 
