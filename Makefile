@@ -44,8 +44,9 @@ lab: dev                         ## the laboratory's longer scenarios
 manual: dev                      ## write the manual's generated pages anew
 	@$(BIN)/python -c "from muster.cli.manual import settings_page; print(settings_page(), end='')" > docs/manual/settings.md
 
-bench: dev                       ## needs wrk and PostgreSQL; prints ratios
+bench: dev                       ## needs wrk, nghttpd and PostgreSQL; prints ratios
 	@$(BIN)/python -m benchmarks.connect
+	@$(BIN)/python -m benchmarks.push
 
 lock:                            ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade -q -o requirements/runtime.txt
