@@ -1,8 +1,15 @@
 """The manual says what the code does."""
 
+from enum import StrEnum
 from pathlib import Path
 
-from muster.cli.manual import settings_page
+import pytest
+
+from muster.cli.manual import push_times, settings_page
+from muster.domain.push_breaker import BreakerCause
+from muster.domain.push_policy import NoPush, PushReason
+from muster.domain.push_standing import Standing
+from muster.protocol.apns import OutcomeClass
 
 MANUAL = Path(__file__).parents[2] / "docs" / "manual"
 
@@ -11,3 +18,14 @@ def test_the_page_of_settings_is_the_list_of_settings() -> None:
     page = (MANUAL / "settings.md").read_text()
 
     assert page == settings_page(), "run `make manual`"
+
+
+def test_the_times_of_pushing_are_those_of_the_code() -> None:
+    assert push_times() in (MANUAL / "push.md").read_text(), "put in what push_times() returns"
+
+
+@pytest.mark.parametrize("words", [Standing, PushReason, NoPush, OutcomeClass, BreakerCause])
+def test_every_word_about_pushing_has_a_row_in_its_page(words: type[StrEnum]) -> None:
+    page = (MANUAL / "push.md").read_text()
+
+    assert [word.value for word in words if f"| `{word.value}` |" not in page] == []

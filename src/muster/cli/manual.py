@@ -1,8 +1,29 @@
-"""The manual's page of settings, made from the one list of them."""
+"""What the manual says that the code knows better: the page of settings, and the times of pushing."""
+
+from collections.abc import Sequence
+from datetime import timedelta
 
 from pydantic.fields import FieldInfo
 
+from muster.domain.policy import Policy
+from muster.domain.push_breaker import FAILURES_TO_OPEN, PAUSES, REFUSALS_TO_OPEN
+from muster.domain.push_explanation import length
+from muster.domain.push_outcomes import AFTER_STALE, RETRY, SET_ASIDE_FOR, THROTTLE
+from muster.domain.push_policy import (
+    AFTER_NOT_NOW,
+    AFTER_TOKEN_UPDATE,
+    BUDGET_BURST,
+    BUDGET_REFILL,
+    HELD_FOR,
+    REVIVED_AFTER,
+    STANDING,
+    STORED_AFTER,
+    STORED_SILENCE,
+    UNANSWERED,
+)
 from muster.settings import PREFIX, Settings
+from muster.storage.push import RELEASED_PER_SECOND
+from muster.storage.pushes import KEPT_FOR
 
 _HEAD = """\
 # Settings
@@ -27,3 +48,56 @@ def _row(name: str, field: FieldInfo) -> str:
 
 def _shown(default: object) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def push_times() -> str:
+    """Return the table of times and bounds in the page about pushing, Markdown."""
+    policy = Policy()
+    rows = (
+        (
+            "a push is sent after a command is queued",
+            f"{length(policy.push_coalescing)}, so that ten commands are one push",
+        ),
+        ("the first pushes of a new token are repeated", f"{_steps(AFTER_TOKEN_UPDATE)} after its TokenUpdate"),
+        ("a push that goes unanswered is repeated", f"after {_steps(UNANSWERED)}, then every {length(STANDING)}"),
+        (
+            "a silent channel is left under its stored push",
+            (
+                f"once {STORED_AFTER} went unanswered, the last {length(STORED_SILENCE)} or more after it was heard; "
+                f"one more every {length(STANDING)}"
+            ),
+        ),
+        ("a channel counts as silent, and is pushed for that", f"after {length(policy.silence_before_push)}"),
+        ("APNs keeps a push for a device that is away", length(policy.push_expiration)),
+        ("after NotNow to all that waits", f"{_steps(AFTER_NOT_NOW)}, unless it asks by itself before"),
+        (
+            "pushes to one token",
+            f"{BUDGET_BURST} at once, and one more each {length(BUDGET_REFILL).removeprefix('1 ')}",
+        ),
+        (
+            "a contact revives a refused token",
+            f"{_steps(REVIVED_AFTER)} after the refusal, by how often it was refused",
+        ),
+        ("after a 429 about the token", f"{_steps(THROTTLE)}, by how many came in a row"),
+        ("after no answer, or a 5xx", f"{_steps(RETRY)}, by how many came in a row"),
+        ("after a 410 that is older than the TokenUpdate", _steps(AFTER_STALE)),
+        ("after APNs found fault with the push itself", length(SET_ASIDE_FOR)),
+        ("pushes without an answer or with a 5xx, in a row, that open the breaker", f"{FAILURES_TO_OPEN}"),
+        ("tokens refused in a row that open the breaker", f"{REFUSALS_TO_OPEN}"),
+        *(
+            (
+                f"probes while the breaker is open, `{cause.value}`",
+                f"first after {length(first)}, then ever later, up to {length(longest)}",
+            )
+            for cause, (first, longest) in PAUSES.items()
+        ),
+        ("held pushes are looked at, should their release be lost", f"every {length(HELD_FOR).removeprefix('1 ')}"),
+        ("held pushes are released", f"{RELEASED_PER_SECOND} a second"),
+        ("the log of pushes is kept", length(KEPT_FOR)),
+    )
+    return "| what | when, or how many |\n|---|---|\n" + "".join(f"| {what} | {when} |\n" for what, when in rows)
+
+
+def _steps(steps: Sequence[timedelta]) -> str:
+    *first, last = [length(step) for step in steps]
+    return f"{', '.join(first)} and {last}" if first else last
