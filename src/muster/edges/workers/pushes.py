@@ -49,10 +49,18 @@ class PushWorker:
     Certificates are looked up by the fingerprint that a claim names, so that a new one is used at once.
     """
 
-    def __init__(self, runner: Runner, sender: PushSender, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        sender: PushSender,
+        wake: Callable[[], None],
+        *,
+        maximum_under_way: int = MAXIMUM_UNDER_WAY,
+    ) -> None:
         self._runner = runner
         self._sender = sender
         self._wake = wake
+        self._maximum_under_way = maximum_under_way
         self._credentials: dict[bytes, PushCredentials] = {}
         self._to_send: list[ClaimedPush] = []
         self._under_way: dict[str, ClaimedPush] = {}
@@ -65,7 +73,7 @@ class PushWorker:
         Raises what kept it from either, Unavailable before others. What was claimed is sent all the same, and what has
         arrived is kept: the next step records it.
         """
-        room = MAXIMUM_UNDER_WAY - len(self._under_way) - len(self._to_send)
+        room = self._maximum_under_way - len(self._under_way) - len(self._to_send)
         claimed, recorded = await asyncio.gather(self._claim(room), self._record(), return_exceptions=True)
         if isinstance(claimed, ClaimedPushes):
             self._to_send += claimed.pushes
@@ -112,16 +120,23 @@ class PushWorker:
         for fingerprint, batch in by_certificate.items():
             credentials = self._credentials.get(fingerprint)
             if credentials is None:
-                continue  # replaced since the claim; the lease ends, and the wish is pushed under the new one
+                continue  # replaced since the claim, or not opened: when the lease ends, the wish is claimed anew
             self._under_way.update((one.push.apns_id, one) for one in batch)
             self._sender.send(credentials, [one.push for one in batch], self._settle)
         UNDER_WAY.set(len(self._under_way))
 
     async def _load(self, missing: set[bytes]) -> None:
-        if missing:
-            fingerprints = sorted(missing)
-            loaded = await self._runner.write(load_push_credentials, fingerprints)
-            self._credentials |= {one.fingerprint: one for one in loaded if one is not None}
+        """Open certificates; one that can't be opened keeps no other topic waiting."""
+        for fingerprint in sorted(missing):
+            try:
+                loaded = (await self._runner.write(load_push_credentials, [fingerprint]))[0]
+            except Unavailable:
+                raise
+            except Exception:
+                log.exception("push_certificate_not_opened", fingerprint=fingerprint.hex())
+                continue
+            if loaded is not None:
+                self._credentials[fingerprint] = loaded
 
     def _settle(self, receipt: PushReceipt) -> None:
         claimed = self._under_way.pop(receipt.apns_id, None)
