@@ -100,10 +100,11 @@ def decide_outcome(
         consequence = Consequence.TRIED_AGAIN
     if consequence is Consequence.TRIED_AGAIN and held_because is not None:
         consequence = Consequence.HELD
-    target = _spend(sent.target, now) if outcome.status else sent.target
+    paid_until = _spend(sent.target.budget_until, now) if outcome.status else sent.target.budget_until
+    if consequence is Consequence.PUSHED:
+        return OutcomeDecision(consequence, sent.next_at, 0, True, _accepted(sent, paid_until, now))
+    target = replace(sent.target, budget_until=paid_until)
     match consequence:
-        case Consequence.PUSHED:
-            return OutcomeDecision(consequence, sent.next_at, 0, True, _accepted(target, sent, now))
         case Consequence.STOPPED:
             stopped = replace(target, refused_at=now, refusals=target.refusals + 1)
             return OutcomeDecision(consequence, None, 0, True, stopped)
@@ -127,7 +128,8 @@ def _is_stale(outcome: PushOutcome, target: TargetState) -> bool:
     return outcome.unregistered_at is not None and outcome.unregistered_at <= target.updated_at
 
 
-def _accepted(target: TargetState, sent: SentPush, now: datetime) -> TargetState:
+def _accepted(sent: SentPush, paid_until: datetime | None, now: datetime) -> TargetState:
+    target = sent.target
     was_answered = (
         sent.last_contact_at is not None
         and target.accepted_at is not None
@@ -135,15 +137,14 @@ def _accepted(target: TargetState, sent: SentPush, now: datetime) -> TargetState
     )
     return TargetState(
         target.updated_at,
-        budget_until=target.budget_until,
+        budget_until=paid_until,
         accepted_at=now,
         unanswered=1 if was_answered else target.unanswered + 1,
     )
 
 
-def _spend(target: TargetState, now: datetime) -> TargetState:
-    paid_until = now if target.budget_until is None else max(target.budget_until, now)
-    return replace(target, budget_until=paid_until + BUDGET_REFILL)
+def _spend(paid_until: datetime | None, now: datetime) -> datetime:
+    return (now if paid_until is None else max(paid_until, now)) + BUDGET_REFILL
 
 
 def _pause(steps: tuple[timedelta, ...], index: int, jitter: float) -> timedelta:

@@ -116,12 +116,15 @@ class _Topics:
         """Topics of which no candidate was worth a probe so far, while there may be others."""
         self.next_probe_at: datetime | None = None
         self._now = now
+        self._obstacles: dict[str, Obstacle | None] = {}
 
     def obstacle(self, topic: str) -> Obstacle | None:
         """Tell what keeps *topic* from being pushed, its probes apart."""
-        certificate = self.certificates.get(topic)
-        not_after = None if certificate is None else certificate.not_after
-        return obstacle_of(TopicState(topic, not_after, self.breakers.get(topic)), self._now)
+        if topic not in self._obstacles:
+            certificate = self.certificates.get(topic)
+            not_after = None if certificate is None else certificate.not_after
+            self._obstacles[topic] = obstacle_of(TopicState(topic, not_after, self.breakers.get(topic)), self._now)
+        return self._obstacles[topic]
 
     def may_probe(self, topic: str) -> bool:
         """Tell whether a probe of *topic* may be sent."""

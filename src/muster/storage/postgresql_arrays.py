@@ -62,7 +62,8 @@ def _bytes(value: bytes) -> bytes:
 
 
 def _text(value: str) -> bytes:
-    return _bytes(value.encode())
+    encoded = value.encode()
+    return len(encoded).to_bytes(4, "big") + encoded
 
 
 def _timestamp(value: datetime) -> bytes:

@@ -82,6 +82,9 @@ SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::
                      %s::text[], %s::timestamptz[], %s::int[], %s::int[], %s::text[])
 """
 
+_REASONS = {reason.value: reason for reason in PushReason}
+_STATES = {state.value: state for state in EnrollmentState}  # looked up a thousand times, which Enum is slow at
+
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 
@@ -176,7 +179,8 @@ def append_pushes(cursor: Cursor, recorded: Sequence[RecordedPush]) -> None:
 def _with_details(cursor: Cursor, wishes: Sequence[tuple[Any, ...]]) -> tuple[DueWish, ...]:
     if not wishes:
         return ()
-    details = {row[0]: row for row in cursor.execute(_DETAILS, (TEXT.array(wish[0] for wish in wishes),))}
+    cursor.execute(_DETAILS, (TEXT.array(wish[0] for wish in wishes),))
+    details = {row[0]: row for row in cursor.fetchall()}
     return tuple(_due_wish(wish, detail) for wish in wishes if (detail := details.get(wish[0])) is not None)
 
 
@@ -185,13 +189,13 @@ def _due_wish(wish: tuple[Any, ...], detail: tuple[Any, ...]) -> DueWish:
     has_token = detail[6] is not None
     return DueWish(
         ChannelId(channel_id),
-        PushReason(reason),
+        _REASONS[reason],
         wanted_at,
         attempts,
         failures,
         fence,
         PushAddress(*detail[5:8]) if has_token else None,
         TargetState(*detail[8:]) if has_token else None,
-        EnrollmentState(detail[1]),
+        _STATES[detail[1]],
         *detail[2:5],
     )
