@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.conformance.fleet import after, enroll, rows
+from tests.conformance.fleet import TOUCH, after, apply, enroll, locked, query, queue, rows
 from tests.support.instants import NOON
 
 from muster.domain.enrollment import EndReason, EnrollmentState
 from muster.domain.push_policy import NoPush, PushReason, TargetState
 from muster.protocol.apns import OutcomeClass
-from muster.protocol.identifiers import ChannelId
+from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage import enrollments, push
 from muster.storage.engine import Engine, Transaction
+from muster.storage.hot import AppliedConnect
 from muster.storage.hot_pushes import DueWish, PushAddress, PutOff, SettledPush
 from muster.storage.schema import push_targets, push_wishes
 
@@ -165,6 +166,23 @@ def test_wish_is_due_with_all_that_deciding_needs(engine: Engine) -> None:
     assert second == replace(expected, channel_id=B, address=None, target=None)
 
 
+def test_due_wish_tells_what_may_be_handed_out_and_what_of_it_was_declined(engine: Engine) -> None:
+    enroll(engine, "A", "B")
+    for uuid in ("one", "two", "three"):
+        queue(engine, "A", uuid)
+    queue(engine, "B", "four")
+    entries = {uuid: locked(engine, query("A", uuid))["A"].answered for uuid in ("two", "three")}
+    apply(engine, AppliedConnect(A, TOUCH, is_proof=False, not_now=CommandUUID("two"), handed_out=entries["two"]))
+    once_only = AppliedConnect(A, TOUCH, is_proof=False, handed_out=entries["three"], withhold_after=True)
+    apply(engine, once_only, at=after(minutes=1))
+    wish(engine, "A", "B")
+
+    found = {one.channel_id: one for one in due(engine)}
+
+    assert (found[A].commands_waiting, found[A].declined, found[A].last_contact_at) == (2, 1, after(minutes=1))
+    assert (found[B].commands_waiting, found[B].declined, found[B].last_contact_at) == (1, 0, None)
+
+
 def test_many_wishes_of_one_channel_are_one_and_the_earliest_due_time_counts(engine: Engine) -> None:
     enroll(engine, "A")
     wish(engine, "A", "A", due_at=after(seconds=5))
@@ -204,11 +222,11 @@ def test_wishes_of_a_whole_fleet_are_made_at_once(engine: Engine) -> None:
     assert engine.read(push.next_due) is None
 
 
-def claim(engine: Engine, now: datetime, lease_until: datetime) -> int:
-    """Claim the one wish there is, and return the fence that its outcome has to name."""
+def claim(engine: Engine, now: datetime, lease_until: datetime, *, of: str = "A") -> int:
+    """Claim a wish that is due, and return the fence that its outcome has to name."""
 
     def work(tx: Transaction) -> int:
-        (wanted,) = push.claim_due(tx, now, 1)
+        (wanted,) = (one for one in push.claim_due(tx, now, 9) if one.channel_id == of)
         push.claim_attempts(tx, [wanted.channel_id], lease_until=lease_until)
         return wanted.fence + 1
 
@@ -270,6 +288,35 @@ def test_outcome_of_an_attempt_whose_lease_ran_out_changes_nothing(engine: Engin
     settle(engine, replace(SETTLED, fence=later, due_at=after(hours=1)))
 
     assert engine.read(push.next_due) == after(hours=1)
+
+
+@pytest.mark.parametrize("arrive_in_order", [True, False])
+def test_of_two_outcomes_that_are_settled_together_the_later_claims_counts(
+    engine: Engine, arrive_in_order: bool
+) -> None:
+    enroll(engine, "A", "B")
+    target(engine)
+    target(engine, of="B")
+    wish(engine, "A", "B")
+    earlier = replace(REFUSED, fence=claim(engine, NOON, after(minutes=2), of="A"))
+    later = replace(SETTLED, fence=claim(engine, after(minutes=2), after(minutes=4), of="A"))
+    other = replace(SETTLED, channel_id=B, fence=claim(engine, NOON, after(minutes=2), of="B"))
+
+    settle(engine, *(earlier, later, other) if arrive_in_order else (other, later, earlier))
+
+    assert [one.channel_id for one in due(engine, after(hours=2))] == [A, B]
+    assert {push.target_state(row) for row in rows(engine, sa.select(push_targets))} == {SETTLED.target}
+
+
+def test_outcomes_for_a_token_and_for_the_one_before_it_are_told_apart(engine: Engine) -> None:
+    enroll(engine, "A")
+    target(engine)
+
+    settle(
+        engine, SETTLED, replace(REFUSED, fence=2, token=b"former"), replace(REFUSED, token_updated_at=after(days=-1))
+    )
+
+    assert state(engine) == SETTLED.target
 
 
 def test_wish_made_while_a_push_is_on_its_way_is_not_put_off_by_its_outcome(engine: Engine) -> None:

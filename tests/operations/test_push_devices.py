@@ -125,6 +125,31 @@ def test_new_command_is_pushed_though_the_answer_to_an_older_push_comes_late(sit
     assert site.wish() == ("command_queued", site.now + timedelta(seconds=1), 0)
 
 
+def test_two_outcomes_of_one_channel_that_come_together_are_both_in_the_log_and_the_later_claim_counts(
+    site: Site,
+) -> None:
+    site.enroll()
+    lost = claim_one(site)
+    site.wait(minutes=5)
+    second = claim_one(site)
+    refused = PushOutcome(OutcomeClass.TOKEN_UNREGISTERED, 410, "Unregistered", site.now, lost.push.apns_id)
+    accepted = PushOutcome(OutcomeClass.ACCEPTED, 200, apns_id=second.push.apns_id)
+    receipts = [
+        PushResult(second, PushReceipt(second.push.apns_id, accepted, 0.1)),
+        PushResult(lost, PushReceipt(lost.push.apns_id, refused, 300.0)),
+    ]
+
+    recorded = site.do(record_push_outcomes, *receipts)
+
+    assert [one.consequence.value for one in recorded] == ["pushed", "stopped"]
+    assert sorted(log_of(site)) == [
+        ("enrolled", "accepted", "pushed"),
+        ("enrolled", "token_unregistered", "stopped"),
+    ]
+    assert target(site) == ("accepted", False)
+    assert site.wish() == ("enrolled", second.sent.next_at, 2)
+
+
 def test_outcome_of_a_claim_that_was_lost_settles_nothing(site: Site) -> None:
     site.enroll()
     lost = claim_one(site)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 from threading import Barrier, Event
@@ -12,15 +13,18 @@ import pytest
 import sqlalchemy as sa
 from tests.conformance.fleet import TOUCH, after, enroll, query, rows
 from tests.conformance.test_deferred import MESSAGE
+from tests.conformance.test_push import SETTLED
+from tests.conformance.test_push_log import ACCEPTED
 from tests.support.instants import NOON
 
 from muster.domain.enrollment import Pins
 from muster.domain.push_policy import PushReason
 from muster.protocol.identifiers import ChannelId
-from muster.storage import deferred, enrollments, installations, postgresql, push, reviews
+from muster.storage import deferred, enrollments, installations, postgresql, postgresql_pushes, push, pushes, reviews
 from muster.storage.engine import Transaction
 from muster.storage.errors import ServerTooOld, Unavailable
 from muster.storage.hot import AppliedConnect
+from muster.storage.hot_pushes import RecordedPush
 from muster.storage.postgresql import LOCK_TIMEOUT_MILLISECONDS, PostgresqlEngine
 from muster.storage.schema import evidence, reports
 
@@ -93,6 +97,30 @@ def test_rows_are_free_again_after_the_claim_ended(postgresql_engine: Postgresql
     assert postgresql_engine.write(claim_deferred) == postgresql_engine.write(claim_deferred) == ["1"]
 
 
+def test_every_wish_is_claimed_by_one_node_however_many_there_are(postgresql_engine: PostgresqlEngine) -> None:
+    names = [f"{number:04}" for number in range(400)]
+    enroll(postgresql_engine, *names)
+    ids = [ChannelId(name) for name in names]
+    postgresql_engine.write(lambda tx: push.wish(tx, ids, reason=PushReason.COMMAND_QUEUED, at=NOON, due_at=NOON))
+
+    def claim_some(tx: Transaction) -> list[str]:
+        claimed = [wish.channel_id for wish in push.claim_due(tx, NOON, 7)]
+        push.claim_attempts(tx, claimed, lease_until=after(minutes=5))
+        return [str(channel_id) for channel_id in claimed]
+
+    def node(_number: int) -> list[str]:
+        claimed: list[str] = []
+        while some := postgresql_engine.write(claim_some):
+            claimed += some
+        return claimed
+
+    with ThreadPoolExecutor(4) as pool:
+        claimed = [name for some in pool.map(node, range(4)) for name in some]
+
+    assert sorted(claimed) == names
+    assert len(postgresql_engine.write(lambda tx: push.claim_due(tx, after(minutes=5), 500))) == 400
+
+
 # --- locks ------------------------------------------------------------------------------------------------------------
 
 
@@ -115,6 +143,38 @@ def test_overlapping_batches_of_many_nodes_never_deadlock(impatient: PostgresqlE
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(flush, range(80)))
+
+    assert sorted(runs) == list(range(80)), "a transaction had to be run again"
+
+
+def test_outcomes_that_nodes_settle_together_while_commands_are_queued_never_deadlock(
+    impatient: PostgresqlEngine,
+) -> None:
+    enroll(impatient, *NAMES)
+
+    def arrange(tx: Transaction) -> None:
+        push.wish(tx, IDS, reason=PushReason.COMMAND_QUEUED, at=NOON, due_at=NOON)
+        for channel_id in IDS:
+            push.set_target(tx, channel_id, topic="topic", token=b"token", push_magic="magic", at=NOON)
+
+    impatient.write(arrange)
+    runs: list[int] = []
+    settled = replace(SETTLED, fence=0)
+
+    def node(seed: int) -> None:
+        some = Random(seed).sample(IDS, 12)
+
+        def work(tx: Transaction) -> None:
+            runs.append(seed)
+            if seed % 2:
+                push.wish(tx, some, reason=PushReason.COMMAND_QUEUED, at=NOON, due_at=NOON)
+            else:
+                push.settle(tx, [replace(settled, channel_id=channel_id) for channel_id in some], NOON)
+
+        impatient.write(work)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(node, range(80)))
 
     assert sorted(runs) == list(range(80)), "a transaction had to be run again"
 
@@ -304,10 +364,10 @@ def test_connections_plan_for_the_values_they_have_and_keep_the_operators_option
 # --- storage ----------------------------------------------------------------------------------------------------------
 
 
-def updates_of_channels(tx: Transaction) -> tuple[int, int]:
-    """How many rows of channels this connection has updated, and how many of them in place (HOT)."""
-    counts = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'channels'"
-    updated, in_place = tx.connection.exec_driver_sql(counts).one()
+def updates(tx: Transaction, table: str) -> tuple[int, int]:
+    """How many rows of *table* this connection has updated, and how many of them in place (HOT)."""
+    counts = sa.text("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = :name")
+    updated, in_place = tx.connection.execute(counts, {"name": table}).one()
     return updated, in_place
 
 
@@ -315,10 +375,24 @@ def test_contact_is_written_in_place_without_touching_an_index(impatient: Postgr
     enroll(impatient, *NAMES)
 
     def work(tx: Transaction) -> tuple[int, int]:
-        updated, in_place = updates_of_channels(tx)
+        updated, in_place = updates(tx, "channels")
         tx.apply_connects([AppliedConnect(channel_id, TOUCH, is_proof=True) for channel_id in IDS], NOON)
-        updated_after, in_place_after = updates_of_channels(tx)
+        updated_after, in_place_after = updates(tx, "channels")
         return updated_after - updated, in_place_after - in_place
+
+    assert impatient.write(work) == (20, 20)
+
+
+def test_outcome_of_a_push_is_written_in_place_without_touching_an_index(impatient: PostgresqlEngine) -> None:
+    enroll(impatient, *NAMES)
+    for channel_id in IDS:
+        impatient.write(
+            lambda tx, to=channel_id: push.set_target(tx, to, topic="topic", token=b"token", push_magic="", at=NOON)  # type: ignore[misc]
+        )
+
+    def work(tx: Transaction) -> tuple[int, int]:
+        push.settle(tx, [replace(SETTLED, channel_id=channel_id) for channel_id in IDS], NOON)
+        return updates(tx, "push_targets")
 
     assert impatient.write(work) == (20, 20)
 
@@ -360,6 +434,55 @@ def test_rows_go_to_the_partition_of_their_month_and_those_before_it_was_made_fo
         ("reports_y2027m01", january),
         ("reports_default", april),
     ]
+
+
+def tables_of_pushes(engine: PostgresqlEngine) -> set[str]:
+    select = sa.text("SELECT relname FROM pg_class WHERE relname ~ '^pushes_' AND relkind = 'r'")
+    return engine.read(lambda tx: set(tx.connection.scalars(select)))
+
+
+def pushed(at: datetime) -> RecordedPush:
+    return replace(ACCEPTED, at=at)
+
+
+def test_months_of_pushes_that_are_over_go_as_a_whole_and_none_by_halves(postgresql_engine: PostgresqlEngine) -> None:
+    july, august = datetime(2026, 7, 31, 23, 59, tzinfo=UTC), datetime(2026, 8, 1, tzinfo=UTC)
+    assert datetime(2026, 8, 4, 12, tzinfo=UTC) == NOON - pushes.KEPT_FOR
+    for month in (july, NOON):
+        postgresql_engine.write(lambda tx, month=month: tx.ensure_partitions(month))  # type: ignore[misc]
+    postgresql_engine.write(lambda tx: pushes.append(tx, [pushed(july), pushed(august), pushed(NOON)]))
+    before = tables_of_pushes(postgresql_engine)
+
+    assert not postgresql_engine.write(lambda tx: pushes.forget(tx, NOON))
+
+    assert before - tables_of_pushes(postgresql_engine) == {"pushes_y2026m07"}
+    kept = postgresql_engine.read(lambda tx: pushes.of_channel(tx, A, since=july, limit=9))
+    assert [one.at for one in kept] == [NOON, august]
+
+
+def test_month_of_pushes_that_somebody_reads_is_left_for_another_time(
+    postgresql_engine: PostgresqlEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql_pushes, "DROP_PATIENCE_MILLISECONDS", 20)
+    july = datetime(2026, 7, 31, tzinfo=UTC)
+    postgresql_engine.write(lambda tx: tx.ensure_partitions(july))
+    postgresql_engine.write(lambda tx: pushes.append(tx, [pushed(july)]))
+
+    def forget(tx: Transaction) -> str:
+        pushes.forget(tx, NOON)
+        return str(tx.connection.scalar(sa.text("SHOW lock_timeout")))
+
+    def back_up(tx: Transaction) -> str:
+        pushes.of_channel(tx, A, since=july, limit=1)
+        return postgresql_engine.write(forget)
+
+    patience = postgresql_engine.read(back_up)
+    left = tables_of_pushes(postgresql_engine)
+    again = postgresql_engine.write(forget)
+
+    assert "pushes_y2026m07" in left
+    assert "pushes_y2026m07" not in tables_of_pushes(postgresql_engine)
+    assert patience == again == f"{LOCK_TIMEOUT_MILLISECONDS // 1000}s"
 
 
 def test_partitions_are_made_by_many_nodes_together(impatient: PostgresqlEngine) -> None:

@@ -38,6 +38,7 @@ from muster.edges.workers.resurrections import Resurrections, Sought
 from muster.edges.workers.reviews import ReviewWorker
 from muster.operations.ensure_partitions import ensure_partitions
 from muster.operations.first_start import Address, Foundation, announce_address, lay_foundation
+from muster.operations.forget_pushes import forget_pushes
 from muster.operations.ports import JournalWriter, PushSender
 from muster.operations.views.readiness import check_clock, check_journal, check_key_ring, check_schema
 from muster.protocol.identifiers import DeviceId
@@ -315,6 +316,8 @@ class _ViewRunner:
 def _partition_step(runner: EngineRunner) -> Callable[[], Awaitable[datetime | None]]:
     async def step() -> datetime | None:
         await runner.write(ensure_partitions, [None])
+        while (await runner.write(forget_pushes, [None]))[0]:
+            pass  # a part in each transaction, so that nobody waits for all of it
         return runner.now() + PARTITION_INTERVAL
 
     return step

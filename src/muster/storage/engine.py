@@ -109,6 +109,14 @@ class Transaction(ABC):
         """Append to the log of pushes."""
 
     @abstractmethod
+    def forget_pushes(self, before: datetime, limit: int) -> bool:
+        """Forget what the log of pushes has from before *before*, at most *limit* rows one by one.
+
+        Where the log is kept by months, the months that are over by then go as a whole, and no other rows of theirs.
+        Tells whether there is more to forget.
+        """
+
+    @abstractmethod
     def lock_rows(self, channel_ids: Sequence[ChannelId]) -> None:
         """Lock the channel rows of *channel_ids*, sorted, until the transaction ends; unknown ids are passed over."""
 

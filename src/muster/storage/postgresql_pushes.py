@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.push_policy import PushReason, TargetState
@@ -81,9 +82,23 @@ INSERT INTO pushes (channel_id, at, apns_id, topic, wanted, outcome, status, rea
 SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[],
                      %s::text[], %s::timestamptz[], %s::int[], %s::int[], %s::text[])
 """
+# A partition is named for its month; those before that of the moment given lie before that moment altogether.
+_PARTITIONS = r"""
+SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'pushes'::regclass AND c.relname ~ '^pushes_y\d{4}m\d{2}$'
+      AND translate(substr(c.relname, 9), 'm', '') < %s
+ORDER BY c.relname
+"""
+_WAIT_AS_BEFORE = "SET LOCAL lock_timeout = DEFAULT"
+_FORGET = """
+DELETE FROM pushes_default WHERE ctid = ANY(ARRAY(SELECT ctid FROM pushes_default WHERE at < %s LIMIT %s))
+"""
 
 _REASONS = {reason.value: reason for reason in PushReason}
 _STATES = {state.value: state for state in EnrollmentState}  # looked up a thousand times, which Enum is slow at
+
+DROP_PATIENCE_MILLISECONDS = 1000
+"""While the drop of a partition waits for those who read the log, everybody who appends to it waits behind."""
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
@@ -174,6 +189,26 @@ def append_pushes(cursor: Cursor, recorded: Sequence[RecordedPush]) -> None:
         TEXT.array(one.consequence for one in recorded),
     )
     cursor.execute(_APPEND, parameters)
+
+
+def forget_pushes(cursor: Cursor, before: datetime, limit: int) -> bool:
+    """Drop whole months; tells whether rows without a partition of their own may be left.
+
+    A month that somebody reads just now, a backup for hours, is left for the next time: a longer wait for it would
+    keep everybody from appending.
+    """
+    partitions = [name for (name,) in cursor.execute(_PARTITIONS, (f"{before:%Y%m}",)).fetchall()]
+    if partitions:
+        try:
+            with cursor.connection.transaction():
+                cursor.execute(f"SET LOCAL lock_timeout = {DROP_PATIENCE_MILLISECONDS}")
+                for name in partitions:
+                    cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+                cursor.execute(_WAIT_AS_BEFORE)
+        except psycopg.errors.LockNotAvailable:
+            pass
+    cursor.execute(_FORGET, (before, limit))
+    return cursor.rowcount == limit
 
 
 def _with_details(cursor: Cursor, wishes: Sequence[tuple[Any, ...]]) -> tuple[DueWish, ...]:

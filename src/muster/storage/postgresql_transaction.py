@@ -168,6 +168,12 @@ class PostgresqlTransaction(Transaction):
             with self._cursor() as cursor:
                 postgresql_pushes.append_pushes(cursor, recorded)
 
+    def forget_pushes(self, before: datetime, limit: int) -> bool:
+        """Drop the partitions that lie before it; row by row goes only what came in while a month had none."""
+        self.lock_name("partitions")
+        with self._cursor() as cursor:
+            return postgresql_pushes.forget_pushes(cursor, before, limit)
+
     def lock_rows(self, channel_ids: Sequence[ChannelId]) -> None:
         """Lock the rows in the order of their ids, as every other transaction does."""
         with self._cursor() as cursor:

@@ -22,6 +22,15 @@ def append(tx: Transaction, recorded: Sequence[RecordedPush]) -> None:
     tx.append_pushes(recorded)
 
 
+FORGOTTEN_AT_ONCE = 5000
+"""Rows that one transaction forgets, a tenth of a second's work: whoever waits for it notices nothing."""
+
+
+def forget(tx: Transaction, now: datetime) -> bool:
+    """Forget outcomes that are older than KEPT_FOR, or some of them; tells whether there are more."""
+    return tx.forget_pushes(now - KEPT_FOR, FORGOTTEN_AT_ONCE)
+
+
 def consequences(
     tx: Transaction, named: Collection[tuple[ChannelId, str]], *, since: datetime
 ) -> dict[str, Consequence]:

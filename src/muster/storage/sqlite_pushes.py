@@ -42,6 +42,11 @@ INSERT INTO pushes (channel_id, at, apns_id, topic, wanted, outcome, status, rea
                     attempts, consequence)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+# rows are only ever appended, so the oldest are found without an index of their times
+_FORGET = """
+DELETE FROM pushes
+WHERE rowid IN (SELECT rowid FROM (SELECT rowid, at FROM pushes ORDER BY rowid LIMIT ?) WHERE at < ?)
+"""
 
 
 def claim_wishes(cursor: sqlite3.Cursor, now: datetime, limit: int) -> tuple[DueWish, ...]:
@@ -87,6 +92,11 @@ def settle_wishes(cursor: sqlite3.Cursor, settled: Iterable[SettledPush]) -> Non
 def append_pushes(cursor: sqlite3.Cursor, recorded: Sequence[RecordedPush]) -> None:
     """Append to the log."""
     cursor.executemany(_APPEND, (_row(one) for one in recorded))
+
+
+def forget_pushes(cursor: sqlite3.Cursor, before: datetime, limit: int) -> bool:
+    """Delete the oldest rows; tells whether there may be more of them."""
+    return cursor.execute(_FORGET, (limit, to_microseconds(before))).rowcount == limit
 
 
 def _due_wish(row: tuple[Any, ...]) -> DueWish:

@@ -129,6 +129,11 @@ class SqliteTransaction(Transaction):
             with closing(self._cursor()) as cursor:
                 sqlite_pushes.append_pushes(cursor, recorded)
 
+    def forget_pushes(self, before: datetime, limit: int) -> bool:
+        """Delete the oldest rows, which are those that were added first."""
+        with closing(self._cursor()) as cursor:
+            return sqlite_pushes.forget_pushes(cursor, before, limit)
+
     def lock_rows(self, channel_ids: Sequence[ChannelId]) -> None:
         """Nothing to do: the writer is alone."""
 
