@@ -9,7 +9,7 @@ from tests.support.runner import NOW
 
 from muster.domain.push_policy import NoPush
 from muster.domain.push_standing import Standing
-from muster.operations.views.pushing import ChannelPushing, explain_pushing, pushing_of_device
+from muster.operations.views.pushing import ChannelPushing, explain_pushing, pushing_of_device, recent_pushes
 from muster.protocol.apns import OutcomeClass
 from muster.protocol.identifiers import ChannelId
 from muster.storage import schema
@@ -113,6 +113,24 @@ def test_a_devices_channels_are_explained_without_the_log(engine: Engine, device
 
     assert [one.pushes for one in explained.values()] == [()]
     assert explained[ChannelId(device)].known.last is not None
+
+
+def test_recent_pushes_are_bounded_and_say_whose_contact_came_after_them(engine: Engine, device: str) -> None:
+    user = fleet.add_user(engine, device, "0-U", "ana")
+    fleet.add_device(engine, "B")
+    fleet.add_push(engine, "B", "accepted", NOW)
+    fleet.add_push(engine, user, "accepted", NOW - 7 * HOUR)
+    for hours in (1, 6, 9, 90):
+        fleet.add_push(engine, device, "accepted", NOW - hours * HOUR)
+
+    since = NOW - timedelta(days=2)
+    recent = engine.read(lambda tx: recent_pushes(tx, ChannelId(device), since=since, limit=3))
+
+    assert [(push.channel_id, push.at, push.is_answered) for push in recent] == [
+        (device, NOW - HOUR, False),
+        (device, NOW - 6 * HOUR, True),
+        (user, NOW - 7 * HOUR, False),
+    ]
 
 
 def _refuse(engine: Engine, channel_id: str, *, at: datetime, since: datetime) -> None:
