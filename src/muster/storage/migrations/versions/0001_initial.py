@@ -36,30 +36,54 @@ Instant = BigInteger().with_variant(DateTime(timezone=True), "postgresql")
 Json = JSON().with_variant(JSONB(), "postgresql")
 
 Table(
-    "installation",
+    "commands",
     metadata,
-    Column("id", Text, primary_key=True, comment="UUID of this installation; one row"),
+    Column("command_uuid", Identifier, primary_key=True),
+    Column("request_type", Text, nullable=False),
+    Column(
+        "body", LargeBinary, nullable=False, comment="the plist, byte for byte what the device gets, or that sealed"
+    ),
+    Column("is_sealed", Boolean, nullable=False, comment="the body holds a secret and is sealed at rest"),
     Column("created_at", Instant, nullable=False),
-    Column("profile_identifier", Text, nullable=False, comment="PayloadIdentifier of enrollment profiles, for ever"),
-    Column("public_url", Text, comment="where the server last said it is reached; for commands run beside it"),
-    Column("check_in_url", Text),
+    Column("created_by", Text, nullable=False),
 )
 
 Table(
-    "ring_canaries",
+    "queue",
     metadata,
-    Column("key_id", Text, primary_key=True),
-    Column("sealed", LargeBinary, nullable=False, comment="opens only with the key ring that sealed this database"),
+    Column("channel_id", Identifier, primary_key=True),
+    Column("command_uuid", Identifier, ForeignKey("commands.command_uuid"), primary_key=True),
+    Column("epoch", Integer, nullable=False, comment="the epoch the command belongs to"),
+    Column("purpose", Text, nullable=False),
+    Column("rank", Integer, nullable=False, comment="lower goes first: the priority, negated so that one index serves"),
+    Column("position", BigInteger, nullable=False, comment="order within a rank"),
+    Column("is_withheld", Boolean, nullable=False, comment="stays queued, but isn't handed out again"),
+    Column("held_because", Text, comment="why it waits for a person's word; then it is withheld, too"),
+    Column("queued_at", Instant, nullable=False),
+    Column("not_now_count", Integer, nullable=False),
+    Column("handed_out_count", Integer, nullable=False),
+    Column("handed_out_at", Instant),
+    Index(None, "channel_id", "rank", "position"),
+    postgresql_with={"fillfactor": 75},
 )
 
 Table(
-    "authorities",
+    "reports",
     metadata,
-    Column("fingerprint", LargeBinary, primary_key=True),
-    Column("certificate_der", LargeBinary, nullable=False),
-    Column("key_sealed", LargeBinary, nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("is_current", Boolean, nullable=False),
+    Column("channel_id", Identifier, nullable=False),
+    Column("command_uuid", Identifier, nullable=False),
+    Column("request_type", Text, comment="absent when the command is not one of ours"),
+    Column("status", Text, nullable=False, comment="Apple's word, or 'closed' when it was never answered"),
+    Column("body", LargeBinary, comment="what the device said, byte for byte; absent when closed"),
+    Column("epoch", Integer, nullable=False),
+    Column("queued_at", Instant),
+    Column("handed_out_at", Instant),
+    Column("handed_out_count", Integer, nullable=False),
+    Column("not_now_count", Integer, nullable=False),
+    Column("reported_at", Instant, nullable=False),
+    Index(None, "channel_id", "command_uuid"),
+    Index(None, "channel_id", "reported_at"),
+    postgresql_partition_by="RANGE (reported_at)",
 )
 
 Table(
@@ -137,6 +161,116 @@ Table(
     Column("current_from", Instant),
     Column("closed_at", Instant),
     Column("closed_reason", Text),
+)
+
+Table(
+    "escrow",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("device_id", Identifier, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("stored_at", Instant, nullable=False),
+    Column("archived_at", Instant),
+    Index(None, "device_id", "kind"),
+)
+
+Table(
+    "departures",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("device_id", Identifier, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("epoch", Integer, nullable=False, comment="the life of the device that is to end"),
+    Column("ordered_at", Instant, nullable=False),
+    Column("ordered_by", Text, nullable=False),
+    Column("is_counted", Boolean, nullable=False, comment="towards the hour's limit"),
+    Column("identity", LargeBinary, comment="fingerprint of the identity that a policy refused"),
+    Column("delivered_at", Instant),
+    Column("failed_at", Instant),
+    Column("withdrawn_at", Instant),
+    Index(None, "device_id"),
+    Index(None, "ordered_at"),
+    Index(None, "identity"),
+)
+
+Table(
+    "deferred_messages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("channel_id", Identifier, nullable=False),
+    Column("message", Text, nullable=False, comment="connect, or the check-in's MessageType"),
+    Column("body", LargeBinary, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant, nullable=False),
+    Index(None, "next_attempt_at"),
+)
+
+Table(
+    "subscriptions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False),
+)
+
+Table(
+    "outbox",
+    metadata,
+    Column("subscription_id", Text, ForeignKey("subscriptions.id"), primary_key=True),
+    Column("channel_id", Identifier, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, comment="order within one subscription and channel"),
+    Column("event_id", Text, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("detail", Json, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Index(None, "due_at"),
+)
+
+Table(
+    "evidence",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("channel_id", Identifier, nullable=False),
+    Column("signal", Text, nullable=False),
+    Column("observed_class", Text, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("detail", Json, nullable=False),
+    Index(None, "channel_id", "signal", "first_at"),
+    postgresql_partition_by="RANGE (first_at)",
+)
+
+Table(
+    "rumours",
+    metadata,
+    Column("claimed_id", Identifier, primary_key=True),
+    Column("refusal_code", Text, primary_key=True),
+    Column("source", Text, nullable=False, comment="address of the last one"),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("count", Integer, nullable=False),
+    Index(None, "last_at"),
+)
+
+Table(
+    "reviews",
+    metadata,
+    Column("channel_id", Identifier, ForeignKey("channels.id"), primary_key=True),
+    Column("next_review_at", Instant, nullable=False),
+    Column("reviewed_at", Instant),
+    Index(None, "next_review_at"),
+    postgresql_with={"fillfactor": 75},
 )
 
 Table(
@@ -248,6 +382,51 @@ Table(
 )
 
 Table(
+    "ota_enrollments",
+    metadata,
+    Column("challenge_hash", LargeBinary, primary_key=True, comment="SHA-256 of the challenge of phase 1"),
+    Column("link_id", Text, ForeignKey("enrollment_links.id"), nullable=False),
+    Column("account", Text, comment="who signed in, where that was asked for"),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("udid", Text, comment="what the device named in phase 2"),
+    Column("serial_number", Text),
+    Column(
+        "is_attested", Boolean, nullable=False, comment="Apple's device authority vouched for the signer of phase 2"
+    ),
+    Column("answered_at", Instant),
+    Column("completed_at", Instant),
+    Index(None, "link_id"),
+)
+
+Table(
+    "installation",
+    metadata,
+    Column("id", Text, primary_key=True, comment="UUID of this installation; one row"),
+    Column("created_at", Instant, nullable=False),
+    Column("profile_identifier", Text, nullable=False, comment="PayloadIdentifier of enrollment profiles, for ever"),
+    Column("public_url", Text, comment="where the server last said it is reached; for commands run beside it"),
+    Column("check_in_url", Text),
+)
+
+Table(
+    "ring_canaries",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False, comment="opens only with the key ring that sealed this database"),
+)
+
+Table(
+    "authorities",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("certificate_der", LargeBinary, nullable=False),
+    Column("key_sealed", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("is_current", Boolean, nullable=False),
+)
+
+Table(
     "journal_marks",
     metadata,
     Column("node", Text, primary_key=True),
@@ -270,159 +449,91 @@ Table(
 )
 
 Table(
-    "ota_enrollments",
+    "policies",
     metadata,
-    Column("challenge_hash", LargeBinary, primary_key=True, comment="SHA-256 of the challenge of phase 1"),
-    Column("link_id", Text, ForeignKey("enrollment_links.id"), nullable=False),
-    Column("account", Text, comment="who signed in, where that was asked for"),
+    Column("name", Text, primary_key=True),
+    Column("value", Json, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+
+Table(
+    "administrators",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False),
+)
+
+Table(
+    "sign_in_links",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("administrator_id", Text, ForeignKey("administrators.id"), nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
-    Column("udid", Text, comment="what the device named in phase 2"),
-    Column("serial_number", Text),
-    Column(
-        "is_attested", Boolean, nullable=False, comment="Apple's device authority vouched for the signer of phase 2"
-    ),
-    Column("answered_at", Instant),
-    Column("completed_at", Instant),
-    Index(None, "link_id"),
+    Column("used_at", Instant),
 )
 
 Table(
-    "escrow",
+    "sessions",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("device_id", Identifier, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("epoch", Integer, nullable=False),
-    Column("sealed", LargeBinary, nullable=False),
-    Column("stored_at", Instant, nullable=False),
-    Column("archived_at", Instant),
-    Index(None, "device_id", "kind"),
-)
-
-Table(
-    "departures",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("device_id", Identifier, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("epoch", Integer, nullable=False, comment="the life of the device that is to end"),
-    Column("ordered_at", Instant, nullable=False),
-    Column("ordered_by", Text, nullable=False),
-    Column("is_counted", Boolean, nullable=False, comment="towards the hour's limit"),
-    Column("identity", LargeBinary, comment="fingerprint of the identity that a policy refused"),
-    Column("delivered_at", Instant),
-    Column("failed_at", Instant),
-    Column("withdrawn_at", Instant),
-    Index(None, "device_id"),
-    Index(None, "ordered_at"),
-    Index(None, "identity"),
-)
-
-Table(
-    "deferred_messages",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("channel_id", Identifier, nullable=False),
-    Column("message", Text, nullable=False, comment="connect, or the check-in's MessageType"),
-    Column("body", LargeBinary, nullable=False),
-    Column("fingerprint", LargeBinary, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("received_at", Instant, nullable=False),
-    Column("error", Text, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("next_attempt_at", Instant, nullable=False),
-    Index(None, "next_attempt_at"),
-)
-
-Table(
-    "commands",
-    metadata,
-    Column("command_uuid", Identifier, primary_key=True),
-    Column("request_type", Text, nullable=False),
-    Column(
-        "body", LargeBinary, nullable=False, comment="the plist, byte for byte what the device gets, or that sealed"
-    ),
-    Column("is_sealed", Boolean, nullable=False, comment="the body holds a secret and is sealed at rest"),
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("administrator_id", Text, ForeignKey("administrators.id"), nullable=False),
     Column("created_at", Instant, nullable=False),
-    Column("created_by", Text, nullable=False),
+    Column("expires_at", Instant, nullable=False),
 )
 
 Table(
-    "queue",
+    "return_to_service",
     metadata,
-    Column("channel_id", Identifier, primary_key=True),
-    Column("command_uuid", Identifier, ForeignKey("commands.command_uuid"), primary_key=True),
-    Column("epoch", Integer, nullable=False, comment="the epoch the command belongs to"),
-    Column("purpose", Text, nullable=False),
-    Column("rank", Integer, nullable=False, comment="lower goes first: the priority, negated so that one index serves"),
-    Column("position", BigInteger, nullable=False, comment="order within a rank"),
-    Column("is_withheld", Boolean, nullable=False, comment="stays queued, but isn't handed out again"),
-    Column("held_because", Text, comment="why it waits for a person's word; then it is withheld, too"),
-    Column("queued_at", Instant, nullable=False),
-    Column("not_now_count", Integer, nullable=False),
-    Column("handed_out_count", Integer, nullable=False),
-    Column("handed_out_at", Instant),
-    Index(None, "channel_id", "rank", "position"),
-    postgresql_with={"fillfactor": 75},
+    Column("scope", Identifier, primary_key=True, comment="the device's id; empty: all devices without a row"),
+    Column("is_enabled", Boolean, nullable=False, comment="whether a device that is erased enrolls by itself again"),
+    Column("wifi_profile_sealed", LargeBinary, comment="the profile by which it reaches us then"),
+    Column("changed_at", Instant, nullable=False),
+    Column("changed_by", Text, nullable=False),
 )
 
 Table(
-    "reports",
+    "enrollment_users",
     metadata,
-    Column("channel_id", Identifier, nullable=False),
-    Column("command_uuid", Identifier, nullable=False),
-    Column("request_type", Text, comment="absent when the command is not one of ours"),
-    Column("status", Text, nullable=False, comment="Apple's word, or 'closed' when it was never answered"),
-    Column("body", LargeBinary, comment="what the device said, byte for byte; absent when closed"),
-    Column("epoch", Integer, nullable=False),
-    Column("queued_at", Instant),
-    Column("handed_out_at", Instant),
-    Column("handed_out_count", Integer, nullable=False),
-    Column("not_now_count", Integer, nullable=False),
-    Column("reported_at", Instant, nullable=False),
-    Index(None, "channel_id", "command_uuid"),
-    Index(None, "channel_id", "reported_at"),
-    postgresql_partition_by="RANGE (reported_at)",
+    Column("user_name", Text, primary_key=True, comment="Managed Apple Account or e-mail address, normalised"),
+    Column("password_hash", Text, nullable=False, comment="Argon2id, with its parameters and salt"),
+    Column("created_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
 )
 
 Table(
-    "evidence",
+    "enrollment_sessions",
     metadata,
-    Column("id", Text, nullable=False),
-    Column("channel_id", Identifier, nullable=False),
-    Column("signal", Text, nullable=False),
-    Column("observed_class", Text, nullable=False),
-    Column("first_at", Instant, nullable=False),
-    Column("last_at", Instant, nullable=False),
-    Column("count", Integer, nullable=False),
-    Column("epoch", Integer, nullable=False),
-    Column("source", Text, nullable=False),
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("user_name", Text, ForeignKey("enrollment_users.user_name"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index(None, "user_name"),
+    Index(None, "expires_at"),
+)
+
+Table(
+    "sign_in_attempts",
+    metadata,
+    Column("subject", LargeBinary, primary_key=True, comment="SHA-256 of the user name or address tried"),
+    Column("attempts", Integer, nullable=False),
+    Column("ends_at", Instant, nullable=False, comment="when they are forgotten"),
+    Index(None, "ends_at"),
+)
+
+Table(
+    "audit",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("actor_name", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("subject", Text, nullable=False),
     Column("detail", Json, nullable=False),
-    Index(None, "channel_id", "signal", "first_at"),
-    postgresql_partition_by="RANGE (first_at)",
-)
-
-Table(
-    "rumours",
-    metadata,
-    Column("claimed_id", Identifier, primary_key=True),
-    Column("refusal_code", Text, primary_key=True),
-    Column("source", Text, nullable=False, comment="address of the last one"),
-    Column("first_at", Instant, nullable=False),
-    Column("last_at", Instant, nullable=False),
-    Column("count", Integer, nullable=False),
-    Index(None, "last_at"),
-)
-
-Table(
-    "reviews",
-    metadata,
-    Column("channel_id", Identifier, ForeignKey("channels.id"), primary_key=True),
-    Column("next_review_at", Instant, nullable=False),
-    Column("reviewed_at", Instant),
-    Index(None, "next_review_at"),
-    postgresql_with={"fillfactor": 75},
+    Column("hash", LargeBinary, nullable=False, comment="SHA-256 over the former row's hash and this row"),
 )
 
 Table(
@@ -541,117 +652,6 @@ Table(
     Column("retry_at", Instant),
     Column("probes", Integer, nullable=False),
     Column("is_probing", Boolean, nullable=False),
-)
-
-Table(
-    "subscriptions",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
-    Column("created_at", Instant, nullable=False),
-)
-
-Table(
-    "outbox",
-    metadata,
-    Column("subscription_id", Text, ForeignKey("subscriptions.id"), primary_key=True),
-    Column("channel_id", Identifier, primary_key=True),
-    Column("sequence", BigInteger, primary_key=True, comment="order within one subscription and channel"),
-    Column("event_id", Text, nullable=False),
-    Column("event_type", Text, nullable=False),
-    Column("at", Instant, nullable=False),
-    Column("detail", Json, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("due_at", Instant, nullable=False),
-    Index(None, "due_at"),
-)
-
-Table(
-    "policies",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("value", Json, nullable=False),
-    Column("changed_at", Instant, nullable=False),
-    Column("changed_by", Text, nullable=False),
-)
-
-Table(
-    "administrators",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
-    Column("created_at", Instant, nullable=False),
-)
-
-Table(
-    "sign_in_links",
-    metadata,
-    Column("token_hash", LargeBinary, primary_key=True),
-    Column("administrator_id", Text, ForeignKey("administrators.id"), nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False),
-    Column("used_at", Instant),
-)
-
-Table(
-    "sessions",
-    metadata,
-    Column("token_hash", LargeBinary, primary_key=True),
-    Column("administrator_id", Text, ForeignKey("administrators.id"), nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False),
-)
-
-Table(
-    "return_to_service",
-    metadata,
-    Column("scope", Identifier, primary_key=True, comment="the device's id; empty: all devices without a row"),
-    Column("is_enabled", Boolean, nullable=False, comment="whether a device that is erased enrolls by itself again"),
-    Column("wifi_profile_sealed", LargeBinary, comment="the profile by which it reaches us then"),
-    Column("changed_at", Instant, nullable=False),
-    Column("changed_by", Text, nullable=False),
-)
-
-Table(
-    "enrollment_users",
-    metadata,
-    Column("user_name", Text, primary_key=True, comment="Managed Apple Account or e-mail address, normalised"),
-    Column("password_hash", Text, nullable=False, comment="Argon2id, with its parameters and salt"),
-    Column("created_at", Instant, nullable=False),
-    Column("disabled_at", Instant),
-)
-
-Table(
-    "enrollment_sessions",
-    metadata,
-    Column("token_hash", LargeBinary, primary_key=True),
-    Column("user_name", Text, ForeignKey("enrollment_users.user_name"), nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False),
-    Index(None, "user_name"),
-    Index(None, "expires_at"),
-)
-
-Table(
-    "sign_in_attempts",
-    metadata,
-    Column("subject", LargeBinary, primary_key=True, comment="SHA-256 of the user name or address tried"),
-    Column("attempts", Integer, nullable=False),
-    Column("ends_at", Instant, nullable=False, comment="when they are forgotten"),
-    Index(None, "ends_at"),
-)
-
-Table(
-    "audit",
-    metadata,
-    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
-    Column("at", Instant, nullable=False),
-    Column("actor_kind", Text, nullable=False),
-    Column("actor_name", Text, nullable=False),
-    Column("act", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("detail", Json, nullable=False),
-    Column("hash", LargeBinary, nullable=False, comment="SHA-256 over the former row's hash and this row"),
 )
 
 

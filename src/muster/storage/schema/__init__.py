@@ -1,0 +1,102 @@
+"""The one schema of both engines. Migrations bring a database to it; a test compares the two.
+
+Hot statements are keyed by channel id. `channels` is narrow and holds no index on what a contact changes, so that
+PostgreSQL updates it in place (HOT); what is due lives in `reviews` and `push_wishes`.
+"""
+
+from muster.storage.schema.base import metadata
+from muster.storage.schema.command_tables import commands, queue, reports
+from muster.storage.schema.enrollment_tables import (
+    channels,
+    contact_days,
+    deferred_messages,
+    departures,
+    device_facts,
+    epochs,
+    escrow,
+    set_ups,
+)
+from muster.storage.schema.event_tables import outbox, subscriptions
+from muster.storage.schema.evidence_tables import evidence, reviews, rumours
+from muster.storage.schema.identity_tables import (
+    challenges,
+    enrollment_links,
+    enrollment_profiles,
+    enrollment_tokens,
+    identities,
+    ota_enrollments,
+    renewals,
+)
+from muster.storage.schema.installation_tables import authorities, installation, journal_marks, ring_canaries, rollbacks
+from muster.storage.schema.people_tables import (
+    administrators,
+    audit,
+    enrollment_sessions,
+    enrollment_users,
+    policies,
+    return_to_service,
+    sessions,
+    sign_in_attempts,
+    sign_in_links,
+)
+from muster.storage.schema.push_tables import (
+    push_breakers,
+    push_certificate_requests,
+    push_certificates,
+    push_targets,
+    push_wishes,
+    pushes,
+    vendor_certificates,
+)
+
+__all__ = [
+    "PARTITIONED",
+    "administrators",
+    "audit",
+    "authorities",
+    "challenges",
+    "channels",
+    "commands",
+    "contact_days",
+    "deferred_messages",
+    "departures",
+    "device_facts",
+    "enrollment_links",
+    "enrollment_profiles",
+    "enrollment_sessions",
+    "enrollment_tokens",
+    "enrollment_users",
+    "epochs",
+    "escrow",
+    "evidence",
+    "identities",
+    "installation",
+    "journal_marks",
+    "metadata",
+    "ota_enrollments",
+    "outbox",
+    "policies",
+    "push_breakers",
+    "push_certificate_requests",
+    "push_certificates",
+    "push_targets",
+    "push_wishes",
+    "pushes",
+    "queue",
+    "renewals",
+    "reports",
+    "return_to_service",
+    "reviews",
+    "ring_canaries",
+    "rollbacks",
+    "rumours",
+    "sessions",
+    "set_ups",
+    "sign_in_attempts",
+    "sign_in_links",
+    "subscriptions",
+    "vendor_certificates",
+]
+
+PARTITIONED = {"reports": "reported_at", "evidence": "first_at", "pushes": "at"}
+"""Tables that PostgreSQL keeps in partitions by month, with the column that says which."""

@@ -1,0 +1,131 @@
+"""Channels: who is enrolled, what their devices said of themselves, and when they were heard."""
+
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text
+
+from muster.storage.schema.base import metadata
+from muster.storage.types import Identifier, Instant
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("device_id", Identifier, nullable=False, comment="the device channel's id; its own for a device channel"),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("epoch", Integer, nullable=False, comment="current epoch; 0 before the first TokenUpdate"),
+    Column("provisional_epoch", Integer),
+    Column("pin", LargeBinary, comment="SHA-256 of the identity that may speak; device channels only"),
+    Column("former_pin", LargeBinary),
+    Column("former_pin_until", Instant),
+    Column("provisional_pin", LargeBinary),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("enrolled_at", Instant, comment="when the current epoch began"),
+    Column("ended_at", Instant),
+    Column("ended_reason", Text),
+    Column("last_contact_at", Instant),
+    Column("last_proof_at", Instant, comment="last command acknowledged by a valid pinned identity (level 4)"),
+    Column("contact_day", Integer, comment="days since 1970-01-01 of contact_strip"),
+    Column("contact_strip", LargeBinary, comment="one bit for each five minutes of that day"),
+    Column("checked_in_at", Instant, comment="when the journaled check-in that was processed last had come"),
+    Index(None, "device_id"),
+    postgresql_with={"fillfactor": 75},
+)
+
+device_facts = Table(
+    "device_facts",
+    metadata,
+    Column("channel_id", Identifier, ForeignKey("channels.id"), primary_key=True),
+    Column("serial_number", Text),
+    Column("product_name", Text),
+    Column("model", Text),
+    Column("model_name", Text),
+    Column("device_name", Text),
+    Column("os_version", Text),
+    Column("build_version", Text),
+    Column("imei", Text),
+    Column("meid", Text),
+    Column("user_short_name", Text),
+    Column("user_long_name", Text),
+    Column("awaiting_configuration", Boolean),
+    Column("account", Text, comment="Managed Apple Account of an account-driven enrollment"),
+    Column("learned_at", Instant, nullable=False),
+    Index(None, "serial_number"),
+)
+
+set_ups = Table(
+    "set_ups",
+    metadata,
+    Column("channel_id", Identifier, ForeignKey("channels.id"), primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("since", Instant, nullable=False, comment="when the channel said that it awaits its configuration"),
+    Column("released_by", Text, comment="the DeviceConfigured or UserConfigured that ends the wait, once queued"),
+)
+
+contact_days = Table(
+    "contact_days",
+    metadata,
+    Column("channel_id", Identifier, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("strip", LargeBinary, nullable=False),
+)
+
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("device_id", Identifier, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("identity", LargeBinary, nullable=False, comment="fingerprint of the identity that opened it"),
+    Column("provenance", Text, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("current_from", Instant),
+    Column("closed_at", Instant),
+    Column("closed_reason", Text),
+)
+
+escrow = Table(
+    "escrow",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("device_id", Identifier, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("stored_at", Instant, nullable=False),
+    Column("archived_at", Instant),
+    Index(None, "device_id", "kind"),
+)
+
+departures = Table(
+    "departures",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("device_id", Identifier, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("epoch", Integer, nullable=False, comment="the life of the device that is to end"),
+    Column("ordered_at", Instant, nullable=False),
+    Column("ordered_by", Text, nullable=False),
+    Column("is_counted", Boolean, nullable=False, comment="towards the hour's limit"),
+    Column("identity", LargeBinary, comment="fingerprint of the identity that a policy refused"),
+    Column("delivered_at", Instant),
+    Column("failed_at", Instant),
+    Column("withdrawn_at", Instant),
+    Index(None, "device_id"),
+    Index(None, "ordered_at"),
+    Index(None, "identity"),
+)
+
+deferred_messages = Table(
+    "deferred_messages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("channel_id", Identifier, nullable=False),
+    Column("message", Text, nullable=False, comment="connect, or the check-in's MessageType"),
+    Column("body", LargeBinary, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant, nullable=False),
+    Index(None, "next_attempt_at"),
+)
