@@ -135,10 +135,15 @@ class LaboratoryServer:
         """The certificate of the authority that issues identities now."""
         return self.service.runner.read_now(identities.all_authorities)[0].certificate_der
 
-    async def upload_push_certificate(self, lifetime: timedelta = PUSH_CERTIFICATE_LIFETIME) -> None:
-        """Give the server a push certificate for TOPIC, its first one or a renewed one, good for *lifetime*."""
-        certificate = make_push_certificate(TOPIC, _PUSH_KEY, now=self._now(), lifetime=lifetime, serial_number=1)
+    async def upload_push_certificate(
+        self, lifetime: timedelta = PUSH_CERTIFICATE_LIFETIME, *, topic: str = TOPIC
+    ) -> None:
+        """Give the server a push certificate for *topic*, good for *lifetime*: its first one, a renewed one, or one by
+        which all who enroll from now on are pushed."""
+        certificate = make_push_certificate(topic, _PUSH_KEY, now=self._now(), lifetime=lifetime, serial_number=1)
         meant = frozenset({Deliberately.ALLOW_OLDER})  # a story may renew it for a shorter time than it had
+        if topic != TOPIC:
+            meant |= {Deliberately.REPLACE_TOPIC}
         upload = UploadedPushCertificate(pem_from_der([certificate]), private_key_pem(_PUSH_KEY), meant)
         outcome = (await self.service.runner.write(upload_push_certificates, [upload], ADMINISTRATOR))[0]
         assert isinstance(outcome, AcceptedPushCertificate), outcome
