@@ -1,13 +1,18 @@
 """A server that is asked to stop finishes what it has in hand, and ends well."""
 
+import asyncio
 import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.service.running import RunningServer
 from tests.service.stage import Stage, together
 from tests.support.command_line import CommandLine, push_files
 
+from muster.simulator.apns_weather import Condition, Effect, Silence, Slow
 from muster.simulator.device import SimulatedDevice
 from muster.simulator.enrollment import EnrollmentFailed
 from muster.simulator.session import Session, SessionEnd
@@ -75,3 +80,65 @@ async def connect_until_gone(device: SimulatedDevice) -> list[Session]:
     while sessions[-1].end is SessionEnd.EMPTY:
         sessions.append(await device.connect())
     return sessions
+
+
+@contextmanager
+def weather(stage: Stage, effect: Effect) -> Iterator[None]:
+    """Let *effect* befall every push."""
+
+    async def change_to(*conditions: Condition) -> None:
+        stage.apns.weather.change_to(conditions)
+
+    stage.play(change_to(Condition(effect)))
+    try:
+        yield
+    finally:
+        stage.play(change_to())
+
+
+async def first_woken(devices: list[SimulatedDevice]) -> None:
+    """Wait until the first push has arrived; on a new connection others wait for its answer."""
+    waiting = [asyncio.ensure_future(device.wanted.wait()) for device in devices]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+
+
+def stop_amid_pushes(stage: Stage, directory: Path, effect: Effect) -> tuple[RunningServer, int, list[Any], Any]:
+    """Stop a server while the first pushes of new devices are under way.
+
+    Returns the server, its exit code, the pushes in each device's log, and how the topic stands.
+    """
+    muster = CommandLine("--data-dir", str(directory / "data"))
+    with RunningServer(directory / "data", environment=stage.settings(directory)) as server, weather(stage, effect):
+        muster.upload(push_files(directory))
+        url = muster.link(uses=DEVICES)
+        devices = [stage.device() for _ in range(DEVICES)]
+        stage.play(together([device.open_link(url) for device in devices]))
+        stage.play(first_woken(devices))
+        server.terminate()
+        code = server.exit_code()
+    explained = [muster("push", "explain", device.facts.udid)[0]["pushes"] for device in devices]
+    return server, code, explained, muster("push", "status")["topics"][0]
+
+
+def test_pushes_under_way_are_waited_for_and_their_outcomes_kept(stage: Stage, tmp_path: Path) -> None:
+    server, code, explained, topic = stop_amid_pushes(stage, tmp_path, Slow(1.0))
+
+    assert code == 0
+    assert not any("Traceback" in line for line in server.log)
+    assert {push["outcome"]["outcome_class"] for pushes in explained for push in pushes} == {"accepted"}
+    assert topic["pushes_last_hour"] == {"accepted": DEVICES}
+
+
+def test_pushes_that_are_never_answered_hold_no_stop_up_and_are_held_against_nobody(
+    stage: Stage, tmp_path: Path
+) -> None:
+    server, code, explained, topic = stop_amid_pushes(stage, tmp_path, Silence())
+
+    assert code == 0
+    assert not any("Traceback" in line for line in server.log)
+    assert any("pushes_left_unanswered" in line for line in server.log)
+    assert explained == [[]] * DEVICES
+    assert topic["breaker"] is None
+    assert topic["wishes_waiting"] == DEVICES  # for their leases to end
