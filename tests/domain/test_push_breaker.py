@@ -41,6 +41,7 @@ def opened(cause: BreakerCause, outcomes: list[OutcomeClass]) -> Breaker:
         (BreakerCause.APNS_UNREACHABLE, LOST, FAILURES_TO_OPEN),
         (BreakerCause.APNS_UNAVAILABLE, BUSY, FAILURES_TO_OPEN),
         (BreakerCause.CERTIFICATE_REFUSED, REFUSED, 1),
+        (BreakerCause.PUSHES_REFUSED, OutcomeClass.OUR_FAULT, FAILURES_TO_OPEN),
         (BreakerCause.TOKENS_REFUSED, BAD, REFUSALS_TO_OPEN),
         (BreakerCause.TOKENS_REFUSED, OutcomeClass.TOPIC_MISMATCH, REFUSALS_TO_OPEN),
     ],
@@ -71,13 +72,6 @@ def test_a_refused_certificate_opens_though_something_was_accepted_before() -> N
 
     assert breaker is not None
     assert breaker.is_open
-
-
-def test_what_was_wrong_with_the_request_turns_no_breaker() -> None:
-    failing = after(None, LOST)
-
-    assert after(None, OutcomeClass.OUR_FAULT) is None
-    assert after(failing, OutcomeClass.OUR_FAULT) == failing
 
 
 def test_probe_is_sent_when_it_is_time_and_by_one_node() -> None:

@@ -12,12 +12,13 @@ from muster.domain.push_outcomes import (
     RETRY,
     SET_ASIDE_FOR,
     THROTTLE,
+    TOKEN_REFUSALS,
     Consequence,
     OutcomeDecision,
     SentPush,
     decide_outcome,
 )
-from muster.domain.push_policy import BUDGET_REFILL, TargetState
+from muster.domain.push_policy import BUDGET_REFILL, HELD_FOR, NoPush, TargetState
 from muster.protocol.apns import OutcomeClass, PushOutcome
 
 HOUR = timedelta(hours=1)
@@ -110,3 +111,44 @@ def test_a_request_that_is_wrong_is_set_aside_for_a_day() -> None:
     decision = decide(OutcomeClass.OUR_FAULT)
 
     assert (decision.consequence, decision.due_at) == (Consequence.SET_ASIDE, NOON + SET_ASIDE_FOR)
+
+
+@pytest.mark.parametrize(
+    "outcome_class",
+    [
+        OutcomeClass.APNS_UNAVAILABLE,
+        OutcomeClass.NO_ANSWER,
+        OutcomeClass.CERTIFICATE_REFUSED,
+        OutcomeClass.OUR_FAULT,
+    ],
+)
+def test_what_fails_while_the_topic_is_blocked_is_held_until_it_is_not(outcome_class: OutcomeClass) -> None:
+    sent = replace(SENT, failures=2)
+
+    decision = decide_outcome(sent, PushOutcome(outcome_class, 0), NOON, 0.5, held_because=NoPush.BREAKER_OPEN)
+
+    assert decision == OutcomeDecision(Consequence.HELD, NOON + HELD_FOR, 2, False, TOKEN, NoPush.BREAKER_OPEN)
+
+
+@pytest.mark.parametrize("outcome_class", TOKEN_REFUSALS)
+@pytest.mark.parametrize(
+    ("held_because", "consequence"), [(None, Consequence.TRIED_AGAIN), (NoPush.BREAKER_OPEN, Consequence.HELD)]
+)
+def test_refusal_that_is_not_the_tokens_own_stops_no_token(
+    outcome_class: OutcomeClass, held_because: NoPush | None, consequence: Consequence
+) -> None:
+    outcome = PushOutcome(outcome_class, 400)
+
+    decision = decide_outcome(SENT, outcome, NOON, 0.0, held_because=held_because, is_tokens_own=False)
+
+    assert decision.consequence is consequence
+    assert (decision.is_attempt, decision.target.refused_at) == (False, None)
+    assert decision.due_at is not None
+
+
+def test_token_that_is_unregistered_is_so_whatever_the_others_meet() -> None:
+    outcome = PushOutcome(OutcomeClass.TOKEN_UNREGISTERED, 410)
+
+    decision = decide_outcome(SENT, outcome, NOON, 0.0, held_because=NoPush.BREAKER_OPEN, is_tokens_own=False)
+
+    assert decision.consequence is Consequence.STOPPED

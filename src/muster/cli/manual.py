@@ -82,7 +82,7 @@ def push_times() -> str:
         ("after no answer, or a 5xx", f"{_steps(RETRY)}, by how many came in a row"),
         ("after a 410 that is older than the TokenUpdate", _steps(AFTER_STALE)),
         ("after APNs found fault with the push itself", length(SET_ASIDE_FOR)),
-        ("pushes without an answer or with a 5xx, in a row, that open the breaker", f"{FAILURES_TO_OPEN}"),
+        ("pushes without an answer, with a 5xx or found wrong, in a row, that open the breaker", f"{FAILURES_TO_OPEN}"),
         ("tokens refused in a row that open the breaker", f"{REFUSALS_TO_OPEN}"),
         *(
             (

@@ -24,18 +24,21 @@ class BreakerCause(StrEnum):
     """APNs answers that it can't (5xx)."""
     CERTIFICATE_REFUSED = "certificate_refused"
     """The push certificate was refused: expired, revoked, or for another environment."""
+    PUSHES_REFUSED = "pushes_refused"
+    """Fault is found with every push itself: a host that isn't APNs', something in between, or a bug of ours."""
     TOKENS_REFUSED = "tokens_refused"
     """Every token is refused as bad or as another topic's: the wrong environment or certificate, not the devices."""
 
 
 FAILURES_TO_OPEN: Final = 10
-"""Pushes in a row without an answer, or with a 5xx."""
+"""Pushes in a row without an answer, with a 5xx, or found wrong."""
 REFUSALS_TO_OPEN: Final = 20
 """Tokens in a row that are refused as bad or as another topic's, with none accepted between them."""
 PAUSES: Final = {
     BreakerCause.APNS_UNREACHABLE: (timedelta(seconds=15), timedelta(minutes=15)),
     BreakerCause.APNS_UNAVAILABLE: (timedelta(seconds=30), timedelta(minutes=15)),
     BreakerCause.CERTIFICATE_REFUSED: (timedelta(minutes=5), timedelta(hours=1)),
+    BreakerCause.PUSHES_REFUSED: (timedelta(minutes=5), timedelta(hours=1)),
     BreakerCause.TOKENS_REFUSED: (timedelta(minutes=15), timedelta(hours=1)),
 }
 """The pause before the first probe, which doubles with each that fails, and the longest one."""
@@ -50,6 +53,7 @@ MAXIMUM_DOUBLINGS: Final = 16
 _FAILING: Final = {
     OutcomeClass.NO_ANSWER: BreakerCause.APNS_UNREACHABLE,
     OutcomeClass.APNS_UNAVAILABLE: BreakerCause.APNS_UNAVAILABLE,
+    OutcomeClass.OUR_FAULT: BreakerCause.PUSHES_REFUSED,
 }
 _SUSPICIOUS: Final = frozenset({OutcomeClass.TOKEN_BAD, OutcomeClass.TOPIC_MISMATCH})
 _ANSWERED: Final = frozenset({OutcomeClass.ACCEPTED, OutcomeClass.TOKEN_UNREGISTERED, OutcomeClass.THROTTLED})
@@ -136,6 +140,7 @@ _THRESHOLDS: Final = {
     BreakerCause.APNS_UNREACHABLE: FAILURES_TO_OPEN,
     BreakerCause.APNS_UNAVAILABLE: FAILURES_TO_OPEN,
     BreakerCause.CERTIFICATE_REFUSED: 1,
+    BreakerCause.PUSHES_REFUSED: FAILURES_TO_OPEN,
     BreakerCause.TOKENS_REFUSED: REFUSALS_TO_OPEN,
 }
 

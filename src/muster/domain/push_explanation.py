@@ -70,6 +70,7 @@ _CAUSES: Final = {
     BreakerCause.APNS_UNREACHABLE: "{failures} pushes in a row found no connection to APNs, or got no answer from it",
     BreakerCause.APNS_UNAVAILABLE: "APNs answered {failures} pushes in a row that it is unavailable (5xx)",
     BreakerCause.CERTIFICATE_REFUSED: "APNs refused the push certificate: revoked, expired, or of another environment",
+    BreakerCause.PUSHES_REFUSED: "{failures} pushes in a row were answered as if they were wrong themselves",
     BreakerCause.TOKENS_REFUSED: "APNs refused {failures} tokens in a row, which is no fault of so many devices",
 }
 
@@ -81,6 +82,9 @@ _REMEDIES: Final = {
     BreakerCause.CERTIFICATE_REFUSED: (
         "Renew that same certificate at Apple's Push Certificates Portal, and put it into use with "
         "`muster push-cert upload`."
+    ),
+    BreakerCause.PUSHES_REFUSED: (
+        "See that `apns_host` names APNs and nothing in between answers in its place; if so, report it."
     ),
     BreakerCause.TOKENS_REFUSED: (
         "See that the push certificate is the one that these devices were enrolled under, and that the APNs host is "

@@ -98,7 +98,7 @@ def decide_outcome(
         consequence = Consequence.IGNORED
     if outcome.outcome_class in TOKEN_REFUSALS and not is_tokens_own:
         consequence = Consequence.TRIED_AGAIN
-    if consequence is Consequence.TRIED_AGAIN and held_because is not None:
+    if consequence in (Consequence.TRIED_AGAIN, Consequence.SET_ASIDE) and held_because is not None:
         consequence = Consequence.HELD
     paid_until = _spend(sent.target.budget_until, now) if outcome.status else sent.target.budget_until
     if consequence is Consequence.PUSHED:

@@ -10,6 +10,7 @@ from muster.storage import push, push_breakers
 from muster.storage.engine import Transaction
 
 _OF_THE_CERTIFICATE: Final = frozenset({BreakerCause.CERTIFICATE_REFUSED, BreakerCause.TOKENS_REFUSED})
+"""What another certificate mends; an outage it does not."""
 
 
 def resume_pushes(tx: Transaction, topic: str, ctx: Context, *, could_push: bool) -> None:

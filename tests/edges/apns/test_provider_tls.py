@@ -75,12 +75,12 @@ def test_renewed_certificate_of_a_topic_is_used_at_once() -> None:
     ],
     ids=["certificate is none", "certificate is empty", "key is none", "key of another certificate"],
 )
-def test_unusable_certificate_is_our_fault(broken: PushCredentials) -> None:
+def test_unusable_certificate_is_refused_before_it_is_shown(broken: PushCredentials) -> None:
     async def scenario() -> None:
         async with running() as rig:
             receipts = await send_all(rig.provider, broken, rig.pushes(2))
 
-            assert classes(receipts) == [OutcomeClass.OUR_FAULT] * 2
+            assert classes(receipts) == [OutcomeClass.CERTIFICATE_REFUSED] * 2
             assert rig.server.connection_count == 0
 
     asyncio.run(scenario())

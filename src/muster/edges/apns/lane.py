@@ -216,7 +216,7 @@ class Lane:
                 max_streams=self._max_streams,
             )
         except UnusableCertificate as error:
-            self._settle_waiting(OutcomeClass.OUR_FAULT, str(error))
+            self._settle_waiting(OutcomeClass.CERTIFICATE_REFUSED, str(error))
         except LinkFailed as error:
             self._on_trouble(str(error), error.verdict)
         else:

@@ -59,6 +59,7 @@ _BREAKERS = {
     BreakerCause.APNS_UNREACHABLE: Mark(_HELD, Shape.TRIANGLE, Tone.BAD),
     BreakerCause.APNS_UNAVAILABLE: Mark(_HELD, Shape.TRIANGLE, Tone.WARNING),
     BreakerCause.CERTIFICATE_REFUSED: Mark(_HELD, Shape.CROSS, Tone.BAD),
+    BreakerCause.PUSHES_REFUSED: Mark(_HELD, Shape.TRIANGLE, Tone.BAD),
     BreakerCause.TOKENS_REFUSED: Mark(_HELD, Shape.CROSS, Tone.BAD),
 }
 
