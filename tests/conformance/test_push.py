@@ -18,6 +18,7 @@ from muster.storage.engine import Engine, Transaction
 from muster.storage.hot import AppliedConnect
 from muster.storage.hot_pushes import DueWish, PushAddress, PutOff, SettledPush
 from muster.storage.schema import push_targets, push_wishes
+from muster.storage.types import to_microseconds
 
 A, B = ChannelId("A"), ChannelId("B")
 TOPIC = "com.apple.mgmt.External.1"
@@ -154,7 +155,7 @@ def test_wish_is_due_with_all_that_deciding_needs(engine: Engine) -> None:
         wanted_at=after(minutes=-1),
         attempts=0,
         failures=0,
-        fence=0,
+        fence=to_microseconds(after(minutes=-1)),
         address=PushAddress(TOPIC, b"token", "magic"),
         target=TargetState(NOON),
         state=EnrollmentState.ENROLLED,
@@ -342,6 +343,19 @@ def test_outcome_of_a_wish_that_was_dropped_changes_nothing(engine: Engine) -> N
     assert rows(engine, sa.select(push_wishes)) == []
 
 
+def test_outcome_of_a_wish_that_was_dropped_says_nothing_of_the_next_one(engine: Engine) -> None:
+    enroll(engine, "A")
+    wish(engine, "A")
+    former = claim(engine, NOON, after(minutes=5))
+    engine.write(lambda tx: push.drop_wishes(tx, [A]))
+    wish(engine, "A", at=after(seconds=1), due_at=after(seconds=1))
+    claim(engine, after(seconds=1), after(minutes=6))
+
+    settle(engine, replace(REFUSED, fence=former))
+
+    assert engine.read(push.next_due) == after(minutes=6)
+
+
 def put_off(engine: Engine, until: datetime, held_because: NoPush | None, *names: ChannelId) -> None:
     engine.write(lambda tx: push.put_off(tx, [PutOff(name, until, held_because) for name in names]))
 
@@ -354,7 +368,7 @@ def test_wish_that_is_put_off_counts_no_attempt(engine: Engine) -> None:
 
     assert due(engine, after(minutes=4)) == ()
     (wanted,) = due(engine, after(minutes=5))
-    assert (wanted.attempts, wanted.fence) == (0, 0)
+    assert (wanted.attempts, wanted.fence) == (0, to_microseconds(NOON))
 
 
 def test_held_wishes_of_a_topic_are_released_at_a_pace_and_no_others(engine: Engine) -> None:

@@ -13,6 +13,7 @@ from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction, Work, slices
 from muster.storage.hot_pushes import DueWish, PutOff, SettledPush
 from muster.storage.schema import channels, push_targets, push_wishes
+from muster.storage.types import to_microseconds
 
 _RELEASE = (
     sa.update(push_wishes)
@@ -113,7 +114,7 @@ def wish(
                 "due_at": due_at,
                 "attempts": 0,
                 "failures": 0,
-                "fence": 0,
+                "fence": _first_fence(at),
             }
             for channel_id in sorted(set(channel_ids))
         ],
@@ -125,9 +126,25 @@ def wish_if_none(tx: Transaction, channel_id: ChannelId, *, reason: PushReason, 
     tx.made_due(Work.PUSH, at)
     tx.connection.execute(
         tx.insert(push_wishes)
-        .values(channel_id=channel_id, reason=reason.value, wanted_at=at, due_at=at, attempts=0, failures=0, fence=0)
+        .values(
+            channel_id=channel_id,
+            reason=reason.value,
+            wanted_at=at,
+            due_at=at,
+            attempts=0,
+            failures=0,
+            fence=_first_fence(at),
+        )
         .on_conflict_do_nothing()
     )
+
+
+def _first_fence(at: datetime) -> int:
+    """Return the fence of a wish made at *at*, which no earlier wish of the channel can have reached by its claims.
+
+    So the outcome of a wish that was dropped settles nothing of the next one.
+    """
+    return to_microseconds(at)
 
 
 def claim_due(tx: Transaction, now: datetime, limit: int) -> tuple[DueWish, ...]:
@@ -248,7 +265,8 @@ def wish_at_pace(tx: Transaction, channel_ids: Sequence[ChannelId], *, reason: P
         {"channel_id": id_, "reason": reason.value, "wanted_at": at, "due_at": at + pace * number}
         for number, id_ in enumerate(sorted(channel_ids))
     ]
-    tx.connection.execute(tx.insert(push_wishes).values(attempts=0, failures=0, fence=0).on_conflict_do_nothing(), rows)
+    insert = tx.insert(push_wishes).values(attempts=0, failures=0, fence=_first_fence(at))
+    tx.connection.execute(insert.on_conflict_do_nothing(), rows)
 
 
 def forget_refusals(
