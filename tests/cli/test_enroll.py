@@ -117,7 +117,8 @@ def test_push_is_wished_for_and_refused_where_it_can_not_be(muster: CommandLine)
     absent, _, _ = muster.run("push", "send", "nobody")
     refused, _, said = muster.run("push", "send", FORMER)
 
-    assert wished == {"id": MAC, "wanted": True}
+    assert (wished["id"], wished["wanted"]) == (MAC, True)
+    assert wished["words"] == "Not pushed: no TokenUpdate has brought a push token yet."
     assert (absent, refused) == (3, 4)
     assert "is not enrolled now" in said
 

@@ -38,6 +38,17 @@ def test_explain_says_the_verdict_first_and_the_pushes_last(muster: CommandLine,
     assert lines[-1] == "Times are UTC."
 
 
+def test_send_says_that_it_is_pushed_or_what_is_in_the_way(muster: CommandLine, engine: SqliteEngine) -> None:
+    code, _, said = muster.run("push", "send", MAC)
+    fleet.clear_push_targets(engine)
+    fleet.add_push_target(engine, MAC, "token_bad", refused_at=datetime.now(UTC))
+    refused_code, _, refused_said = muster.run("push", "send", MAC)
+
+    assert (code, said) == (0, f"The running server pushes {MAC} within a second or two.\n")
+    assert refused_code == 0
+    assert refused_said.startswith("Not pushed: APNs refused its token")
+
+
 def test_explain_of_a_device_shows_its_users_and_of_a_user_only_that(muster: CommandLine, engine: SqliteEngine) -> None:
     engine.close()
 

@@ -1,7 +1,7 @@
 """Push targets and wishes mean the same on both engines; of two claims and outcomes, the later counts."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -420,3 +420,66 @@ def test_wish_that_is_there_is_not_changed_by_wishing_only_where_there_is_none(e
 
     assert [(w.channel_id, w.reason) for w in due(engine)] == [("B", PushReason.COMMAND_WAITING)]
     assert [w.reason for w in due(engine, after(hours=1))] == [PushReason.COMMAND_WAITING, PushReason.COMMAND_QUEUED]
+
+
+def test_wishes_that_wait_long_are_hastened_and_no_others(engine: Engine) -> None:
+    enroll(engine, "A", "B", "C")
+    wish(engine, "A", due_at=after(days=7))
+    wish(engine, "B", due_at=after(hours=1))
+
+    engine.write(lambda tx: push.hasten(tx, [A, B, ChannelId("C")], at=NOON, by=timedelta(hours=1)))
+
+    assert [one.channel_id for one in due(engine)] == [A]
+    assert [one.channel_id for one in due(engine, after(hours=1))] == [A, B]
+
+
+def test_wish_that_was_claimed_meanwhile_is_not_released(engine: Engine) -> None:
+    enroll(engine, "A")
+    target(engine)
+    wish(engine, "A")
+    put_off(engine, NOON, NoPush.BREAKER_OPEN, A)
+    claim(engine, NOON, after(minutes=5))
+
+    assert engine.write(lambda tx: push.release_held(tx, TOPIC, NOON)) == 0
+    assert engine.read(push.next_due) == after(minutes=5)
+
+
+def test_wish_whose_push_failed_with_all_of_its_topic_is_held(engine: Engine) -> None:
+    enroll(engine, "A")
+    target(engine)
+    wish(engine, "A")
+    fence = claim(engine, NOON, after(minutes=5))
+    held = replace(SETTLED, fence=fence, taken_back=True, held_because=NoPush.BREAKER_OPEN)
+
+    settle(engine, held)
+
+    assert engine.write(lambda tx: push.release_held(tx, TOPIC, NOON)) == 1
+    (released,) = due(engine)
+    assert (released.attempts, released.fence) == (0, fence)
+
+
+def test_new_token_has_no_push_stored_and_the_same_one_keeps_it(engine: Engine) -> None:
+    enroll(engine, "A")
+    target(engine)
+    settle(engine, SETTLED)
+
+    target(engine, at=after(hours=2))
+    kept = state(engine)
+    target(engine, b"another", at=after(hours=3))
+
+    assert (kept.accepted_at, kept.unanswered) == (after(hours=1), 1)
+    assert (state(engine).accepted_at, state(engine).unanswered) == (None, 0)
+
+
+def test_wishes_at_a_pace_leave_those_that_are_there(engine: Engine) -> None:
+    enroll(engine, "A", "B", "C")
+    wish(engine, "B", due_at=after(hours=1))
+
+    def work(tx: Transaction) -> None:
+        push.wish_at_pace(tx, [ChannelId(name) for name in "CBA"], reason=PushReason.PUSHES_WORK_AGAIN, at=NOON)
+
+    engine.write(work)
+
+    assert [one.channel_id for one in due(engine, after(seconds=1))] == ["A", "C"]
+    (kept,) = (one for one in due(engine, after(hours=1)) if one.channel_id == B)
+    assert kept.reason is PushReason.COMMAND_QUEUED

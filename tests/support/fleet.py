@@ -253,6 +253,11 @@ def add_push_target(
     )
 
 
+def clear_push_targets(engine: Engine) -> None:
+    """Forget every push token."""
+    engine.write(lambda tx: tx.connection.execute(sa.delete(schema.push_targets)))
+
+
 def add_push_certificate(engine: Engine, not_after: datetime, *, topic: str = TOPIC, at: datetime = NOW) -> None:
     """Store the push certificate in use."""
     insert(

@@ -11,7 +11,7 @@ from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connec
 from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.output import print_json, print_table
 from muster.domain.push_explanation import answer_sentence, breaker_sentence, moment, wish_sentence
-from muster.domain.push_standing import KnownOfPushing
+from muster.domain.push_standing import KnownOfPushing, Standing
 from muster.domain.push_topics import TopicState
 from muster.operations.ask_for_push import ask_for_push
 from muster.operations.views.push_fleet import PushStatus, TopicPushing, push_status
@@ -35,13 +35,17 @@ def send(
     key_ring: KeyRingFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have the server push a channel at once, so that it connects."""
+    """Have the server push a channel at once, so that it connects; where something keeps it from that, say what."""
     with connect(data_dir, database, key_ring) as data:
         data.run(ask_for_push, ChannelId(channel_id))
+        now = data.now
+        one = data.view(lambda tx: explain_pushing(tx, ChannelId(channel_id), now))[0]
     if as_json:
-        print_json({"id": channel_id, "wanted": True})
-        return
-    print(f"The running server pushes {channel_id} within a second or two.", file=sys.stderr)
+        print_json({"id": channel_id, "wanted": True, "verdict": one.verdict, "words": one.words})
+    elif one.verdict.standing is Standing.PUSH_NOW:
+        print(f"The running server pushes {channel_id} within a second or two.", file=sys.stderr)
+    else:
+        print(one.words, file=sys.stderr)
 
 
 @app.command("explain")

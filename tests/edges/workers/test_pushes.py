@@ -224,6 +224,22 @@ def test_a_new_certificate_is_used_at_once_on_every_node(site: Site) -> None:
         assert before != after == fingerprint(renewed.certificate_der)
 
 
+def test_two_nodes_never_send_the_same_push(site: Site) -> None:
+    ids = wish_for(site, 9)
+    first, second = Node(site, room=4), Node(site)
+
+    async def main() -> None:
+        await asyncio.gather(first.worker.step(), second.worker.step())
+        for node in (first, second):
+            node.sender.answer()
+            await node.worker.step()
+
+    run(main)
+
+    assert sorted(push.token.decode() for node in (first, second) for push in node.sender.pushes) == ids
+    assert logged(site) == ids
+
+
 # --- what fails -------------------------------------------------------------------------------------------------------
 
 

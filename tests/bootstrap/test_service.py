@@ -1,0 +1,79 @@
+"""A node that is put together is taken apart again, whatever was started, sent, or failed in between."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from muster.bootstrap.data_directory import Surroundings
+from muster.bootstrap.service import Service, open_service
+from muster.operations.ports import PushCredentials, PushReceipt
+from muster.protocol.apns import Push
+from muster.settings import read_settings
+from muster.storage import push
+
+
+class Idle:
+    """A push service that is never sent anything; it fails to close where told."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.closed = 0
+        self._fails = fails
+
+    def send(self, credentials: PushCredentials, pushes: Sequence[Push], settle: Callable[[PushReceipt], None]) -> None:
+        raise AssertionError(credentials.topic, len(pushes), settle)
+
+    async def close(self) -> None:
+        self.closed += 1
+        if self._fails:
+            raise OSError("a socket that won't")
+
+
+def a_service(directory: Path, sender: Idle | None = None) -> Service:
+    settings = read_settings({"data_dir": directory / "data", "public_url": "https://muster.example"}, {})
+    return open_service(settings, Surroundings(poll=None, durable=False), push_sender=sender)
+
+
+def test_what_was_never_started_closes_without_a_word(tmp_path: Path) -> None:
+    a_service(tmp_path).close()
+
+
+def test_what_never_pushed_stops_with_the_real_sender_unused(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = a_service(tmp_path)
+        await service.start()
+        await service.stop()
+
+    asyncio.run(main())
+
+
+def test_stopping_ends_the_workers_before_the_sender_and_the_database_last(tmp_path: Path) -> None:
+    sender = Idle()
+
+    async def main() -> Service:
+        service = a_service(tmp_path, sender)
+        await service.start()
+        await asyncio.sleep(0)
+        await service.stop()
+        return service
+
+    service = asyncio.run(main())
+
+    assert sender.closed == 1
+    with pytest.raises(RuntimeError, match="shutdown"):
+        asyncio.run(service.runner.read(push.next_due))
+
+
+def test_sender_that_fails_to_close_leaves_no_database_open(tmp_path: Path) -> None:
+    async def main() -> Service:
+        service = a_service(tmp_path, Idle(fails=True))
+        await service.start()
+        with pytest.raises(OSError, match="won't"):
+            await service.stop()
+        return service
+
+    service = asyncio.run(main())
+
+    with pytest.raises(RuntimeError, match="shutdown"):
+        asyncio.run(service.runner.read(push.next_due))
