@@ -5,7 +5,7 @@ PYTHON   ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3
               "$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo "$$p" && break; done)
 BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip --disable-pip-version-check
-SOURCES  := src tests benchmarks
+SOURCES  := src tests benchmarks tools
 
 .PHONY: demo test install dev check format lint types contracts lab manual bench lock clean
 

@@ -1,0 +1,1 @@
+"""Facts of the commands that Apple defines: their keys, and where each is known."""

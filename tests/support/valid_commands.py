@@ -1,0 +1,81 @@
+"""Requests that are valid by the catalogue, made from it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from muster.protocol.catalogue.facts import CommandFacts, KeyFacts, ValueKind
+from muster.protocol.command import CommandRequest
+from muster.protocol.plist import PlistValue, write_plist
+
+PROFILE = write_plist({"PayloadType": "Configuration", "PayloadContent": [{"PayloadType": "com.apple.wifi.managed"}]})
+
+SAMPLES: dict[ValueKind, PlistValue] = {
+    ValueKind.STRING: "text",
+    ValueKind.BOOLEAN: True,
+    ValueKind.INTEGER: 1,
+    ValueKind.REAL: 0.5,
+    ValueKind.DATE: datetime(2026, 1, 1, tzinfo=UTC),
+    ValueKind.DATA: b"data",
+    ValueKind.ANY: "anything",
+}
+
+
+def minimal_request(command: CommandFacts) -> CommandRequest:
+    """The request with its required keys alone."""
+    return CommandRequest(command.request_type, _members(command.request_type, command.request, is_full=False))
+
+
+def full_request(command: CommandFacts) -> CommandRequest:
+    """The request with every key that the catalogue has."""
+    return CommandRequest(command.request_type, _members(command.request_type, command.request, is_full=True))
+
+
+def _members(owner: str, members: tuple[KeyFacts, ...], *, is_full: bool) -> dict[str, PlistValue]:
+    return {
+        member.name: value_of(owner, member, is_full=is_full) for member in members if is_full or member.is_required
+    }
+
+
+def value_of(owner: str, key: KeyFacts, *, is_full: bool) -> PlistValue:
+    """A valid value of *key*, in a request of the type *owner*."""
+    if owner == "InstallProfile" and key.name == "Payload":
+        return PROFILE
+    if key.kind is ValueKind.ARRAY:
+        kinds = key.members if is_full else key.members[:1]
+        return [value_of(owner, kind, is_full=is_full) for kind in kinds]
+    if key.kind is ValueKind.DICTIONARY:
+        made = _members(owner, key.members, is_full=is_full)
+        return made | {"Item": key.name} if key.name == "DefaultApplications" else made  # the schema forgot it
+    if key.kind is ValueKind.STRING and key.members:
+        return key.members[0].name
+    return key.allowed[0] if key.allowed else SAMPLES[key.kind]
+
+
+def paths(command: CommandFacts) -> Iterator[tuple[tuple[str | int, ...], KeyFacts]]:
+    """Every key of `full_request`, by the keys and indexes that lead to it; those that stand for any name are left
+    out."""
+    yield from _paths((), command.request)
+
+
+def _paths(
+    above: tuple[str | int, ...], members: tuple[KeyFacts, ...]
+) -> Iterator[tuple[tuple[str | int, ...], KeyFacts]]:
+    for member in members:
+        if member.stands_for_all:
+            continue
+        here = (*above, member.name)
+        yield here, member
+        if member.kind is ValueKind.DICTIONARY:
+            yield from _paths(here, member.members)
+        if member.kind is ValueKind.ARRAY:
+            for index, kind in enumerate(member.members):
+                if kind.kind is ValueKind.DICTIONARY:
+                    yield from _paths((*here, index), kind.members)
+
+
+def shown(path: tuple[str | int, ...]) -> str:
+    """A path as findings write it."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".")
