@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from typing import TypeVar
@@ -40,6 +41,7 @@ from muster.operations.issue_certificate import (
     IssueOutcome,
     hash_secret,
     issue_certificates,
+    random_secret,
 )
 from muster.protocol.identifiers import DeviceId, Identifiers, resolve_channel
 from muster.simulator.keys.published import published_keys
@@ -434,3 +436,17 @@ def test_an_authority_that_has_expired_issues_nothing(site: Site) -> None:
     add_challenge(site, "secret", add_link(site))
 
     assert code(ask(site, "secret")) is RefusalCode.AUTHORITY_EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("random", "secret"),
+    [
+        (b"\xf8" + bytes(23), "A" + "A" * 4),  # would begin with a hyphen
+        (b"\xfc" + bytes(23), "_AAAA"),
+        (b"\x03\xef\xbe" + bytes(21), "A---A"),
+    ],
+)
+def test_secret_never_begins_as_an_option_of_a_command_line_does(site: Site, random: bytes, secret: str) -> None:
+    made = random_secret(replace(site.runner.context(), random_bytes=lambda count: random[:count]))
+
+    assert (made[:5], len(made)) == (secret, 32)

@@ -233,5 +233,9 @@ def hash_secret(secret: str) -> bytes:
 
 
 def random_secret(ctx: Context) -> str:
-    """Return a secret of 192 random bits as 32 characters that survive URLs, profiles and terminals."""
-    return base64.urlsafe_b64encode(ctx.random_bytes(24)).decode()
+    """Return a secret of 192 random bits as 32 characters that survive URLs, profiles and terminals.
+
+    It never begins with a hyphen, which a command line would take for an option's.
+    """
+    secret = base64.urlsafe_b64encode(ctx.random_bytes(24)).decode()
+    return "A" + secret[1:] if secret.startswith("-") else secret  # a bit at most
