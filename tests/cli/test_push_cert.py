@@ -16,6 +16,7 @@ from tests.support.push_portal import (
     vendor_certificate,
 )
 
+from muster.crypto.certificate_files import MAX_FILE_OCTETS
 from muster.crypto.certificates import pem_from_der
 from muster.crypto.keys import private_key_pem, public_key_der
 from muster.simulator.keys.published import published_keys
@@ -138,6 +139,29 @@ def test_push_certificates_that_do_not_fit_are_refused(muster: CommandLine, file
     assert "it holds a private key, and no certificate" in swapped[2]
     assert "nowhere can't be read: No such file or directory" in missing[2]
     assert "answers no request that was made here" in without[2]
+
+
+def test_endless_file_is_refused_for_its_size(muster: CommandLine) -> None:
+    code, _, said = muster.run("push-cert", "upload", "--cert", "/dev/zero")
+
+    assert code == 4
+    assert f"it has more than {MAX_FILE_OCTETS} octets" in said
+
+
+def test_upload_tells_who_gets_nothing_of_it(muster: CommandLine, files: PushFiles, engine: SqliteEngine) -> None:
+    fleet.add_push_target(engine, MAC)
+    fleet.add_device(engine, "STRAY")
+    fleet.add_push_target(engine, "STRAY", topic=TOPIC)
+    fleet.add_push_certificate(engine, datetime.now(UTC) + YEAR, at=datetime.now(UTC))
+
+    code, _, said = muster.run("push-cert", "upload", "--cert", str(files.certificate), "--key", str(files.key))
+
+    assert code == 0
+    assert said.splitlines()[:3] == [
+        "1 enrollment listens to this topic, which had no certificate here, and can be woken now.",
+        "1 enrollment listens to another topic, which this certificate can't push: see `muster push-cert list`.",
+        "New enrollments get another topic, as before; --replace-topic would give them this one.",
+    ]
 
 
 def test_certificate_of_another_topic_needs_to_be_meant(

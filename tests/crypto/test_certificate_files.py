@@ -1,7 +1,9 @@
 """Files with certificates and keys, and the wrong ones that people take for them."""
 
 import base64
+import itertools
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -13,21 +15,25 @@ from tests.support.instants import NOON
 from muster.crypto.certificate_files import (
     MAX_FILE_OCTETS,
     certified_key_hash,
+    end_entity,
     has_key,
     read_certificate_file,
     read_key_file,
 )
 from muster.crypto.certificates import pem_from_der
 from muster.crypto.errors import UnreadableFile
-from muster.crypto.issuance import make_self_signed
+from muster.crypto.issuance import Authority, make_authority, make_push_certificate, make_self_signed
 from muster.crypto.keys import (
     PrivateKey,
+    generate_ec_key,
     private_key_der,
     private_key_pem,
     public_key_der,
     spki_fingerprint,
 )
 from muster.crypto.pkcs12 import make_pkcs12
+
+YEAR = timedelta(days=365)
 
 
 def certificate_of(key: PrivateKey, number: int = 1) -> bytes:
@@ -52,6 +58,24 @@ def encrypted(form: serialization.PrivateFormat) -> bytes:
 )
 def test_certificates_are_read_in_order(data: bytes, certificates: tuple[bytes, ...]) -> None:
     assert read_certificate_file(data) == certificates
+
+
+def test_certificate_that_is_meant_is_found_with_those_above_it_in_any_order() -> None:
+    root_key, below_key = generate_ec_key(), generate_ec_key()
+    root = make_authority("Root", root_key, now=NOON, lifetime=YEAR, serial_number=1)
+    leaf = make_push_certificate(
+        "com.apple.mgmt.x", below_key, now=NOON, lifetime=YEAR, serial_number=2, authority=Authority(root, root_key)
+    )
+    stranger = make_authority("Root", below_key, now=NOON, lifetime=YEAR, serial_number=3)
+
+    for order in itertools.permutations([root, leaf, stranger, leaf]):
+        assert end_entity(order) == (leaf, (root,))
+    assert end_entity([root]) == (root, ())
+
+
+def test_file_with_two_certificates_that_could_be_meant_is_refused() -> None:
+    with pytest.raises(UnreadableFile, match="2 certificates in it may be the one that is meant"):
+        end_entity([CERTIFICATE, OTHER])
 
 
 @pytest.mark.parametrize("key", [ec_key(), rsa_key()], ids=["ec", "rsa"])

@@ -119,6 +119,8 @@ def test_a_push_topic_is_the_uid_of_apples_kind() -> None:
 
     assert push_topic(certificate(TOPIC)) == TOPIC
     assert push_topic(certificate("com.example.app")) is None
+    assert push_topic(certificate(f"{TOPIC} x")) is None
+    assert push_topic(certificate(f"{TOPIC}\u00e9")) is None
     assert push_topic(rsa_identity().certificate_der) is None
 
 

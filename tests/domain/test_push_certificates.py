@@ -60,6 +60,7 @@ OLDER = frozenset({Deliberately.ALLOW_OLDER})
         (replace(OFFERED, topic=None), Unfit.NOT_OF_MDM),
         (replace(OFFERED, key=KeyFit.UNKNOWN), Unfit.KEY_UNKNOWN),
         (replace(OFFERED, key=KeyFit.DIFFERS), Unfit.KEY_DIFFERS),
+        (replace(OFFERED, unusable="key too small"), Unfit.UNUSABLE),
         (replace(OFFERED, not_after=NOON), Unfit.EXPIRED),
         (replace(OFFERED, not_before=NOON + timedelta(seconds=1)), Unfit.NOT_YET_VALID),
     ],

@@ -7,17 +7,25 @@ from functools import cache
 
 import pytest
 import sqlalchemy as sa
-from cryptography.hazmat.primitives import serialization
-from tests.simulator.apns_pki import TOPIC, ClientPem, push_certificate
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from tests.simulator.apns_pki import TOPIC, ClientPem, authority_pem, push_certificate
 from tests.support import fleet
-from tests.support.push_portal import push_certificate_of
+from tests.support.push_portal import application_integration, name_of, push_certificate_of
 from tests.support.runner import NOW
 from tests.support.site import Site, authority
 
 from muster.crypto.certificate_files import MAX_FILE_OCTETS
 from muster.crypto.certificates import fingerprint, pem_from_der
 from muster.crypto.issuance import make_push_certificate, make_server_certificate
-from muster.crypto.keys import ECPrivateKey, generate_ec_key, private_key_der, private_key_pem, public_key_der
+from muster.crypto.keys import (
+    ECPrivateKey,
+    generate_ec_key,
+    generate_rsa_key,
+    private_key_der,
+    private_key_pem,
+    public_key_der,
+)
 from muster.crypto.pkcs12 import make_pkcs12
 from muster.crypto.requests import make_request
 from muster.domain.errors import Refusal, RefusalCode
@@ -165,11 +173,100 @@ def test_certificate_may_be_der_and_its_key_beside_it_in_one_file(site: Site) ->
 
 def test_chain_is_kept_behind_the_certificate_wherever_that_stands_in_the_file(site: Site) -> None:
     pem = push_certificate()
-    above = authority().certificate_der
+    stranger = authority().certificate_der
 
-    upload(site, pem_from_der([above]) + pem.certificate_pem, pem.key_pem)
+    upload(site, authority_pem() + pem.certificate_pem + pem_from_der([stranger]), pem.key_pem)
 
-    assert in_use(site)[0].certificate_pem == pem_from_der([pem.certificate_der, above])
+    assert in_use(site)[0].certificate_pem == pem.certificate_pem + authority_pem()
+
+
+def test_file_in_which_either_of_two_could_be_meant_is_refused(site: Site) -> None:
+    former, renewed = push_certificate(serial_number=20), push_certificate(serial_number=21)
+
+    outcome = upload(site, former.certificate_pem + renewed.certificate_pem, former.key_pem)
+
+    assert isinstance(outcome, Refusal)
+    assert "2 certificates in it may be the one that is meant" in outcome.message
+    assert in_use(site) == ()
+
+
+def weak_certificate() -> UploadedPushCertificate:
+    """A certificate with everything that a push certificate needs, but a key too small for TLS."""
+    private_key, issuer = generate_rsa_key(1024), application_integration()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name_of("APSP:weak", "", user_id=fleet.TOPIC))
+        .issuer_name(issuer.name)
+        .public_key(private_key.public_key())
+        .not_valid_before((NOW - timedelta(days=1)).replace(microsecond=0))
+        .not_valid_after((NOW + timedelta(days=365)).replace(microsecond=0))
+        .serial_number(7)
+        .sign(issuer.key, hashes.SHA256())
+    )
+    encoded = certificate.public_bytes(serialization.Encoding.PEM)
+    return UploadedPushCertificate(encoded, private_key_pem(private_key))
+
+
+def test_certificate_that_tls_does_not_show_takes_no_place_of_one_that_pushes(site: Site) -> None:
+    fleet_of_three(site)
+    before = in_use(site)
+
+    outcome = site.do(upload_push_certificates, weak_certificate())[0]
+
+    assert isinstance(outcome, Refusal)
+    assert "TLS can't show it: ee key too small" in outcome.message
+    assert f"listen to {fleet.TOPIC}, whose certificate stays in use" in outcome.message
+    assert in_use(site) == before
+
+
+@pytest.mark.parametrize("topic", [f"{fleet.TOPIC} ", f"{fleet.TOPIC}\n", "com.apple.mgmt.External.\u00e9"])
+def test_topic_that_no_header_could_carry_is_none(site: Site, topic: str) -> None:
+    outcome = site.do(upload_push_certificates, apples(topic))[0]
+
+    assert isinstance(outcome, Refusal)
+    assert "no topic has such characters" in outcome.message
+    assert in_use(site) == ()
+
+
+def test_former_certificate_returns_without_its_key(site: Site) -> None:
+    former, renewed = push_certificate(serial_number=20), push_certificate(serial_number=21)
+    upload_pem(site, former)
+    upload_pem(site, renewed)
+
+    outcome = site.do(upload_push_certificates, UploadedPushCertificate(former.certificate_pem))[0]
+
+    assert isinstance(outcome, AcceptedPushCertificate)
+    assert [stored.fingerprint for stored in in_use(site)] == [fingerprint(former.certificate_der)]
+
+
+def test_request_made_elsewhere_is_renewed_without_giving_its_key_again(site: Site) -> None:
+    fleet_of_three(site)
+
+    outcome = site.do(upload_push_certificates, replace(apples(fleet.TOPIC), key=None))[0]
+
+    assert isinstance(outcome, AcceptedPushCertificate)
+    assert outcome.change is Change.RENEWED
+
+
+def test_key_of_another_topics_certificate_is_not_taken_for_it(site: Site) -> None:
+    site.do(upload_push_certificates, apples(OTHER))
+
+    outcome = site.do(upload_push_certificates, replace(apples(fleet.TOPIC), key=None))[0]
+
+    assert isinstance(outcome, Refusal)
+    assert "answers no request that was made here" in outcome.message
+
+
+def test_upload_tells_who_gets_nothing_of_it(site: Site) -> None:
+    fleet_of_three(site)
+    fleet.add_device(site.engine, "STRAY")
+    fleet.add_push_target(site.engine, "STRAY", topic=OTHER)
+
+    outcome = site.do(upload_push_certificates, apples(OTHER))[0]
+
+    assert isinstance(outcome, AcceptedPushCertificate)
+    assert (outcome.change, outcome.enrollments, outcome.elsewhere, outcome.is_of_new) == (Change.FIRST, 1, 4, False)
+    assert in_use(site)[0].topic == fleet.TOPIC
 
 
 @pytest.mark.parametrize(

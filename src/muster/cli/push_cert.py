@@ -9,6 +9,7 @@ import typer
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.output import print_json, print_table
+from muster.crypto.certificate_files import MAX_FILE_OCTETS
 from muster.domain.push_certificate_refusals import PORTAL, day
 from muster.domain.push_certificates import Change, Deliberately
 from muster.operations.request_push_certificate import (
@@ -115,7 +116,8 @@ def upload(
         print_json(accepted)
         return
     print(f"In use for {accepted.topic} until {day(accepted.not_after)}.")
-    print(*_what_changed(accepted), sep="\n", file=sys.stderr)
+    for line in _what_changed(accepted):
+        print(line, file=sys.stderr)
 
 
 @app.command("list")
@@ -198,7 +200,8 @@ def vendor_upload(
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(MAX_FILE_OCTETS + 1)  # one more than is taken, so that it is refused for its size
     except OSError as error:
         raise CommandFailed(f"{path} can't be read: {error.strerror}", code=ExitCode.USAGE) from error
 
@@ -253,6 +256,11 @@ def _what_changed(accepted: AcceptedPushCertificate) -> list[str]:
     match accepted.change:
         case Change.RENEWED if accepted.former_not_after is not None:
             said.append(f"Renewed: the former one ends on {day(accepted.former_not_after)}, and is kept. {go_on}.")
+        case Change.FIRST if accepted.enrollments:
+            can = (
+                "1 enrollment listens" if accepted.enrollments == 1 else f"{accepted.enrollments:,} enrollments listen"
+            )
+            said.append(f"{can} to this topic, which had no certificate here, and can be woken now.")
         case Change.SAME:
             said.append("It was in use already.")
         case Change.ANOTHER_TOPIC:
@@ -262,6 +270,11 @@ def _what_changed(accepted: AcceptedPushCertificate) -> list[str]:
         if accepted.elsewhere > 1:
             stay = f"{accepted.elsewhere:,} enrollments stay with their topic"
         said.append(f"{stay}, whose certificate can be renewed beside this one until all have enrolled again.")
+    elif accepted.elsewhere:
+        listen = "1 enrollment listens" if accepted.elsewhere == 1 else f"{accepted.elsewhere:,} enrollments listen"
+        said.append(f"{listen} to another topic, which this certificate can't push: see `muster push-cert list`.")
+    if not accepted.is_of_new:
+        said.append("New enrollments get another topic, as before; --replace-topic would give them this one.")
     if not accepted.is_of_apple:
         said.append("It was not issued by Apple: only a simulated push service takes it.")
     return said

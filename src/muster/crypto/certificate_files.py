@@ -4,10 +4,20 @@ What else such a file may be is recognized by its outside, so that a refusal can
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from muster.crypto import der
-from muster.crypto.certificates import certified_key, der_from_pem, known_certificate
+from muster.crypto.certificates import (
+    certified_key,
+    der_from_pem,
+    inspect_certificate,
+    is_issued_by,
+    issuer_name,
+    known_certificate,
+    subject_name,
+)
+from muster.crypto.chains import MAX_CHAIN_CERTIFICATES
 from muster.crypto.errors import CryptoError, MalformedMessage, UnreadableFile
 from muster.crypto.keys import PrivateKey, load_private_key, spki_fingerprint, spki_of
 
@@ -41,6 +51,35 @@ def read_certificate_file(data: bytes) -> tuple[bytes, ...]:
     except CryptoError:
         raise _no_certificate(data) from None
     return (data,)
+
+
+def end_entity(certificates_der: Sequence[bytes]) -> tuple[bytes, tuple[bytes, ...]]:
+    """Tell the certificate that a file was given for from those above it, which come in the order of their issuing.
+
+    The one that is no authority's and issued no other; the first one, where all are authorities. Others that are not
+    above it are left out. Raises UnreadableFile when it could be either of several, for what happens to stand first is
+    not what was meant, and MalformedMessage when one of them is no certificate.
+    """
+    certificates = tuple(dict.fromkeys(certificates_der))
+    issuers = {issuer_name(one) for one in certificates if issuer_name(one) != subject_name(one)}
+    ends = [one for one in certificates if not inspect_certificate(one).is_ca and subject_name(one) not in issuers]
+    if len(ends) > 1:
+        raise UnreadableFile(
+            f"{len(ends)} certificates in it may be the one that is meant",
+            "Give a file with that one alone, and the authorities above it at most.",
+        )
+    chain = [ends[0] if ends else certificates[0]]
+    while len(chain) < MAX_CHAIN_CERTIFICATES:
+        above = next((one for one in certificates if one not in chain and _is_above(one, chain[-1])), None)
+        if above is None:
+            break
+        chain.append(above)
+    return chain[0], tuple(chain[1:])
+
+
+def _is_above(authority_der: bytes, certificate_der: bytes) -> bool:
+    is_named = subject_name(authority_der) == issuer_name(certificate_der)
+    return is_named and is_issued_by(certificate_der, authority_der, allow_legacy=True)
 
 
 def read_key_file(data: bytes) -> PrivateKey:

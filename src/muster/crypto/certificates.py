@@ -33,7 +33,7 @@ _KNOWN_CERTIFICATES: Final = 8192  # 2 to 4 KiB each with the parsed key
 
 _BASIC_CONSTRAINTS: Final = "2.5.29.19"
 _SUBJECT_KEY_IDENTIFIER: Final = "2.5.29.14"
-_PUSH_TOPIC_PREFIX: Final = "com.apple.mgmt"
+_PUSH_TOPIC: Final = re.compile(r"com\.apple\.mgmt[!-~]*")  # a header of HTTP carries it: ASCII, and no spaces
 _PEM_BLOCK: Final = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----")
 
 
@@ -178,12 +178,13 @@ def certified_key(certificate_der: bytes) -> bytes:
 
 
 def push_topic(certificate_der: bytes) -> str | None:
-    """Return the push topic of an MDM push certificate: the UID in its subject, if it starts with com.apple.mgmt.
+    """Return the push topic of an MDM push certificate: the UID in its subject, if it starts with com.apple.mgmt
+    and is ASCII that can be printed, without spaces.
 
     None for any other certificate. Raises MalformedMessage when it is no certificate at all.
     """
     topic = first_value(subject_name(certificate_der), USER_ID)
-    return topic if topic is not None and topic.startswith(_PUSH_TOPIC_PREFIX) else None
+    return topic if topic is not None and _PUSH_TOPIC.fullmatch(topic) else None
 
 
 def key_matches(certificate_der: bytes, key: PrivateKey) -> bool:

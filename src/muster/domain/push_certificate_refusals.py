@@ -82,7 +82,8 @@ def _told(setup: PushSetup) -> list[tuple[str, Listeners]]:
 
 def _plain(text: str) -> str:
     """Make what a device said of itself fit for a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text[:CHARACTERS_TOLD])
+    told = "".join(character if character.isprintable() else "?" for character in text[:CHARACTERS_TOLD])
+    return f"{told}..." if len(text) > CHARACTERS_TOLD else told
 
 
 def _names(topic: str, listeners: Listeners, named: Mapping[str, tuple[str, ...]]) -> str:
@@ -115,6 +116,11 @@ def _explanation(unfit: Unfit, offered: OfferedCertificate, setup: PushSetup, no
                 "the key does not belong to the certificate",
                 "Give the key that the request was made with; leave --key out where the request was made here.",
             )
+        case Unfit.UNUSABLE:
+            return (
+                f"TLS can't show it: {offered.unusable}",
+                f"{download} Give it without other certificates; its key has to be RSA of 2048 bits, as requests have.",
+            )
         case Unfit.NOT_YET_VALID:
             return (
                 f"it is valid from {_moment(offered.not_before)} on, and it is {_moment(now)} here",
@@ -140,6 +146,8 @@ def _explanation(unfit: Unfit, offered: OfferedCertificate, setup: PushSetup, no
 def _not_of_mdm(offered: OfferedCertificate) -> str:
     if offered.user_id is None:
         return "its subject has no UID that begins with com.apple.mgmt, so it is no MDM push certificate"
+    if offered.user_id.startswith("com.apple.mgmt"):
+        return f"it is for {_plain(offered.user_id)}, and no topic has such characters"
     return (
         f"it is for {_plain(offered.user_id)}, which does not begin with com.apple.mgmt: it can't push to MDM clients"
     )

@@ -32,7 +32,10 @@ class KeyFit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OfferedCertificate:
-    """What an uploaded certificate says. *user_id*: the UID of its subject; *topic*: the same where it is of MDM's."""
+    """What an uploaded certificate says. *user_id*: the UID of its subject; *topic*: the same where it is of MDM's.
+
+    *unusable*: why TLS can't show it with its key; absent when it can, or the key is not there or another's.
+    """
 
     fingerprint: bytes
     user_id: str | None
@@ -42,6 +45,7 @@ class OfferedCertificate:
     is_authority: bool
     is_of_apple: bool
     key: KeyFit
+    unusable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,8 @@ class Unfit(StrEnum):
     VENDOR_CERTIFICATE = "vendor_certificate"
     KEY_UNKNOWN = "key_unknown"
     KEY_DIFFERS = "key_differs"
+    UNUSABLE = "unusable"
+    """TLS here does not show it, so APNs would never see it."""
     NOT_YET_VALID = "not_yet_valid"
     EXPIRED = "expired"
     NOT_OF_APPLE = "not_of_apple"
@@ -153,6 +159,8 @@ def _unfit_anywhere(offered: OfferedCertificate, now: datetime) -> Unfit | None:
         return Unfit.KEY_UNKNOWN
     if offered.key is KeyFit.DIFFERS:
         return Unfit.KEY_DIFFERS
+    if offered.unusable is not None:
+        return Unfit.UNUSABLE
     if now >= offered.not_after:
         return Unfit.EXPIRED
     return Unfit.NOT_YET_VALID if now < offered.not_before else None

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from muster.crypto.certificate_files import certified_key_hash, has_key, read_certificate_file, read_key_file
+from muster.crypto.certificate_files import (
+    certified_key_hash,
+    end_entity,
+    has_key,
+    read_certificate_file,
+    read_key_file,
+)
 from muster.crypto.certificates import (
     CertificateFacts,
     der_from_pem,
@@ -17,6 +23,7 @@ from muster.crypto.certificates import (
     push_topic,
     subject_name,
 )
+from muster.crypto.client_certificates import why_unusable
 from muster.crypto.errors import CryptoError, UnreadableFile
 from muster.crypto.keys import PrivateKey, load_private_key, private_key_pem
 from muster.crypto.names import ORGANIZATION, USER_ID, first_value
@@ -47,7 +54,8 @@ itself checks the signature."""
 class UploadedPushCertificate:
     """What an administrator uploads: the file with the certificate, PEM or DER, and what is meant though it looks odd.
 
-    *key*: the file with its key. Absent: the key is in the certificate's file, or is that of a request made here.
+    *key*: the file with its key. Absent: the key is in the certificate's file, or is that of a request made here or of
+    a certificate of the same topic that is kept.
     """
 
     certificate: bytes
@@ -60,7 +68,7 @@ class AcceptedPushCertificate:
     """The certificate now in use for *topic*, to which so many *enrollments* listen.
 
     *former_not_after*: the end of the one whose place it takes; absent when there was none. *elsewhere*: enrollments
-    that listen to other topics.
+    that listen to other topics. *is_of_new*: new enrollments get this topic.
     """
 
     topic: str
@@ -70,6 +78,7 @@ class AcceptedPushCertificate:
     former_not_after: datetime | None
     enrollments: int
     elsewhere: int
+    is_of_new: bool
     is_of_apple: bool
 
 
@@ -123,9 +132,8 @@ def read_setup(tx: Transaction) -> PushSetup:
 
 
 def _read(tx: Transaction, upload: UploadedPushCertificate, ctx: Context) -> _Read:
-    certificates = read_certificate_file(upload.certificate)
-    leaf = next((one for one in certificates if push_topic(one) is not None), certificates[0])
-    chain = (leaf, *(one for one in certificates if one != leaf))
+    leaf, above = end_entity(read_certificate_file(upload.certificate))
+    chain = (leaf, *above)
     facts = inspect_certificate(leaf)
     key, fit = _key(tx, upload, leaf, ctx)
     offered = OfferedCertificate(
@@ -137,6 +145,9 @@ def _read(tx: Transaction, upload: UploadedPushCertificate, ctx: Context) -> _Re
         is_authority=facts.is_ca,
         is_of_apple=_is_of_apple(leaf),
         key=fit,
+        unusable=why_unusable(pem_from_der(chain), private_key_pem(key))
+        if key is not None and fit is KeyFit.MATCHES
+        else None,
     )
     return _Read(chain, facts, offered, key)
 
@@ -150,11 +161,29 @@ def _key(
         return key, KeyFit.MATCHES if key_matches(leaf_der, key) else KeyFit.DIFFERS
     request = push_certificates.find_request(tx, certified_key_hash(leaf_der))
     if request is None:
-        return None, KeyFit.UNKNOWN
+        kept = _kept_key(tx, leaf_der, ctx)
+        return kept, KeyFit.UNKNOWN if kept is None else KeyFit.MATCHES
     if request.purpose is not RequestPurpose.PUSH:
         return None, KeyFit.OF_VENDOR_REQUEST
     opened = ctx.open(request.key_sealed, table="push_certificate_requests", column="key_sealed", row=request.id)
     return load_private_key(opened, is_ours=True), KeyFit.MATCHES
+
+
+def _kept_key(tx: Transaction, leaf_der: bytes, ctx: Context) -> PrivateKey | None:
+    """Find the key of a certificate that returns, or whose request was renewed, among those kept of its topic."""
+    for stored in push_certificates.certificates_of(tx, push_topic(leaf_der) or ""):
+        if _certified_by(stored.certificate_pem) == certified_key_hash(leaf_der):
+            name = stored.fingerprint.hex()
+            opened = ctx.open(stored.key_sealed, table="push_certificates", column="key_sealed", row=name)
+            return load_private_key(opened, is_ours=True)
+    return None
+
+
+def _certified_by(certificate_pem: bytes) -> bytes | None:
+    try:
+        return certified_key_hash(der_from_pem(certificate_pem)[0])
+    except CryptoError:
+        return None  # damaged, as below
 
 
 def _is_of_apple(certificate_der: bytes) -> bool:
@@ -200,5 +229,6 @@ def _accept(tx: Transaction, read: _Read, change: Change, setup: PushSetup, ctx:
         former_not_after=None if former is None or change is Change.SAME else former.not_after,
         enrollments=setup.listeners[topic].enrollments if topic in setup.listeners else 0,
         elsewhere=sum(one.enrollments for name, one in setup.listeners.items() if name != topic),
+        is_of_new=is_chosen or topic == setup.topic_of_new,
         is_of_apple=read.offered.is_of_apple,
     )

@@ -6,7 +6,13 @@ from datetime import datetime
 from typing import Final, TypeAlias
 
 from muster.crypto.apple_roots import apple_device_roots
-from muster.crypto.certificate_files import certified_key_hash, has_key, read_certificate_file, read_key_file
+from muster.crypto.certificate_files import (
+    certified_key_hash,
+    end_entity,
+    has_key,
+    read_certificate_file,
+    read_key_file,
+)
 from muster.crypto.certificates import (
     inspect_certificate,
     is_issued_by,
@@ -73,7 +79,7 @@ def _upload(tx: Transaction, upload: UploadedVendorCertificate, ctx: Context) ->
     try:
         certificates = read_certificate_file(upload.certificate)
         others = certificates + (() if upload.chain is None else read_certificate_file(upload.chain))
-        leaf = next((one for one in certificates if not inspect_certificate(one).is_ca), certificates[0])
+        leaf, _ = end_entity(certificates)
         refused = _unfit_certificate(leaf, ctx.now)
         if refused is not None:
             return refused

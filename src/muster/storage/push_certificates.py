@@ -30,6 +30,10 @@ _IN_USE = sa.select(push_certificates.c.topic, push_certificates.c.fingerprint, 
 # made once: building a statement costs more than running it on SQLite
 
 
+KEPT_TRIED = 50
+"""Certificates of a topic that are looked through for a key: there is one a year."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredPushCertificate:
     """A push certificate, its key still sealed with associated data (push_certificates, key_sealed, fingerprint)."""
@@ -94,6 +98,20 @@ def current_certificates(tx: Transaction) -> tuple[StoredPushCertificate, ...]:
     """Read the certificate in use of each topic; first that of the topic which new enrollments get."""
     rows = tx.connection.execute(
         sa.select(push_certificates).where(push_certificates.c.is_current).order_by(*_BY_CHOICE)
+    )
+    return tuple(
+        StoredPushCertificate(row.fingerprint, row.topic, row.certificate_pem, row.key_sealed, row.not_after)
+        for row in rows
+    )
+
+
+def certificates_of(tx: Transaction, topic: str) -> tuple[StoredPushCertificate, ...]:
+    """Read the certificates of one topic that are kept, the one in use included; the latest first, up to KEPT_TRIED."""
+    rows = tx.connection.execute(
+        sa.select(push_certificates)
+        .where(push_certificates.c.topic == topic)
+        .order_by(push_certificates.c.uploaded_at.desc())
+        .limit(KEPT_TRIED)
     )
     return tuple(
         StoredPushCertificate(row.fingerprint, row.topic, row.certificate_pem, row.key_sealed, row.not_after)

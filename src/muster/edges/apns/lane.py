@@ -8,11 +8,12 @@ from typing import Final
 
 import structlog
 
+from muster.crypto.client_certificates import UnusableCertificate
 from muster.edges.apns.backoff import Pace
 from muster.edges.apns.errand import Errand
 from muster.edges.apns.exchange import MAX_STREAMS, Ended, Fate
 from muster.edges.apns.link import Endpoint, Link, LinkFailed, Listener, Verdict, open_link
-from muster.edges.apns.tls import UnusableCertificate, load_credentials, make_context
+from muster.edges.apns.tls import load_credentials, make_context
 from muster.operations.ports import PushCredentials, PushReceipt
 from muster.protocol.apns import OutcomeClass, Push, PushOutcome, decode_reply
 

@@ -9,12 +9,13 @@ from itertools import chain, zip_longest
 from socket import SOCK_STREAM
 from typing import Final, cast
 
+from muster.crypto.client_certificates import words_of
 from muster.edges.apns.backoff import Pace
 from muster.edges.apns.errand import Errand
 from muster.edges.apns.exchange import Ended, Exchange
 from muster.edges.apns.frames import name_of_error
 from muster.edges.apns.header_blocks import RequestEncoder
-from muster.edges.apns.tls import ClientTls, refuses_our_certificate, words_of
+from muster.edges.apns.tls import ClientTls, refuses_our_certificate
 from muster.edges.apns.tunnel import Proxy, Tunnel, TunnelRefused
 from muster.protocol.apns import request_body
 

@@ -4,15 +4,12 @@ Apart from asyncio's own TLS, so that it is the same under uvloop and through a 
 which a server refuses the push certificate is always seen. Source: RFC 8446, 6.2 (alerts).
 """
 
-import os
 import re
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from contextlib import suppress
 from typing import Final
 
+from muster.crypto.client_certificates import UnusableCertificate, load_client_certificate, words_of
 from muster.operations.ports import PushCredentials
 
 ALPN: Final = "h2"
@@ -23,23 +20,11 @@ _CERTIFICATE_ALERT: Final = re.compile(
     r"alert (bad certificate|unsupported certificate|certificate revoked|certificate expired|certificate unknown"
     r"|unknown ca|access denied|certificate required)"
 )
-_OPENSSL_PLACE: Final = re.compile(r"\s*\(_ssl\.c:\d+\)$|^\[[^]]*\]\s*")
-
-
-class UnusableCertificate(Exception):
-    """The push certificate or its key can't be read, or they don't belong together."""
 
 
 def refuses_our_certificate(error: ssl.SSLError) -> bool:
     """Say whether *error* is the alert of a server that refuses our certificate."""
     return _CERTIFICATE_ALERT.search(str(error)) is not None
-
-
-def words_of(error: Exception) -> str:
-    """*error* in OpenSSL's own words, without the place in its sources."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is refused: {error.verify_message}"
-    return _OPENSSL_PLACE.sub("", str(error)) or type(error).__name__
 
 
 def make_context(ca_pem: bytes | None) -> ssl.SSLContext:
@@ -60,32 +45,9 @@ def make_context(ca_pem: bytes | None) -> ssl.SSLContext:
 def load_credentials(context: ssl.SSLContext, credentials: PushCredentials) -> None:
     """Have *context* show the push certificate. Raises UnusableCertificate."""
     try:
-        with _as_files(credentials.certificate_pem, credentials.key_pem) as (certificate, key):
-            # without a password of ours OpenSSL would ask for one at the terminal
-            context.load_cert_chain(certificate, key, password=lambda: "")
-    except (ssl.SSLError, OSError, ValueError) as error:
-        raise UnusableCertificate(f"the push certificate can't be used: {words_of(error)}") from error
-
-
-@contextmanager
-def _as_files(*contents: bytes) -> Iterator[list[str]]:
-    """Paths of *contents* for a moment: in memory where the system has that, else private files."""
-    if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
-        descriptors = []
-        try:
-            for content in contents:
-                descriptors.append(os.memfd_create("muster-apns"))
-                os.write(descriptors[-1], content)
-            yield [f"/proc/self/fd/{descriptor}" for descriptor in descriptors]
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-    else:
-        with TemporaryDirectory(prefix="muster-apns-") as directory:  # for this user alone
-            paths = [Path(directory, str(number)) for number in range(len(contents))]
-            for path, content in zip(paths, contents, strict=True):
-                path.write_bytes(content)
-            yield [str(path) for path in paths]
+        load_client_certificate(context, credentials.certificate_pem, credentials.key_pem)
+    except UnusableCertificate as error:
+        raise UnusableCertificate(f"the push certificate can't be used: {error}") from error
 
 
 class ClientTls:
