@@ -21,7 +21,6 @@ from pathlib import Path
 from random import Random
 
 import uvloop
-from prometheus_client import REGISTRY
 
 from benchmarks import push_fleet
 from benchmarks.push_service import HOST, TOKEN, TOPIC
@@ -29,7 +28,7 @@ from muster.bootstrap.data_directory import Surroundings
 from muster.bootstrap.service import open_service
 from muster.crypto.certificates import der_from_pem, fingerprint
 from muster.edges.apns.provider import ApnsProvider
-from muster.edges.workers.pushes import MAXIMUM_UNDER_WAY
+from muster.edges.workers.pushes import MAXIMUM_UNDER_WAY, OUTCOMES
 from muster.operations.ports import PushCredentials, PushReceipt
 from muster.protocol.apns import OutcomeClass, Push
 from muster.settings import Settings, read_settings
@@ -122,8 +121,8 @@ async def node(count: int, settings: Settings) -> Run:
 
 def _outcomes() -> Counter[OutcomeClass]:
     """What the push worker has recorded so far."""
-    values = {one: REGISTRY.get_sample_value("muster_pushes_total", {"outcome": one.value}) for one in OutcomeClass}
-    return Counter({one: int(value) for one, value in values.items() if value})
+    samples = (sample for metric in OUTCOMES.collect() for sample in metric.samples if sample.name.endswith("_total"))
+    return Counter({OutcomeClass(sample.labels["outcome"]): int(sample.value) for sample in samples})
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from random import Random
 from uuid import UUID
 
 from muster.crypto.keys import RSAPrivateKey, generate_rsa_key
@@ -34,6 +35,13 @@ class Context:
         random = int.from_bytes(self.random_bytes(10), "big")
         value = milliseconds << 80 | 0x7 << 76 | (random >> 62 & 0xFFF) << 64 | 0b10 << 62 | random & (1 << 62) - 1
         return str(UUID(int=value))
+
+    def dice(self) -> Random:
+        """Return a generator for a batch's many draws that are no secret: names of pushes, pauses.
+
+        Each of *random_bytes* is a system call in which Python lets another thread go first.
+        """
+        return Random(int.from_bytes(self.random_bytes(16), "big"))  # noqa: S311 - as said, no secret
 
     def jitter(self) -> float:
         """Return a number from 0 to 1, by which things that would happen at one time are kept apart."""

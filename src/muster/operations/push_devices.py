@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from random import Random
 from typing import assert_never
 
 from muster.domain.enrollment import EnrollmentState
@@ -86,8 +87,9 @@ def _claim(tx: Transaction, limit: int, ctx: Context) -> ClaimedPushes:
     due = push.claim_due(tx, ctx.now, limit)
     is_due = {wish.channel_id for wish in due}
     done = _Sorted([], [], [])
+    dice = ctx.dice()
     for wish in (*due, *(wish for wish in candidates if wish.channel_id not in is_due)):
-        _sort(wish, topics, ctx, done)
+        _sort(wish, topics, ctx, dice, done)
     lease_until = ctx.now + ctx.policy.push_lease
     push.claim_attempts(tx, [claimed.channel_id for claimed in done.claimed], lease_until=lease_until)
     push.put_off(tx, done.waits)
@@ -180,7 +182,7 @@ def _store_probes(tx: Transaction, topics: _Topics, ctx: Context) -> None:
             topics.expect_probe(ctx.now + PROBE_PATIENCE)
 
 
-def _sort(wish: DueWish, topics: _Topics, ctx: Context, done: _Sorted) -> None:
+def _sort(wish: DueWish, topics: _Topics, ctx: Context, dice: Random, done: _Sorted) -> None:
     topic = None if wish.address is None else wish.address.topic
     is_probe = topic is not None and topics.may_probe(topic)
     obstacle = None if topic is None or is_probe else topics.obstacle(topic)
@@ -190,7 +192,7 @@ def _sort(wish: DueWish, topics: _Topics, ctx: Context, done: _Sorted) -> None:
             assert wish.address is not None
             if is_probe:
                 topics.note_probe(wish.address.topic)
-            done.claimed.append(_claimed(wish, wish.address, topics, next_at, ctx))
+            done.claimed.append(_claimed(wish, wish.address, topics, next_at, ctx, dice))
         case Wait(until, because):
             done.waits.append(PutOff(wish.channel_id, until, because if because in OBSTACLES else None))
         case DropWish():
@@ -214,9 +216,11 @@ def situation_of(wish: DueWish, obstacle: Obstacle | None) -> PushSituation:
     )
 
 
-def _claimed(wish: DueWish, address: PushAddress, topics: _Topics, next_at: datetime, ctx: Context) -> ClaimedPush:
+def _claimed(
+    wish: DueWish, address: PushAddress, topics: _Topics, next_at: datetime, ctx: Context, dice: Random
+) -> ClaimedPush:
     assert wish.target is not None
-    apns_id = str(uuid.UUID(bytes=ctx.random_bytes(16), version=4))
+    apns_id = str(uuid.UUID(int=dice.getrandbits(128), version=4))
     expiration = int((ctx.now + ctx.policy.push_expiration).timestamp())
     return ClaimedPush(
         wish.channel_id,
@@ -269,7 +273,8 @@ def _record(tx: Transaction, results: Sequence[PushResult], ctx: Context) -> lis
         return []
     in_use = {topic: one.fingerprint for topic, one in push_certificates.certificates_in_use(tx).items()}
     turned = _turn_breakers(tx, results, in_use, ctx)  # first: whoever waits for a breaker holds no wish
-    decided = [_decide(result, turned[result.claimed.push.topic], in_use, ctx) for result in results]
+    dice = ctx.dice()
+    decided = [_decide(result, turned[result.claimed.push.topic], in_use, ctx.now, dice.random()) for result in results]
     push.settle(tx, [_settled(result, one) for result, one in zip(results, decided, strict=True)], ctx.now)
     pushes.append(tx, [_recorded(result, one, ctx.now) for result, one in zip(results, decided, strict=True)])
     recorded = [RecordedOutcome(one.consequence) for one in decided]
@@ -292,13 +297,15 @@ def _turn_breakers(
     return {topic: turn_breaker(tx, topic, known.get(topic), outcomes[topic], ctx) for topic in sorted(outcomes)}
 
 
-def _decide(result: PushResult, turned: TurnedBreaker, in_use: Mapping[str, bytes], ctx: Context) -> OutcomeDecision:
+def _decide(
+    result: PushResult, turned: TurnedBreaker, in_use: Mapping[str, bytes], now: datetime, jitter: float
+) -> OutcomeDecision:
     claimed = result.claimed
     return decide_outcome(
         claimed.sent,
         result.receipt.outcome,
-        ctx.now,
-        ctx.jitter(),
+        now,
+        jitter,
         held_because=NoPush.BREAKER_OPEN if turned.is_open else None,
         is_tokens_own=claimed.certificate == in_use.get(claimed.push.topic) and not turned.blames_all_tokens,
     )
