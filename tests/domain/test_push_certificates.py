@@ -205,6 +205,11 @@ def test_names_and_topics_that_devices_chose_do_no_harm_to_a_terminal() -> None:
         (timedelta(days=-400), 60, 0),
         (timedelta(days=-400), 0, None),
         (timedelta(days=-400), None, 0),
+        (timedelta(days=300), 0, None),  # a clock that was years ahead told of the end
+        (timedelta(days=40), 0, 60),
+        (timedelta(days=2), 0, 3),
+        (timedelta(hours=24), 0, None),  # clocks of nodes that are a little apart
+        (timedelta(days=30, hours=1), 30, None),
     ],
 )
 def test_end_is_told_about_once_at_each_step(left: timedelta, told: int | None, expected: int | None) -> None:

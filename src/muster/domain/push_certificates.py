@@ -16,6 +16,8 @@ NOTICES: Final = tuple(timedelta(days=days) for days in (0, 1, 3, 7, 14, 30, 60)
 """How long before its end a push certificate is told about, once each; 0: that it has ended."""
 URGENT_WITHIN: Final = timedelta(days=7)
 """With less than that left, and once it has ended, a notice is an error in the log, not a warning."""
+CLOCK_SLACK: Final = timedelta(days=1)
+"""By so much the clocks of nodes may differ without a notice being told twice."""
 _DAY: Final = timedelta(days=1)
 
 
@@ -170,9 +172,12 @@ def due_notice(not_after: datetime, told_days: int | None, now: datetime) -> int
     """Tell of how many days left a push certificate is to be told about now; 0: that it has ended. None: nothing new.
 
     *told_days* is what was told last; absent for a certificate that was just put into use. Of steps that were missed
-    only the most urgent one is told.
+    only the most urgent one is told. What was told more than CLOCK_SLACK too early, by a clock that has been put right
+    since, counts for nothing: else it would keep every later step silent.
     """
     left = not_after - now
+    if told_days is not None and left > timedelta(days=told_days) + CLOCK_SLACK:
+        told_days = None
     passed = next((notice for notice in NOTICES if left <= notice), None)
     if passed is None or (told_days is not None and passed.days >= told_days):
         return None
