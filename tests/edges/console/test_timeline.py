@@ -1,7 +1,8 @@
 """The large strip of a device's page."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import pytest
 from tests.support import fleet
 from tests.support.runner import NOW, InlineRunner
 
@@ -13,13 +14,13 @@ from muster.operations.views.pushing import recent_pushes
 from muster.protocol.identifiers import ChannelId
 
 
-def _draw(runner: InlineRunner) -> Timeline:
-    details = runner.engine.read(lambda tx: show_device(tx, ChannelId("A"), NOW))
+def _draw(runner: InlineRunner, now: datetime = NOW) -> Timeline:
+    details = runner.engine.read(lambda tx: show_device(tx, ChannelId("A"), now))
     assert details is not None
     commands = runner.engine.read(lambda tx: list_device_commands(tx, ChannelId("A")))
-    since, limit = NOW - timedelta(days=30), PUSHES_DRAWN + 1
+    since, limit = now - timedelta(days=30), PUSHES_DRAWN + 1
     pushes = runner.engine.read(lambda tx: recent_pushes(tx, ChannelId("A"), since=since, limit=limit))
-    return draw_timeline(details, commands, pushes, NOW)
+    return draw_timeline(details, commands, pushes, now)
 
 
 def test_the_device_has_the_first_lane_and_each_user_one(runner: InlineRunner) -> None:
@@ -125,3 +126,12 @@ def test_weekends_and_mondays_are_on_the_axis(runner: InlineRunner) -> None:
     assert [day.label for day in timeline.mondays] == ["26 Oct", "2 Nov", "9 Nov", "16 Nov"]
     assert [span.x for span in timeline.weekends] == [0, 252, 504, 756, 1008]
     assert all(span.x + span.width <= WIDTH for span in timeline.weekends)
+
+
+@pytest.mark.parametrize(("days", "last"), [(1, "16 Nov"), (2.5, "16 Nov"), (4, "23 Nov")])
+def test_last_monday_makes_room_for_now(runner: InlineRunner, days: float, last: str) -> None:
+    fleet.add_device(runner.engine, "A")
+
+    timeline = _draw(runner, NOW + timedelta(days=days))  # from a Sunday
+
+    assert [day.label for day in timeline.mondays if day.label][-1] == last

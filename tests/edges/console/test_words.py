@@ -5,7 +5,7 @@ from tests.support.runner import NOW
 
 from muster.domain.control.evidence import Signal
 from muster.domain.enrollment import EndReason, EnrollmentState, Provenance
-from muster.domain.push_policy import NoPush
+from muster.domain.push_policy import NoPush, PushDecision, PushNow, Wait
 from muster.domain.push_standing import PushVerdict, Standing
 from muster.domain.renewal import RenewalState
 from muster.edges.console import words
@@ -74,3 +74,16 @@ def test_every_standing_of_pushing_has_a_word_of_its_own() -> None:
 def test_who_is_not_enrolled_is_not_pushed_and_that_is_no_trouble() -> None:
     assert words.push_standing(PushVerdict(Standing.NOT_PUSHED, NoPush.NOT_ENROLLED)).tone is words.Tone.OVER
     assert words.push_standing(PushVerdict(Standing.NOT_PUSHED, NoPush.TOKEN_REFUSED)).tone is words.Tone.BAD
+
+
+@pytest.mark.parametrize(
+    ("decision", "word"),
+    [
+        (PushNow(NOW), "No need"),
+        (Wait(NOW, NoPush.BUDGET), "No need"),
+        (Wait(NOW, NoPush.NO_CERTIFICATE), "Can't be pushed"),
+        (Wait(NOW, NoPush.CERTIFICATE_EXPIRED), "Can't be pushed"),
+    ],
+)
+def test_no_need_of_a_push_is_good_news_only_where_one_could_be_sent(decision: PushDecision, word: str) -> None:
+    assert words.push_standing(PushVerdict(Standing.NOT_WANTED, if_wanted=decision)).word == word

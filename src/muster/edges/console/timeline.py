@@ -24,6 +24,8 @@ from muster.operations.views.pushing import PushMark
 
 WIDTH = DAYS * LARGE_COLUMNS_PER_DAY
 TICK_HEIGHT = 16
+ROOM_FOR_NOW = 80
+"""Pixels that a date and the word "now" take beside one another."""
 BARS_SHOWN = 200
 """More bars than pixels tell nothing."""
 PUSHES_DRAWN = 300
@@ -36,7 +38,7 @@ _NARROWEST_BAR = 3.0
 
 @dataclass(frozen=True, slots=True)
 class DayMark:
-    """A Monday on the axis."""
+    """A Monday on the axis; its *label* is empty where there is no room for it."""
 
     x: float
     label: str
@@ -105,7 +107,7 @@ def draw_timeline(
     days = [first + timedelta(days=number) for number in range(DAYS)]
     bars = _bars(commands, now)
     return Timeline(
-        mondays=tuple(DayMark(_x(day, now), f"{day.day} {day:%b}") for day in days if day.weekday() == 0),
+        mondays=tuple(_day_mark(day, now) for day in days if day.weekday() == 0),
         weekends=_weekends(days, now),
         now=_x(now, now),
         lanes=_lanes(details, now),
@@ -119,6 +121,12 @@ def draw_timeline(
 
 def _x(at: datetime, now: datetime) -> float:
     return position(at, now, LARGE_COLUMNS_PER_DAY)
+
+
+def _day_mark(day: datetime, now: datetime) -> DayMark:
+    """Mark a day by its date, unless the word "now" stands there."""
+    x, at_now = _x(day, now), _x(now, now)
+    return DayMark(x, "" if x > at_now - ROOM_FOR_NOW else f"{day.day} {day:%b}")
 
 
 def _weekends(days: Sequence[datetime], now: datetime) -> tuple[Span, ...]:

@@ -10,7 +10,7 @@ from muster.domain import push_explanation
 from muster.domain.control.evidence import REFUSED_RENEWAL, Signal
 from muster.domain.enrollment import EndReason, EnrollmentState
 from muster.domain.errors import RefusalCode
-from muster.domain.push_policy import NoPush
+from muster.domain.push_policy import OBSTACLES, NoPush, Wait
 from muster.domain.push_standing import PushVerdict, Standing
 from muster.domain.renewal import RenewalState
 from muster.operations.views.evidence import EvidenceRow
@@ -124,9 +124,14 @@ def push_answer(outcome: str) -> Mark:
 
 
 def push_standing(verdict: PushVerdict) -> Mark:
-    """Return the mark for how a channel stands with being pushed; who isn't enrolled is not pushed, and all is well."""
+    """Return the mark for how a channel stands with being pushed; who isn't enrolled is not pushed, and all is well.
+
+    Nobody's push being wanted is no good news where none could be sent.
+    """
     if verdict.because is NoPush.NOT_ENROLLED:
         return Mark("Not pushed", Shape.RING, Tone.OVER)
+    if isinstance(verdict.if_wanted, Wait) and verdict.if_wanted.because in OBSTACLES:
+        return Mark("Can't be pushed", Shape.TRIANGLE, Tone.WARNING)
     return PUSH_STANDINGS[verdict.standing]
 
 
