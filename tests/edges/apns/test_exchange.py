@@ -21,7 +21,7 @@ from muster.edges.apns.exchange import (
     Exchange,
     Fate,
 )
-from muster.edges.apns.frames import ErrorCode, Flag, Frame, FrameReader, Kind
+from muster.edges.apns.frames import ErrorCode, Flag, Frame, FrameReader, Kind, Setting
 from muster.edges.apns.header_blocks import RequestEncoder
 from muster.protocol.apns import MAX_REPLY_BYTES, Push
 
@@ -148,7 +148,8 @@ def test_every_request_is_answered_once_whatever_limits_h2_sets(seed: int, initi
         while data:
             size = rng.randint(1, len(data))
             ended.extend(exchange.receive(data[:size], 0.0))
-            encoder.limit_table(exchange.header_table_limit)
+            while exchange.header_table_limits:
+                encoder.limit_table(exchange.header_table_limits.pop(0))
             assert exchange.failure is None
             data = data[size:]
         for _ in range(min(exchange.room, rng.randint(0, 5), len(waiting))):
@@ -486,3 +487,34 @@ def test_ping_is_answered_with_its_own_bytes() -> None:
 
     (answer,) = sent(exchange)
     assert (answer.kind, answer.flags, answer.payload) == (Kind.PING, Flag.ACK, b"12345678")
+
+
+def test_server_that_answers_ping_and_no_request_is_begun_nothing_with() -> None:
+    exchange = begun(1)
+
+    ended = exchange.on_time(PACE.attempt_seconds)
+
+    assert fates(ended) == {"0": Fate.UNKNOWN}
+    assert exchange.is_draining
+    assert exchange.staleness is not None
+    assert exchange.failure is None
+
+
+def test_one_request_without_an_answer_among_others_with_one_says_nothing_of_the_connection() -> None:
+    for block in (STATUS_200, STATUS_404):
+        exchange = begun(2)
+        exchange.receive(headers(3, block), 1.0)
+
+        ended = exchange.on_time(PACE.attempt_seconds)
+
+        assert fates(ended) == {"0": Fate.UNKNOWN}
+        assert not exchange.is_draining
+
+
+def test_lowest_limit_of_the_table_is_told_before_the_last_one() -> None:
+    exchange = opened()
+
+    for size in (100, 0, 4096):
+        exchange.receive(frames.settings([(Setting.HEADER_TABLE_SIZE, size)]), 0.0)
+
+    assert exchange.header_table_limits == [0, 4096]

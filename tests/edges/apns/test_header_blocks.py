@@ -110,3 +110,20 @@ def test_headers_beyond_the_bound_are_refused() -> None:
 
     with pytest.raises(PeerError):
         ReplyDecoder().decode(encoder.encode([("x", "y" * MAX_REPLY_HEADER_BYTES)]))
+
+
+def test_refusal_of_headers_is_short_whatever_they_hold() -> None:
+    with pytest.raises(PeerError) as refusal:
+        ReplyDecoder().decode(b"\x7f" + b"\xff" * 16000)
+
+    assert len(str(refusal.value)) < 100
+
+
+def test_table_that_was_emptied_in_between_is_filled_anew() -> None:
+    encoder, push = RequestEncoder("host", "topic"), Push("id", "topic", b"t", "magic", 1)
+    encoder.encode(push)
+
+    encoder.limit_table(0)
+    encoder.limit_table(4096)
+
+    assert Decoder().decode(encoder.encode(push))

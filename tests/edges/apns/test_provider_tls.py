@@ -114,6 +114,20 @@ def test_nobody_listening_is_no_answer() -> None:
     assert classes(receipts) == [OutcomeClass.NO_ANSWER]
 
 
+@pytest.mark.parametrize("host", ["push..test", "x" * 3000])
+def test_host_that_is_none_is_no_answer(host: str) -> None:
+    async def scenario() -> None:
+        provider = ApnsProvider(host, 1, rng=Random(1), pace=IMPATIENT)
+        receipts = await send_all(provider, credentials(), make_pushes(SimulatedAPNs(Random(1)), 3))
+        await provider.close()
+
+        assert set(classes(receipts)) == {OutcomeClass.NO_ANSWER}
+        assert all((receipt.outcome.reason or "").endswith("is no host name") for receipt in receipts)
+        assert all(len(receipt.outcome.reason or "") < 300 for receipt in receipts)
+
+    asyncio.run(scenario())
+
+
 def test_server_without_http2_is_no_answer(tmp_path: Path) -> None:
     async def scenario() -> None:
         async def answer_http1(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -214,11 +228,11 @@ def test_certificate_renewed_under_way_leaves_the_former_one_its_pushes() -> Non
         new = PushCredentials(TOPIC, renewed.certificate_pem, renewed.key_pem, fingerprint(renewed.certificate_der))
         arrived = asyncio.Event()
 
-        def first_is_silent(number: int) -> Fault | None:
+        def second_is_silent(number: int) -> Fault | None:
             arrived.set()
-            return Fault.SILENCE if number == 1 else None
+            return Fault.SILENCE if number == 2 else None
 
-        async with running(first_is_silent, pace=Pace(delay=at_once, attempt_seconds=0.3)) as rig:
+        async with running(second_is_silent, pace=Pace(delay=at_once, attempt_seconds=0.3)) as rig:
             pushes = rig.pushes(100)
             before = asyncio.create_task(send_all(rig.provider, credentials(), pushes[:50]))
             await arrived.wait()

@@ -87,14 +87,17 @@ class Exchange(Generic[Ticket]):
     """The state of one connection. Times are seconds of any clock that only goes forward.
 
     `failure` says in words why the connection can't be used any more: send what is due, close it, and `abandon` it.
+    `staleness` says in words why no more requests should be begun on it, while those under way may still be answered.
     """
 
     def __init__(self, pace: Pace, now: float, *, max_streams: int = MAX_STREAMS, first_stream_id: int = 1) -> None:
         """Begin a connection over which nothing was sent yet. *first_stream_id* is odd."""
         self.failure: str | None = None
         self.goaway: frames.GoAway | None = None
+        self.staleness: str | None = None
         self.answered_count = 0
-        self.header_table_limit = 4096
+        self.header_table_limits: list[int] = []
+        """The server's new limits of our table for headers, the lowest and the last one; for the owner to take away."""
         self._pace = pace
         self._max_streams = max_streams
         self._next_id = first_stream_id
@@ -108,6 +111,7 @@ class Exchange(Generic[Ticket]):
         self._receive_window = CONNECTION_WINDOW
         self._block: tuple[int, int, bytearray, int] | None = None  # stream, flags, bytes and pieces of a header block
         self._heard_at = now
+        self._answered_at = now
         self._pinged_at: float | None = None
         self._reader = FrameReader()
         self._decoder = ReplyDecoder()
@@ -140,8 +144,9 @@ class Exchange(Generic[Ticket]):
 
     @property
     def is_draining(self) -> bool:
-        """No stream can be begun here any more: the server sends us away, or identifiers are used up."""
-        return self.goaway is not None or self._next_id > frames.MAX_STREAM_ID
+        """No stream can be begun here any more: the server sends us away, it answers nothing, or identifiers are used
+        up."""
+        return self.goaway is not None or self.staleness is not None or self._next_id > frames.MAX_STREAM_ID
 
     @property
     def open_streams(self) -> int:
@@ -215,12 +220,18 @@ class Exchange(Generic[Ticket]):
         return self._take_ended()
 
     def on_time(self, now: float) -> list[Ended[Ticket]]:
-        """Give up requests whose time is over, ask a silent server whether it lives, and notice that it does not."""
+        """Give up requests whose time is over, ask a silent server whether it lives, and notice that it does not.
+
+        A server that answers PING and for all that time no request is alive in front and dead behind.
+        """
         overdue = now - self._pace.attempt_seconds
+        words = f"no answer within {self._pace.attempt_seconds:g} seconds"
         for stream_id, (_, began_at) in list(self._streams.items()):
             if began_at > overdue:
                 break
-            self._cancel(stream_id, f"no answer within {self._pace.attempt_seconds:g} seconds", now)
+            if self._answered_at <= began_at:
+                self.staleness = words
+            self._cancel(stream_id, words, now)
         if self._pinged_at is not None:
             if now >= self._pinged_at + self._pace.ping_answer_seconds:
                 self._fail("the connection is dead: no answer to PING", ErrorCode.NO_ERROR)
@@ -253,6 +264,7 @@ class Exchange(Generic[Ticket]):
         if self._outgoing and self._outgoing.pop(stream_id, None) is not None:
             self._due.append(frames.reset_stream(stream_id, ErrorCode.CANCEL))
         self.answered_count += 1
+        self._answered_at = now
         self._ended.append(Ended(stream[0], Fate.ANSWERED, _OK, "", now - stream[1]))
 
     def _on_frame(self, frame: Frame, now: float) -> None:
@@ -365,7 +377,7 @@ class Exchange(Generic[Ticket]):
         for identifier, value in values:
             match identifier:
                 case Setting.HEADER_TABLE_SIZE:
-                    self.header_table_limit = value
+                    self.header_table_limits = [min([value, *self.header_table_limits]), value]
                 case Setting.MAX_CONCURRENT_STREAMS:
                     self._stream_limit = value
                 case Setting.INITIAL_WINDOW_SIZE:
@@ -433,6 +445,7 @@ class Exchange(Generic[Ticket]):
         if self._outgoing.pop(stream_id, None) is not None:
             self._due.append(frames.reset_stream(stream_id, ErrorCode.CANCEL))
         self.answered_count += 1
+        self._answered_at = now
         reply = Reply(incoming.status, incoming.headers, bytes(incoming.body))
         self._ended.append(Ended(ticket, Fate.ANSWERED, reply, "", now - began_at))
 

@@ -156,7 +156,9 @@ class ReplyDecoder:
             fields = self._hpack.decode(block, raw=True)
             return {bytes(name).decode("latin-1"): bytes(value).decode("latin-1") for name, value in fields}
         except (HPACKError, ValueError, IndexError) as error:
-            raise PeerError(ErrorCode.COMPRESSION_ERROR, f"headers that can't be read: {error}") from error
+            # not in its own words, which may hold the whole block
+            words = f"headers that can't be read: {type(error).__name__}"
+            raise PeerError(ErrorCode.COMPRESSION_ERROR, words) from error
 
 
 def _check_writable(*values: str) -> None:

@@ -69,6 +69,7 @@ class Lane:
         self._hold_until = 0.0
         self._trouble = "no connection had room in time"
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._is_pump_scheduled = False
         self.is_closed = False
 
@@ -155,17 +156,25 @@ class Lane:
             else:
                 self._trouble = words
                 self._delay(errand, errand.attempts)
-        self._waiting.extendleft(reversed(untouched))
+        for errand in reversed(untouched):
+            self._put_first(errand)
         if self._waiting and not self._is_pump_scheduled:
             self._pump()
 
     def _delay(self, errand: Errand, step: int) -> None:
-        self._delayed[errand] = self._loop.call_later(self._pace.delay(step, self._rng), self._come_back, errand)
+        at = min(self._loop.time() + self._pace.delay(step, self._rng), errand.begin_by)
+        self._delayed[errand] = self._loop.call_at(at, self._come_back, errand)
 
     def _come_back(self, errand: Errand) -> None:
         del self._delayed[errand]
-        self._waiting.appendleft(errand)
+        self._put_first(errand)
         self._schedule_pump()
+
+    def _put_first(self, errand: Errand) -> None:
+        """Have *errand* wait again; it may have less time left than all others."""
+        self._waiting.appendleft(errand)
+        if self._timer is not None and errand.begin_by < self._timer_at:
+            self._set_timer(errand.begin_by)
 
     def _settle(self, errand: Errand, outcome: PushOutcome, seconds: float) -> None:
         self._owed -= 1
@@ -261,7 +270,10 @@ class Lane:
     def _set_timer(self, at: float | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None if at is None else self._loop.call_at(at, self._on_timer)
+        self._timer = None
+        if at is not None:
+            self._timer_at = at
+            self._timer = self._loop.call_at(at, self._on_timer)
 
     def _on_timer(self) -> None:
         """Give up what has waited for too long, and go on."""
@@ -270,6 +282,9 @@ class Lane:
         overdue = [errand for errand in self._waiting if errand.begin_by <= now]
         if overdue:
             self._waiting = deque(errand for errand in self._waiting if errand.begin_by > now)
+            for link in list(self._links):
+                if not link.room and not link.open_streams:
+                    link.close("the connection never had room")  # another one may have
             for errand in overdue:
                 self._settle(errand, PushOutcome(OutcomeClass.NO_ANSWER, NO_STATUS, self._trouble), 0.0)
         self._schedule_pump()

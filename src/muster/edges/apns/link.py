@@ -24,6 +24,8 @@ HTTPS_PORT: Final = 443
 MAX_UNSENT_BYTES: Final = 256 * 1024
 """What may wait in one connection for a server that does not read, about a thousand pushes, before no more is begun."""
 
+_MAX_HOST_CHARACTERS: Final = 253  # of a name, RFC 1035; what is longer is cut off before it is told
+
 GOODBYE_SECONDS: Final = 1.0
 """How long a server may take to read what is still due when we close."""
 
@@ -87,7 +89,9 @@ async def open_link(
     except BaseException as error:  # cancelled, too, perhaps in the very moment in which it opened
         if link is not None:
             link.abort()
-            await link.closed
+            await asyncio.wait(
+                [link.closed]
+            )  # which, unlike awaiting it, does not cancel it when we are cancelled again
         if isinstance(error, TimeoutError):
             raise LinkFailed(f"no connection within {pace.connect_seconds:g} seconds") from error
         raise
@@ -100,6 +104,8 @@ async def _connect_tcp(endpoint: Endpoint, pace: Pace, make_link: "Callable[[], 
     words = "the name has no address"
     try:
         found = await loop.getaddrinfo(way.host, way.port, type=SOCK_STREAM)
+    except UnicodeError as error:
+        raise LinkFailed(f"{way.host[:_MAX_HOST_CHARACTERS]} is no host name", Verdict.LASTING) from error
     except OSError as error:
         raise LinkFailed(f"{way.host} can't be resolved: {error.strerror or error}") from error
     for address in _alternately([(family, str(place[0]), int(place[1])) for family, _, _, _, place in found]):
@@ -178,7 +184,7 @@ class Link(asyncio.Protocol):
     @property
     def room(self) -> int:
         """How many requests can be begun now."""
-        if self._exchange is None or self._is_paused or self._is_leaving:
+        if self._exchange is None or self._is_paused or self._is_leaving or self._is_deaf:
             return 0
         return self._exchange.room
 
@@ -198,6 +204,11 @@ class Link(asyncio.Protocol):
         goaway = None if self._exchange is None else self._exchange.goaway
         return None if goaway is None else goaway.reason or name_of_error(goaway.code)
 
+    @property
+    def _is_deaf(self) -> bool:
+        """No answer can be heard any more, even if what was heard last is still being told."""
+        return self._tls is not None and (self._tls.failure is not None or self._tls.has_ended)
+
     def begin(self, errand: Errand, now: float) -> None:
         """Have a push sent with the next `flush`; only when there is `room`.
 
@@ -210,17 +221,18 @@ class Link(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what is due. While the server does not read, it stays where it is, and is bounded there."""
-        if self._exchange is not None and not self._is_paused and self._tls is not None:
-            if plaintext := self._exchange.data_to_send():
+        if self._exchange is not None and self._tls is not None:
+            can_write = not self._is_paused and self._tls.failure is None
+            if can_write and (plaintext := self._exchange.data_to_send()):
                 self._tls.send(plaintext)
             self._set_timer()
         self._flush_tls()
 
-    def close(self) -> None:
-        """Take leave and close; what is under way ends as unknown."""
+    def close(self, words: str | None = None) -> None:
+        """Take leave and close, for the reason in *words*; what is under way ends as unknown."""
         if self._exchange is not None:
             self._exchange.say_goodbye()
-        self._leave(None)
+        self._leave(words)
 
     def abort(self) -> None:
         """Close at once."""
@@ -312,7 +324,8 @@ class Link(asyncio.Protocol):
 
     def _on_plaintext(self, exchange: Exchange[Errand], plaintext: bytes) -> None:
         ended = exchange.receive(plaintext, self._loop.time())
-        self._encoder.limit_table(exchange.header_table_limit)
+        while exchange.header_table_limits:
+            self._encoder.limit_table(exchange.header_table_limits.pop(0))
         if exchange.is_open and not self.opened.done():
             self.opened.set_result(None)
         self._after(exchange, ended)
@@ -325,7 +338,7 @@ class Link(asyncio.Protocol):
         if exchange.failure is not None:
             self._leave(exchange.failure)
         elif exchange.is_draining and not exchange.open_streams:
-            self.close()
+            self.close(exchange.staleness)
 
     def _set_timer(self) -> None:
         """The timer may ring too early and is set again then, but never too late."""
