@@ -27,18 +27,18 @@ def sent(muster: CommandLine, *arguments: str) -> Any:
 
 
 def test_send_prints_the_commands_uuid_and_nothing_else(muster: CommandLine) -> None:
-    code, out, said = muster.run("commands", "send", MAC, "DeviceInformation")
+    code, out, said = muster.run("commands", "send", MAC, "SecurityInfo")
 
     assert code == 0
     assert UUID.fullmatch(out.strip())
-    assert said == f"DeviceInformation waits for {MAC}, which is pushed.\n"
+    assert said == f"SecurityInfo waits for {MAC}, which is pushed.\n"
 
 
 def test_send_tells_programs_what_was_sent_to_whom(muster: CommandLine) -> None:
     made = muster("commands", "send", USER, "ProfileList")
 
     assert UUID.fullmatch(made.pop("command_uuid"))
-    assert made == {"request_type": "ProfileList", "id": USER}
+    assert made == {"request_type": "ProfileList", "id": USER, "findings": []}
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,6 @@ def test_send_tells_programs_what_was_sent_to_whom(muster: CommandLine) -> None:
         ("Count=0", 0),
         ("Code=012345", "012345"),
         ("Code=1234567890123456789012", "1234567890123456789012"),
-        ("PIN=123456", "123456"),
-        ("UserName=42", "42"),
         ("Text=a=b", "a=b"),
         ("Text=", ""),
         ('Text="7"', "7"),
@@ -70,15 +68,101 @@ def test_values_of_set_are_taken_for_what_they_look_like(
 ) -> None:
     key = re.split(r"\[\]=|=", assignment)[0]
 
-    assert sent(muster, "Settings", "--set", assignment)[key] == expected
+    assert sent(muster, "SomeNewCommand", "--set", assignment, "--anyway")[key] == expected
+
+
+@pytest.mark.parametrize(
+    ("request_type", "assignment", "expected"),
+    [
+        ("DeviceLock", "PIN=123456", "123456"),
+        ("DeviceLock", "Message=true", "true"),
+        ("DeleteUser", "UserName=42", "42"),
+        ("DeleteUser", "ForceDeletion=true", True),
+        ("DeviceInformation", "Queries[]=UDID,OSVersion", ["UDID", "OSVersion"]),
+        ("InstalledApplicationList", "Identifiers[]=7,true", ["7", "true"]),
+        ("InstallApplication", "iTunesStoreID=361309726", 361309726),
+    ],
+)
+def test_what_apple_defines_as_text_is_text_whatever_it_looks_like(
+    muster: CommandLine, request_type: str, assignment: str, expected: object
+) -> None:
+    key = re.split(r"\[\]=|=", assignment)[0]
+
+    assert sent(muster, request_type, "--set", assignment, "--anyway")[key] == expected
+
+
+PROFILE = plistlib.dumps({"PayloadType": "Configuration", "PayloadContent": []})
 
 
 def test_set_takes_a_files_content_as_data(muster: CommandLine, tmp_path: Path) -> None:
-    (tmp_path / "wifi.mobileconfig").write_bytes(b"\x00profile")
+    (tmp_path / "wifi.mobileconfig").write_bytes(PROFILE)
 
     keys = sent(muster, "InstallProfile", "--set", f"Payload=@{tmp_path / 'wifi.mobileconfig'}")
 
-    assert keys == {"RequestType": "InstallProfile", "Payload": b"\x00profile".hex()}
+    assert keys == {"RequestType": "InstallProfile", "Payload": PROFILE.hex()}
+
+
+# --- what is held against it ------------------------------------------------------------------------------------------
+
+
+def test_command_of_the_wrong_form_is_wrong_usage_whoever_insists(muster: CommandLine) -> None:
+    for insisting in ([], ["--anyway"]):
+        code, out, said = muster.run("commands", "send", MAC, "DeviceInformation", "--set", "Queries=UDID", *insisting)
+
+        assert (code, out) == (2, "")
+        assert said.splitlines() == [
+            "muster: DeviceInformation can't be sent as it is",
+            "  Queries must be an array, and is a string; the device answers with an error",
+            "  See `muster commands describe DeviceInformation` for its keys.",
+        ]
+    assert muster("commands", "list", MAC) == []
+
+
+def test_command_that_the_device_would_refuse_is_refused_with_what_to_do(muster: CommandLine) -> None:
+    code, out, said = muster.run("commands", "send", MAC, "UserLst", "--set", "Pin=1")
+
+    assert (code, out) == (4, "")
+    assert said.splitlines() == [
+        f"muster: UserLst was not queued for {MAC}",
+        "  no command UserLst is known here: devices that don't know it answer with an error; did you mean UserList?",
+        "  To send it nevertheless, add --anyway.",
+    ]
+
+
+def test_who_insists_is_told_what_was_overruled(muster: CommandLine) -> None:
+    code, out, said = muster.run("commands", "send", USER, "UserList", "--anyway")
+
+    assert code == 0
+    assert UUID.fullmatch(out.strip())
+    assert said.splitlines()[0] == (
+        "warning: UserList is for the device's channel, not for its users': the device would answer with an error; "
+        "send it to the other one"
+    )
+
+
+def test_programs_are_told_what_was_found(muster: CommandLine) -> None:
+    (finding,) = muster("commands", "send", USER, "UserList", "--anyway")["findings"]
+
+    assert finding.pop("message")
+    assert finding == {"severity": "warning", "code": "wrong_channel", "key_path": ""}
+
+
+def test_no_more_is_said_than_somebody_reads(muster: CommandLine) -> None:
+    queries = "Queries[]=" + ",".join(f"New{number}" for number in range(30))
+
+    _, _, said = muster.run("commands", "send", MAC, "DeviceInformation", "--set", queries, "--anyway")
+
+    assert [line.split(":")[0] for line in said.splitlines()[:10]] == ["warning"] * 10
+    assert said.splitlines()[10] == "and 20 more; --json shows all"
+
+
+def test_a_property_list_is_held_against_the_same(muster: CommandLine, tmp_path: Path) -> None:
+    file = plist_file(tmp_path / "lock.plist", {"RequestType": "DeviceLock", "PIN": 123456})
+
+    code, _, said = muster.run("commands", "send", MAC, "--plist", file)
+
+    assert code == 2
+    assert "PIN must be a string, and is a whole number" in said
 
 
 @pytest.mark.parametrize(
@@ -153,9 +237,9 @@ def test_the_uuid_of_a_file_is_kept_for_each_channel_once(muster: CommandLine, t
     file = plist_file(tmp_path / "lock.plist", {"Command": LOCK, "CommandUUID": "my-own"})
 
     first = muster("commands", "send", MAC, "--plist", file)
-    other = muster("commands", "send", USER, "--plist", file)
+    other = muster("commands", "send", USER, "--plist", file, "--anyway")
     again, _, said = muster.run("commands", "send", MAC, "--plist", file)
-    changed, _, _ = muster.run("commands", "send", FORMER, "--plist", file, "--set", "PIN=1")
+    changed, _, _ = muster.run("commands", "send", FORMER, "--plist", file, "--set", "PIN=654321")
 
     assert (first["command_uuid"], other["command_uuid"]) == ("my-own", "my-own")
     assert (again, changed) == (5, 5)
@@ -186,7 +270,7 @@ def test_list_shows_what_waits_in_its_order(muster: CommandLine) -> None:
 
 
 def test_show_gives_the_answer_decoded(muster: CommandLine, data_dir: Path) -> None:
-    command_uuid = muster.send(MAC, "DeviceInformation")
+    command_uuid = muster.send(MAC, "DeviceInformation", "--set", "Queries[]=OSVersion")
     answer(data_dir, command_uuid, plistlib.dumps({"QueryResponses": {"OSVersion": "15.5"}}))
 
     shown = muster("commands", "show", command_uuid)

@@ -2,13 +2,17 @@
 
 from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 from tests.support.site import ADA, ADMINISTRATOR, IPAD, MAC, Site, authenticate, id_of, token_update
 
+from muster.crypto.cms.signing import sign_attached
+from muster.domain.command_findings import FindingCode
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
 from muster.protocol.command import CommandRequest, decode_command
 from muster.protocol.identifiers import ChannelId, CommandUUID, Identifiers
+from muster.protocol.plist import write_plist
 from muster.storage import schema
 
 REQUEST = CommandRequest("InstalledApplicationList", {"ManagedAppsOnly": True})
@@ -121,7 +125,95 @@ def test_command_belongs_to_the_epoch_it_was_sent_in(site: Site) -> None:
     assert site.rows(sa.select(schema.queue.c.epoch)) == [(2,)]
 
 
-def test_unknown_channel_is_not_found(site: Site) -> None:
-    order = CommandOrder((ChannelId("nobody"),), REQUEST)
+# --- what is held against it ------------------------------------------------------------------------------------------
 
-    assert code(site.do(queue_commands, order)[0]) is RefusalCode.NOT_FOUND
+
+def order(site: Site, request: CommandRequest, *targets: Identifiers, anyway: bool = False) -> QueuedCommand | Refusal:
+    return site.do(queue_commands, CommandOrder(tuple(map(id_of, targets)), request, anyway=anyway))[0]
+
+
+def with_user(site: Site) -> None:
+    site.check_in(token_update(ADA), site.enroll())
+
+
+@pytest.mark.parametrize("anyway", [False, True])
+def test_wrong_form_refuses_the_whole_order_and_stores_nothing(site: Site, anyway: bool) -> None:
+    with_user(site)
+
+    outcome = order(site, CommandRequest("DeviceInformation"), MAC, ADA, anyway=anyway)
+
+    assert isinstance(outcome, Refusal)
+    assert outcome.code is RefusalCode.COMMAND_MALFORMED
+    assert outcome.message.splitlines() == [
+        "DeviceInformation can't be sent as it is",
+        "Queries is missing, without which the device answers with an error; give an array",
+    ]
+    assert site.queued() == site.queued(ADA) == []
+    assert site.rows(sa.select(schema.commands)) == []
+
+
+def test_channel_whose_device_would_refuse_it_is_left_out_with_the_reason(site: Site) -> None:
+    with_user(site)
+
+    queued = sent(order(site, CommandRequest("UserList"), MAC, ADA))
+
+    assert queued.queued_on == (id_of(MAC),)
+    assert queued.refused[id_of(ADA)].code is RefusalCode.COMMAND_UNFIT
+    assert "is for the device's channel" in queued.refused[id_of(ADA)].message
+    assert [finding.code for finding in queued.findings[id_of(ADA)]] == [FindingCode.WRONG_CHANNEL]
+    assert site.queued(ADA) == []
+
+
+def test_order_that_fits_no_channel_is_refused(site: Site) -> None:
+    with_user(site)
+
+    assert code(order(site, CommandRequest("UserList"), ADA)) is RefusalCode.COMMAND_UNFIT
+    assert site.rows(sa.select(schema.commands)) == []
+
+
+def test_who_insists_has_it_queued_and_the_audit_log_says_what_was_overruled(site: Site) -> None:
+    with_user(site)
+
+    queued = sent(order(site, CommandRequest("UserList"), MAC, ADA, anyway=True))
+
+    assert queued.queued_on == (id_of(MAC), id_of(ADA))
+    assert site.queued(ADA) == [queued.command_uuid]
+    ((detail,),) = site.rows(sa.select(schema.audit.c.detail))
+    assert detail["overruled"] == "wrong_channel"
+
+
+def test_question_that_a_device_cannot_answer_is_queued_and_told(site: Site) -> None:
+    site.enroll()
+
+    queued = sent(order(site, CommandRequest("DeviceInformation", {"Queries": ["UDID", "IMEI"]}), MAC))
+
+    assert queued.queued_on == (id_of(MAC),)
+    assert [finding.key_path for finding in queued.findings[id_of(MAC)]] == ["Queries[1]"]
+
+
+def test_command_that_the_catalogue_does_not_know_is_for_who_insists(site: Site) -> None:
+    site.enroll()
+    request = CommandRequest("NewCommand", {"Anything": [1]})
+
+    assert code(order(site, request, MAC)) is RefusalCode.COMMAND_UNFIT
+    assert sent(order(site, request, MAC, anyway=True)).queued_on == (id_of(MAC),)
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+def test_profile_that_enrolls_is_refused_whoever_insists(site: Site, is_signed: bool) -> None:
+    identity = site.enroll()
+    profile = write_plist({"PayloadType": "Configuration", "PayloadContent": [{"PayloadType": "com.apple.mdm"}]})
+    payload = sign_attached(profile, identity) if is_signed else profile
+
+    outcome = order(site, CommandRequest("InstallProfile", {"Payload": payload}), MAC, anyway=True)
+
+    assert isinstance(outcome, Refusal)
+    assert outcome.code is RefusalCode.COMMAND_MALFORMED
+    assert "com.apple.mdm" in outcome.message
+    assert site.queued() == []
+
+
+def test_unknown_channel_is_not_found(site: Site) -> None:
+    unknown = CommandOrder((ChannelId("nobody"),), REQUEST)
+
+    assert code(site.do(queue_commands, unknown)[0]) is RefusalCode.NOT_FOUND

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from tests.support.runner import NOW, InlineRunner
+from tests.support.valid_commands import minimal_request
 
 from muster.crypto.certificates import fingerprint
 from muster.crypto.cms.signing import SignerIdentity
@@ -22,6 +23,7 @@ from muster.operations.checkin import CheckinOutcome, CheckinRequest
 from muster.operations.context import Context
 from muster.operations.enrollment_links import LinkOrder, NewLink, create_links
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
+from muster.protocol.catalogue.commands import find_command
 from muster.protocol.checkin import Authenticate, CheckinMessage, TokenUpdate, encode_checkin
 from muster.protocol.command import CommandRequest
 from muster.protocol.connect import Report, ReportHead, Status, encode_report
@@ -229,10 +231,10 @@ class Site:
         request_type: str = "DeviceInformation",
         priority: int = 0,
     ) -> QueuedCommand:
-        """Queue a command on one channel."""
-        order = CommandOrder(
-            (id_of(identifiers),), CommandRequest(request_type, {}), priority, CommandUUID(command_uuid)
-        )
+        """Queue a command on one channel, with the least keys that it needs, whether or not it is for that channel."""
+        command = find_command(request_type)
+        request = CommandRequest(request_type) if command is None else minimal_request(command)
+        order = CommandOrder((id_of(identifiers),), request, priority, CommandUUID(command_uuid), anyway=True)
         outcome = self.do(queue_commands, order)[0]
         assert isinstance(outcome, QueuedCommand), outcome
         return outcome

@@ -13,6 +13,7 @@ import typer
 from muster.cli import (
     admins,
     authority,
+    command_types,
     commands,
     demo,
     devices,
@@ -42,6 +43,7 @@ demo.register(app)
 app.add_typer(enroll.app, name="enroll")
 app.add_typer(devices.app, name="devices")
 app.add_typer(identities.app, name="identities")
+command_types.register(commands.app)
 held_commands.register(commands.app)
 letting_go.register(devices.app)
 app.add_typer(authority.app, name="authority")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from muster.cli.command_types import complete_request_type
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
 from muster.cli.output import ago, print_json, print_table
@@ -19,12 +20,20 @@ from muster.protocol.plist import read_plist
 
 app = typer.Typer(help="Commands and what became of them.", no_args_is_help=True)
 
+FINDINGS_SHOWN = 10
+"""Of what is said of a command; a query for everything has dozens of questions that one kind of device can't answer."""
+
 
 @app.command("send")
 def send(
     channel_id: Annotated[str, typer.Argument(metavar="ID", help="A device's or user channel's id.")],
     request_type: Annotated[
-        str | None, typer.Argument(metavar="REQUESTTYPE", help="Apple's name, such as DeviceInformation.")
+        str | None,
+        typer.Argument(
+            metavar="TYPE",
+            help="Apple's name, such as DeviceInformation; see `muster commands types`.",
+            autocompletion=complete_request_type,
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -38,12 +47,18 @@ def send(
         ),
     ] = None,
     priority: Annotated[int, typer.Option("--priority", min=-100, max=100, help="Higher goes first.")] = 0,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Send it although the device would refuse it as far as is known here.")
+    ] = False,
     data_dir: DataDir = None,
     database: Database = None,
     key_ring: KeyRingFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Queue a command on a channel and push it.
+
+    It is held against what is known of the command and of the device first
+    (`muster commands describe TYPE`); what the device would refuse is not sent.
 
     VALUE of --set is text, but is taken for what it looks like:
 
@@ -58,15 +73,21 @@ def send(
     A CommandUUID in the file is kept; it may go to several channels, to each once.
     """
     request, command_uuid = read_request(request_type, set_ or [], plist)
-    order = CommandOrder((ChannelId(channel_id),), request, priority, command_uuid)
+    order = CommandOrder((ChannelId(channel_id),), request, priority, command_uuid, anyway=anyway)
     with connect(data_dir, database, key_ring) as data:
         queued = data.run(queue_commands, order)
     for refusal in queued.refused.values():
         raise CommandRefused(refusal)
+    findings = queued.findings.get(ChannelId(channel_id), ())
     if as_json:
-        print_json({"command_uuid": queued.command_uuid, "request_type": queued.request_type, "id": channel_id})
+        said = {"request_type": queued.request_type, "id": channel_id, "findings": findings}
+        print_json({"command_uuid": queued.command_uuid, **said})
         return
     print(queued.command_uuid)
+    for finding in findings[:FINDINGS_SHOWN]:
+        print(f"{finding.severity}: {finding.message}", file=sys.stderr)
+    if len(findings) > FINDINGS_SHOWN:
+        print(f"and {len(findings) - FINDINGS_SHOWN} more; --json shows all", file=sys.stderr)
     print(f"{queued.request_type} waits for {channel_id}, which is pushed.", file=sys.stderr)
 
 

@@ -47,6 +47,7 @@ _CODES = {
     RefusalCode.POLICY_UNFIT: ExitCode.USAGE,
     RefusalCode.PUSH_REQUEST_UNFIT: ExitCode.USAGE,
     RefusalCode.COUNT_WRONG: ExitCode.USAGE,
+    RefusalCode.COMMAND_MALFORMED: ExitCode.USAGE,
 }
 
 _EXIT_CODES: tuple[tuple[type[Exception], ExitCode], ...] = (

@@ -1,40 +1,24 @@
 """What `muster commands send` is given, made into a request: a property list, and KEY=VALUE."""
 
 import json
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 import typer
 
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.protocol.catalogue.commands import find_command
+from muster.protocol.catalogue.facts import KeyFacts, ValueKind
 from muster.protocol.command import CommandRequest, read_command_file, read_command_uuid
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import CommandUUID
 from muster.protocol.plist import PlistValue
 
-TEXT_KEYS: Final = frozenset(
-    {
-        "CurrentPassword",
-        "DestinationDeviceID",
-        "DestinationName",
-        "Footnote",
-        "Identifier",
-        "Message",
-        "NewPassword",
-        "PIN",
-        "Password",
-        "PersistentID",
-        "PhoneNumber",
-        "RedemptionCode",
-        "UserName",
-        "Version",
-    }
-)
-"""Keys that are strings in every command which has them (Apple, "Commands and queries") and may well be all digits."""
-
 _MAXIMUM_DIGITS = 18
 """Of a number that surely fits 64 bits; what is longer is no quantity."""
+_REAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 
 
 def read_request(
@@ -60,30 +44,36 @@ def read_request(
         raise typer.BadParameter("name the command, as in `muster commands send ID DeviceInformation`")
     if not (request_type.isascii() and request_type.isalnum()):
         raise typer.BadParameter(f"{request_type!r} is no RequestType: those are letters and digits")
-    keys.update(_assigned(assignment) for assignment in assignments)
+    command = find_command(request_type)
+    known = {} if command is None else {key.name: key for key in command.request}
+    keys.update(_assigned(assignment, known) for assignment in assignments)
     return CommandRequest(request_type, keys), command_uuid
 
 
-def _assigned(assignment: str) -> tuple[str, PlistValue]:
+def _assigned(assignment: str, known: Mapping[str, KeyFacts]) -> tuple[str, PlistValue]:
     key, separator, text = assignment.partition("=")
     if not separator or not key.removesuffix("[]"):
         raise typer.BadParameter(f"{assignment!r} is not KEY=VALUE", param_hint="--set")
     if key.endswith("[]"):
         key = key.removesuffix("[]")
-        return key, [_value(key, part) for part in text.split(",") if part]
-    return key, _value(key, text)
+        items = known[key].members if key in known else ()
+        kind = items[0].kind if items else None
+        return key, [_value(part, kind) for part in text.split(",") if part]
+    return key, _value(text, known[key].kind if key in known else None)
 
 
-def _value(key: str, text: str) -> PlistValue:
-    """Take *text* for what it looks like; the rules stand in the command's help."""
+def _value(text: str, kind: ValueKind | None) -> PlistValue:
+    """Take *text* for what it looks like, and for text where *kind* says so; the rules stand in the command's help."""
     if text.startswith("@"):
         return _read(Path(text[1:]))
     if text.startswith(('"', "[", "{")):
         return _json(text)
-    if key in TEXT_KEYS:
+    if kind is ValueKind.STRING:
         return text
     if text in ("true", "false"):
         return text == "true"
+    if kind is ValueKind.REAL and _REAL.fullmatch(text):
+        return float(text)
     digits = text.removeprefix("-")
     is_number = digits.isascii() and digits.isdigit() and (digits == "0" or not digits.startswith("0"))
     return int(text) if is_number and len(digits) <= _MAXIMUM_DIGITS else text

@@ -66,6 +66,8 @@ class RefusalCode(StrEnum):
     COUNT_WRONG = "count_wrong"
     LEAVINGS_LIMITED = "leavings_limited"
     DEVICE_CHANNEL_ONLY = "device_channel_only"
+    COMMAND_MALFORMED = "command_malformed"
+    COMMAND_UNFIT = "command_unfit"
     # people who enroll
     BEARER_UNKNOWN = "bearer_unknown"
     BEARER_EXPIRED = "bearer_expired"

@@ -38,8 +38,8 @@ QUESTIONS: tuple[tuple[CommandRequest, frozenset[Platform]], ...] = (
     (CommandRequest("Restrictions"), _MOBILE),
 )
 """Each with the platforms that know it."""
-ASKED_OF_USERS = frozenset({"ProfileList", "CertificateList"})
-"""What is asked on user channels, too."""
+ASKED_OF_USERS = frozenset({"ProfileList"})
+"""What is asked on user channels, too, of Macs and Shared iPads alike."""
 
 
 @dataclass(frozen=True, slots=True)

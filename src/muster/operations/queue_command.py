@@ -1,13 +1,15 @@
 """An administrator sends a command: it is stored once, queued on its channels, and they are pushed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from muster.domain.command_findings import Finding, Severity
 from muster.domain.enrollment import Enrollment, EnrollmentState
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.letting_go import DepartureKind
 from muster.domain.push_policy import PushReason
+from muster.operations.check_commands import check_channels, malformed, unfit_for
 from muster.operations.context import Context
 from muster.operations.let_go import (
     DepartureOrder,
@@ -33,16 +35,22 @@ class CommandOrder:
     command_uuid: CommandUUID | None = None
     is_secret: bool = False
     """Its body holds a secret, and is sealed until it is handed out; the UUID is ours then."""
+    anyway: bool = False
+    """Queue it also where the catalogue says that the device would refuse it. A wrong form is refused nevertheless."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedCommand:
-    """What was queued: *queued_on* are the channels it waits on, *refused* those it can't be sent to, with why."""
+    """What was queued: *queued_on* are the channels it waits on, *refused* those it can't be sent to, with why.
+
+    *findings* is what the catalogue says to it, by channel, also where it was queued; channels without any are absent.
+    """
 
     command_uuid: CommandUUID
     request_type: str
     queued_on: tuple[ChannelId, ...]
     refused: dict[ChannelId, Refusal]
+    findings: dict[ChannelId, tuple[Finding, ...]] = field(default_factory=dict)
 
 
 QueueOutcome: TypeAlias = QueuedCommand | Refusal
@@ -51,8 +59,9 @@ QueueOutcome: TypeAlias = QueuedCommand | Refusal
 def queue_commands(tx: Transaction, orders: Sequence[CommandOrder], ctx: Context) -> list[QueueOutcome]:
     """Queue each of *orders* and wish to push its channels, in one act of the audit log each.
 
-    Refused as a whole when the command's UUID is another's, or is on one of the channels already, and when none of the
-    channels can be sent to.
+    Refused as a whole when the command's UUID is another's, or is on one of the channels already, when its form is
+    wrong (InstallProfile with a profile that enrolls counts as that), and when none of the channels can be sent to.
+    Removing the enrollment profile needs no right and no version.
     """
     return [_queue(tx, order, ctx) for order in orders]
 
@@ -74,6 +83,14 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     tx.lock_rows(sorted(channel_ids))
     stored = enrollments.find(tx, channel_ids)
     targets, ending, refused = _sort_out(tx, order, channel_ids, stored)
+    findings = check_channels(tx, order.request, [*targets, *ending])
+    wrong = malformed(order.request, findings.values())
+    if wrong is not None:
+        return wrong
+    if not order.anyway:
+        ordinary = {one.channel.id: findings[one.channel.id] for one in targets}
+        refused |= unfit_for(order.request, ordinary)
+        targets = [one for one in targets if one.channel.id not in refused]
     if not targets and not ending:
         return next(iter(refused.values()))
     if ending:
@@ -85,9 +102,11 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
         kept = ctx.seal(body, table="commands", column="body", row=command_uuid) if order.is_secret else body
         new = commands.NewCommand(command_uuid, command.request_type, kept, ctx.actor.name, is_sealed=order.is_secret)
         commands.add(tx, new, ctx.now)
-    commands.enqueue(tx, command_uuid, targets, priority=order.priority, at=ctx.now)
+    commands.enqueue(
+        tx, command_uuid, [(one.channel.id, one.epoch) for one in targets], priority=order.priority, at=ctx.now
+    )
     enqueue_removal(tx, command_uuid, ending, ctx)
-    queued_on = (*(channel_id for channel_id, _ in targets), *(one.channel.id for one in ending))
+    queued_on = tuple(one.channel.id for one in (*targets, *ending))
     awake = [channel_id for channel_id in queued_on if stored[channel_id].state is EnrollmentState.ENROLLED]
     push.wish(tx, awake, reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=ctx.now + ctx.policy.push_coalescing)
     subject = queued_on[0] if len(queued_on) == 1 else f"{len(queued_on)} channels"
@@ -96,16 +115,26 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
         "request_type": command.request_type,
         "channels": len(queued_on),
     }
+    overruled = _overruled(findings, targets)
+    if overruled:
+        detail = {**detail, "overruled": overruled}
     people.record_act(tx, ctx.actor, "command.queue", subject, detail, ctx.now)
-    return QueuedCommand(command_uuid, command.request_type, queued_on, refused)
+    said = {channel_id: found for channel_id, found in findings.items() if found}
+    return QueuedCommand(command_uuid, command.request_type, queued_on, refused, said)
+
+
+def _overruled(findings: Mapping[ChannelId, tuple[Finding, ...]], targets: Sequence[Enrollment]) -> str:
+    """Name the warnings in spite of which the command was queued, for the audit log."""
+    found = (finding for one in targets for finding in findings[one.channel.id])
+    return ", ".join(sorted({one.code.value for one in found if one.severity is Severity.WARNING}))
 
 
 def _sort_out(
     tx: Transaction, order: CommandOrder, channel_ids: Sequence[ChannelId], stored: Mapping[ChannelId, Enrollment]
-) -> tuple[list[tuple[ChannelId, int]], list[Enrollment], dict[ChannelId, Refusal]]:
-    """Tell on which channels (with their epochs) the command is ordinary, on which it ends the enrollment, and on which
-    it can't be queued."""
-    targets: list[tuple[ChannelId, int]] = []
+) -> tuple[list[Enrollment], list[Enrollment], dict[ChannelId, Refusal]]:
+    """Tell on which channels the command is ordinary, on which it ends the enrollment, and on which it can't be
+    queued."""
+    targets: list[Enrollment] = []
     ending: list[Enrollment] = []
     refused: dict[ChannelId, Refusal] = {}
     for channel_id in channel_ids:
@@ -121,7 +150,7 @@ def _sort_out(
                 "Enroll it again, or wait until its enrollment is complete.",
             )
         elif not removes_enrollment(tx, order.request, enrollment.channel.device_id):
-            targets.append((channel_id, enrollment.epoch))
+            targets.append(enrollment)
         elif (refusal := _may_end(tx, enrollment)) is not None:
             refused[channel_id] = refusal
         else:

@@ -132,7 +132,7 @@ def _return(tx: Transaction, order: ReturnOrder, ctx: Context) -> ReturnOutcome:
     if order.wifi_profile is not None:
         returning["WiFiProfileData"] = order.wifi_profile
     request = CommandRequest("EraseDevice", {"ReturnToService": returning})
-    outcome = queue_commands(tx, [CommandOrder((channel,), request, is_secret=True)], ctx)[0]
+    outcome = queue_commands(tx, [CommandOrder((channel,), request, is_secret=True, anyway=True)], ctx)[0]
     if isinstance(outcome, QueuedCommand):
         detail: people.AuditDetail = {
             "command_uuid": outcome.command_uuid,

@@ -1,0 +1,75 @@
+"""A command is held against what is known of the devices it goes to, before it is queued."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from muster.domain.access import LinkKind
+from muster.domain.command_findings import CommandTarget, Finding, Severity
+from muster.domain.command_validation import check_command
+from muster.domain.enrollment import Enrollment
+from muster.domain.errors import Refusal, RefusalCode
+from muster.protocol.command import CommandRequest
+from muster.protocol.identifiers import Channel, ChannelId, ChannelKind
+from muster.protocol.os_family import OsFamily, family_of
+from muster.storage import command_targets
+from muster.storage.command_targets import StoredTarget
+from muster.storage.engine import Transaction
+
+_FAMILIES = {ChannelKind.USER: OsFamily.MACOS, ChannelKind.SHARED_IPAD: OsFamily.IOS}
+"""Of devices that didn't say what they are, by the users they have."""
+_USER_ENROLLMENTS = frozenset({ChannelKind.USER_ENROLLMENT_DEVICE, ChannelKind.USER_ENROLLMENT_USER})
+
+
+def check_channels(
+    tx: Transaction, request: CommandRequest, enrolled: Sequence[Enrollment]
+) -> dict[ChannelId, tuple[Finding, ...]]:
+    """Tell of each channel of *enrolled* what is to be said of *request*; what is not known is held against none."""
+    stored = command_targets.find(tx, sorted({one.channel.device_id for one in enrolled}))
+    targets = {
+        one.channel.id: target_of(one.channel, stored.get(one.channel.device_id, StoredTarget())) for one in enrolled
+    }
+    findings = check_command(request, set(targets.values()))
+    return {channel_id: findings[target] for channel_id, target in targets.items()}
+
+
+def target_of(channel: Channel, device: StoredTarget) -> CommandTarget:
+    """Put together what is known of a channel and its device. That it is no Shared iPad is never known."""
+    is_user_enrollment = channel.kind in _USER_ENROLLMENTS
+    is_automated = None if device.link_kind is None else device.link_kind is LinkKind.ADE
+    return CommandTarget(
+        family=family_of(device.product_name) or family_of(device.model) or _FAMILIES.get(channel.kind),
+        os_version=device.os_version,
+        is_user_channel=not channel.is_device,
+        is_supervised=False if is_user_enrollment else is_automated or None,
+        is_user_enrollment=is_user_enrollment,
+        is_automated_enrollment=is_automated,
+        is_shared_ipad=True if device.has_shared_ipad_users or channel.kind is ChannelKind.SHARED_IPAD else None,
+        access_rights=None if device.terms is None else device.terms.access_rights,
+    )
+
+
+def malformed(request: CommandRequest, findings: Iterable[Collection[Finding]]) -> Refusal | None:
+    """Tell what of the command's form is wrong, whatever it goes to, or None."""
+    errors = [one for found in findings for one in found if one.severity is Severity.ERROR]
+    if not errors:
+        return None
+    message = _lines(f"{request.request_type} can't be sent as it is", errors)
+    return Refusal(
+        RefusalCode.COMMAND_MALFORMED, message, f"See `muster commands describe {request.request_type}` for its keys."
+    )
+
+
+def unfit_for(request: CommandRequest, findings: Mapping[ChannelId, Collection[Finding]]) -> dict[ChannelId, Refusal]:
+    """Tell on which channels the command would be refused or passed over, and why."""
+    refused = {}
+    for channel_id, found in findings.items():
+        warnings = [one for one in found if one.severity is Severity.WARNING]
+        if warnings:
+            message = _lines(f"{request.request_type} was not queued for {channel_id}", warnings)
+            remedy = "To send it nevertheless, add --anyway."
+            refused[channel_id] = Refusal(RefusalCode.COMMAND_UNFIT, message, remedy)
+    return refused
+
+
+def _lines(head: str, findings: Iterable[Finding]) -> str:
+    """Put what was found below *head*, each sentence once."""
+    return "\n".join([head, *dict.fromkeys(finding.message for finding in findings)])
