@@ -22,6 +22,8 @@ from muster.simulator.apns_server import SimulatedApnsServer
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 TOMORROW = int(NOW.timestamp()) + 86400
 MAX_ATTEMPTS = Pace().max_attempts
+PATIENCE_SECONDS = 60
+"""After which a test fails instead of waiting on."""
 
 
 def at_once(_step: int, _rng: Random) -> float:
@@ -49,17 +51,21 @@ def make_pushes(apns: SimulatedAPNs, count: int, topic: str = TOPIC) -> list[Pus
 async def send_all(provider: ApnsProvider, client: PushCredentials, pushes: Sequence[Push]) -> list[PushReceipt]:
     """Send, and return the receipts in the order of *pushes*, once each has one; a second one of any is a failure."""
     receipts: dict[str, PushReceipt] = {}
+    settled_twice: list[PushReceipt] = []  # told at the end: the provider bears with a caller that raises
     done = asyncio.Event()
 
     def settle(receipt: PushReceipt) -> None:
-        assert receipts.setdefault(receipt.apns_id, receipt) is receipt, "settled twice"
+        if receipts.setdefault(receipt.apns_id, receipt) is not receipt:
+            settled_twice.append(receipt)
         if len(receipts) == len(pushes):
             done.set()
 
     provider.send(client, pushes, settle)
     if pushes:
-        await done.wait()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await done.wait()
     await asyncio.sleep(0)  # for what would come too late
+    assert settled_twice == []
     return [receipts[push.apns_id] for push in pushes]
 
 

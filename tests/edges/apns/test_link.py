@@ -2,13 +2,13 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hpack import Encoder
-from tests.edges.apns.rig import TOMORROW, credentials
+from tests.edges.apns.rig import PATIENCE_SECONDS, TOMORROW, credentials
 from tests.simulator.apns_pki import TOPIC, authority_pem, server_identity
 
 from muster.edges.apns import frames
@@ -55,9 +55,10 @@ class Peer:
     def __init__(self, directory: Path, pace: Pace) -> None:
         self.ended: list[Ended[Errand]] = []
         self.on_ended: Callable[[], None] = lambda: None
+        self.told_of_room = 0
         context = make_context(authority_pem())
         load_credentials(context, credentials())
-        listener = Listener(self._on_ended, lambda: None, lambda _: None)
+        listener = Listener(self._on_ended, self._on_room, lambda _: None)
         loop = asyncio.get_running_loop()
         self.link = Link(loop, Endpoint("127.0.0.1", 443, None), context, TOPIC, pace, listener, max_streams=1000)
         self.wire = Wire(self.link)
@@ -74,6 +75,9 @@ class Peer:
     def _on_ended(self, _link: Link, ended: list[Ended[Errand]]) -> None:
         self.ended += ended
         self.on_ended()
+
+    def _on_room(self) -> None:
+        self.told_of_room += 1
 
     def read(self) -> None:
         """Take what the link wrote."""
@@ -107,6 +111,11 @@ def _server_context(directory: Path) -> ssl.SSLContext:
     return context
 
 
+async def in_time(what: Awaitable[object]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await what
+
+
 def answer_to(stream_id: int) -> bytes:
     block = Encoder().encode([(":status", "200")])
     return frames.frame(Kind.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream_id, block)
@@ -127,7 +136,7 @@ def test_nothing_is_begun_where_the_answer_came_together_with_the_end(tmp_path: 
             peer.link.data_received(peer.end())
         else:
             peer.say(answer, BROKEN_RECORD)
-        await peer.link.closed
+        await in_time(peer.link.closed)
 
         assert room[0] == 0
         assert [one.fate for one in peer.ended] == [Fate.ANSWERED, Fate.UNKNOWN]
@@ -142,7 +151,7 @@ def test_server_that_reads_nothing_and_says_nothing_is_left(tmp_path: Path) -> N
         peer.begin()
         peer.link.pause_writing()
 
-        await peer.link.closed
+        await in_time(peer.link.closed)
 
         assert [one.fate for one in peer.ended] == [Fate.UNKNOWN]
 
@@ -157,10 +166,10 @@ def test_request_to_a_server_that_reads_nothing_is_given_up_in_time(tmp_path: Pa
         peer.begin()
         peer.link.pause_writing()
 
-        await over.wait()
+        await in_time(over.wait())
 
         assert "no answer" in peer.ended[0].words
-        await peer.link.closed
+        await in_time(peer.link.closed)
 
     asyncio.run(scenario())
 
@@ -196,5 +205,27 @@ def test_connecting_that_is_cancelled_twice_ends_without_a_fault() -> None:
             await gone.wait()
 
         assert faults == []
+
+    asyncio.run(scenario())
+
+
+def test_there_is_room_again_when_the_server_reads_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        peer = Peer(tmp_path, Pace())
+        peer.wire.written = b""
+
+        peer.link.pause_writing()
+        room = peer.link.room
+        peer.begin()
+        written = peer.wire.written
+        told = peer.told_of_room
+        peer.link.resume_writing()
+
+        assert (room, written) == (0, b"")
+        assert peer.link.room > 0
+        assert peer.wire.written != b""
+        assert peer.told_of_room == told + 1
+        peer.link.abort()
+        await in_time(peer.link.closed)
 
     asyncio.run(scenario())

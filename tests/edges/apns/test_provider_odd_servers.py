@@ -8,14 +8,15 @@ from pathlib import Path
 from random import Random
 from uuid import UUID
 
-from tests.edges.apns.rig import TOMORROW, at_once, classes, credentials, send_all
-from tests.simulator.apns_pki import TOPIC, authority_pem, server_identity
+from tests.edges.apns.rig import PATIENCE_SECONDS, TOMORROW, at_once, classes, credentials, send_all
+from tests.simulator.apns_pki import TOPIC, authority_pem, push_certificate, server_identity
 
+from muster.crypto.certificates import fingerprint
 from muster.edges.apns import frames
 from muster.edges.apns.backoff import Pace
 from muster.edges.apns.frames import CLIENT_PREFACE, Flag, Frame, FrameReader, Kind, Setting
 from muster.edges.apns.provider import ApnsProvider
-from muster.operations.ports import PushReceipt
+from muster.operations.ports import PushCredentials, PushReceipt
 from muster.protocol.apns import OutcomeClass, Push
 
 Answer = Callable[[int, Frame], bytes]
@@ -38,6 +39,11 @@ def pong(frame: Frame) -> bytes:
 
 def make(count: int) -> list[Push]:
     return [Push(str(UUID(int=number)), TOPIC, b"token", "magic", TOMORROW) for number in range(count)]
+
+
+def renewed_credentials() -> PushCredentials:
+    client = push_certificate(TOPIC, serial_number=4)
+    return PushCredentials(TOPIC, client.certificate_pem, client.key_pem, fingerprint(client.certificate_der))
 
 
 @asynccontextmanager
@@ -118,12 +124,15 @@ def test_push_that_comes_back_is_given_up_in_its_own_time_not_in_that_of_others(
 
     async def scenario() -> None:
         order: list[str] = []
+        over_soon_after_the_first: list[int] = []
         over = asyncio.Event()
 
         def settle(receipt: PushReceipt) -> None:
             order.append(receipt.apns_id)
             if len(order) == 2:
                 over.set()
+            else:
+                asyncio.get_running_loop().call_soon(lambda: over_soon_after_the_first.append(len(order)))
 
         pace = Pace(delay=lambda _step, _rng: 0.4, push_seconds=0.7, attempt_seconds=0.2)
         limits = [[(Setting.MAX_CONCURRENT_STREAMS, 1)]]
@@ -131,9 +140,11 @@ def test_push_that_comes_back_is_given_up_in_its_own_time_not_in_that_of_others(
             first, second = make(2)
             provider.send(credentials(), [first], settle)
             asyncio.get_running_loop().call_later(0.2, provider.send, credentials(), [second], settle)
-            await over.wait()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await over.wait()
 
             assert order == [first.apns_id, second.apns_id]
+            assert over_soon_after_the_first == [1]
 
     asyncio.run(scenario())
 
@@ -149,5 +160,75 @@ def test_push_that_is_refused_again_and_again_is_over_in_time(tmp_path: Path) ->
             receipts = await send_all(provider, credentials(), make(3))
 
             assert set(classes(receipts)) == {OutcomeClass.NO_ANSWER}
+
+    asyncio.run(scenario())
+
+
+def answer_and_break(_number: int, frame: Frame) -> bytes:
+    """Answer one push, and then a frame that ends the connection."""
+    return reply(frame.stream_id) + frames.frame(Kind.PING, 0, 1, bytes(8)) if is_request(frame) else b""
+
+
+def test_pauses_between_connections_do_not_grow_while_pushes_are_answered(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        steps: list[int] = []
+
+        def delay(step: int, _rng: Random) -> float:
+            steps.append(step)
+            return 0.0
+
+        async with serving(tmp_path, answer_and_break, Pace(delay=delay)) as provider:
+            for push in make(6):
+                await send_all(provider, credentials(), [push])
+
+        assert set(steps) == {1}
+
+    asyncio.run(scenario())
+
+
+def test_no_connection_is_tried_before_the_pause_is_over(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        numbers: set[int] = set()
+        paused = asyncio.Event()
+
+        def answer(number: int, frame: Frame) -> bytes:
+            numbers.add(number)
+            return answer_and_break(number, frame)
+
+        def delay(_step: int, _rng: Random) -> float:
+            paused.set()
+            return 3600.0
+
+        pace = Pace(delay=delay, push_seconds=0.4, attempt_seconds=0.2)
+        async with serving(tmp_path, answer, pace) as provider:
+            first, second = make(2)
+            await send_all(provider, credentials(), [first])
+            await paused.wait()
+
+            receipts = await send_all(provider, credentials(), [second])
+
+            assert classes(receipts) == [OutcomeClass.NO_ANSWER]
+            assert numbers == {0}
+
+    asyncio.run(scenario())
+
+
+def test_connections_of_a_renewed_certificate_are_closed_once_nothing_is_owed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        said_goodbye = asyncio.Event()
+
+        def answer(number: int, frame: Frame) -> bytes:
+            if frame.kind == Kind.GOAWAY and number == 0:
+                said_goodbye.set()
+            return reply(frame.stream_id) if is_request(frame) else pong(frame)
+
+        async with serving(tmp_path, answer, Pace()) as provider:
+            first, second = make(2)
+            await send_all(provider, credentials(), [first])
+
+            await send_all(provider, renewed_credentials(), [second])
+
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await said_goodbye.wait()
 
     asyncio.run(scenario())
