@@ -47,10 +47,15 @@ def assert_nobody_was_lost(report: Report) -> None:
 
 def assert_nobody_was_refused(report: Report) -> None:
     assert report.rumours == {}
-    # an outage of APNs is part of some stories: what is not accepted is told of, and nothing else is
+    # an outage of APNs is part of some stories, and a push certificate nears its end in those of a year; both are told
     assert ("pushes" in report.complaints) == (report.pushes.keys() > {"accepted"})
     assert report.complaints.get("push_breaker_opened") == report.complaints.get("push_breaker_closed")
-    assert set(report.complaints) <= {"pushes", "push_breaker_opened", "push_breaker_closed"}
+    assert set(report.complaints) <= {
+        "pushes",
+        "push_breaker_opened",
+        "push_breaker_closed",
+        "push_certificate_expiring",
+    }
     for device in report.devices:
         assert set(device.statuses) == {"200"}
         assert not [kind for kind in device.evidence if kind.startswith("S2 ")]
