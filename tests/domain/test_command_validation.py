@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any, TypeAlias
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.crypto.material import ec_identity
 from tests.support.valid_commands import PROFILE, full_request, minimal_request, paths, shown
@@ -105,7 +105,7 @@ plists: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(st.data())
-@settings(max_examples=200)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 def test_no_value_of_whatever_kind_makes_the_check_stumble(data: st.DataObject) -> None:
     command = data.draw(st.sampled_from(all_commands()))
     names = st.sampled_from([key.name for key in command.request] + ["Other"])
