@@ -520,3 +520,26 @@ def test_lowest_limit_of_the_table_is_told_before_the_last_one() -> None:
         exchange.receive(frames.settings([(Setting.HEADER_TABLE_SIZE, size)]), 0.0)
 
     assert exchange.header_table_limits == [0, 4096]
+
+
+def test_no_more_is_sent_than_the_windows_of_connection_and_stream_hold() -> None:
+    exchange = opened()
+    exchange.receive(frames.settings([(Setting.INITIAL_WINDOW_SIZE, 16_000)]), 0.0)
+    for number in range(5):
+        exchange.begin(BLOCK, bytes(frames.MAX_FRAME_BYTES), str(number), 0.0)
+
+    exchange.receive(frames.settings([(Setting.INITIAL_WINDOW_SIZE, frames.DEFAULT_WINDOW)]), 0.0)
+
+    sizes = [len(frame.payload) for frame in sent(exchange) if frame.kind == Kind.DATA]
+    assert max(sizes) == 16_000
+    assert sum(sizes) == frames.DEFAULT_WINDOW
+
+
+def test_connection_window_holds_requests_back_that_fit_into_their_own() -> None:
+    exchange = opened()
+
+    for number in range(4):
+        exchange.begin(BLOCK, bytes(frames.MAX_FRAME_BYTES), str(number), 0.0)
+
+    assert sum(len(frame.payload) for frame in sent(exchange) if frame.kind == Kind.DATA) == frames.DEFAULT_WINDOW
+    assert exchange.room == 0

@@ -115,12 +115,13 @@ def test_connection_that_never_has_room_is_replaced(tmp_path: Path) -> None:
 
 def test_push_that_comes_back_is_given_up_in_its_own_time_not_in_that_of_others(tmp_path: Path) -> None:
     """The one place that the server has stays taken, so that whatever comes back has to wait."""
-    refused = frames.reset_stream(1, frames.ErrorCode.INTERNAL_ERROR)
+    refused = frames.reset_stream(3, frames.ErrorCode.INTERNAL_ERROR)
 
-    def first_fails_and_then_no_room(_number: int, frame: Frame) -> bytes:
-        if not is_request(frame) or frame.stream_id != 1:
+    def second_fails_and_then_no_room(_number: int, frame: Frame) -> bytes:
+        if not is_request(frame):
             return pong(frame)
-        return frames.settings([(Setting.MAX_CONCURRENT_STREAMS, 0)]) + refused
+        no_room = frames.settings([(Setting.MAX_CONCURRENT_STREAMS, 0)])
+        return reply(frame.stream_id) if frame.stream_id == 1 else no_room + refused
 
     async def scenario() -> None:
         order: list[str] = []
@@ -134,12 +135,14 @@ def test_push_that_comes_back_is_given_up_in_its_own_time_not_in_that_of_others(
             else:
                 asyncio.get_running_loop().call_soon(lambda: over_soon_after_the_first.append(len(order)))
 
-        pace = Pace(delay=lambda _step, _rng: 0.4, push_seconds=0.7, attempt_seconds=0.2)
-        limits = [[(Setting.MAX_CONCURRENT_STREAMS, 1)]]
-        async with serving(tmp_path, first_fails_and_then_no_room, pace, limits) as provider:
-            first, second = make(2)
-            provider.send(credentials(), [first], settle)
-            asyncio.get_running_loop().call_later(0.2, provider.send, credentials(), [second], settle)
+        pace = Pace(delay=lambda _step, _rng: 0.45, push_seconds=0.7, attempt_seconds=0.2)
+        limits = [[], *[[(Setting.MAX_CONCURRENT_STREAMS, 0)]] * 9]
+        async with serving(tmp_path, second_fails_and_then_no_room, pace, limits) as provider:
+            before, first, second = make(3)
+            call_later, client = asyncio.get_running_loop().call_later, credentials()
+            await send_all(provider, client, [before])
+            call_later(0.55, provider.send, client, [first], settle)  # nothing waits for the time of the one before
+            call_later(0.9, provider.send, client, [second], settle)
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await over.wait()
 

@@ -3,9 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from itertools import pairwise
+
+import pytest
 
 from muster.edges.workers.loop import FAULT_PAUSE, Loop
 from muster.laboratory.virtual_time import START, VirtualTimeLoop
+from muster.storage.errors import Unavailable
 
 Tell = Callable[[Loop], Awaitable[None]]
 
@@ -144,3 +148,48 @@ def test_a_stopped_loop_ends_though_something_will_be_due() -> None:
     called = steps_of(lambda now: now + timedelta(minutes=10), tell)
 
     assert called == minutes(0)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_clock_that_is_set_back_makes_no_loop_wait_for_it(fails: bool) -> None:
+    virtual = VirtualTimeLoop()
+    set_back = timedelta(0)
+    called: list[timedelta] = []
+
+    def now() -> datetime:
+        return virtual.now() - set_back
+
+    async def step() -> datetime | None:
+        called.append(virtual.now() - START)
+        if fails and len(called) == 1:
+            raise Unavailable("down")
+        return now() + timedelta(minutes=50)
+
+    async def main() -> None:
+        nonlocal set_back
+        loop = Loop("test", step, now=now, poll=timedelta(seconds=2))
+        running = asyncio.create_task(loop.run())
+        await asyncio.sleep(1)
+        set_back = timedelta(hours=1)
+        loop.expect(now() + timedelta(minutes=30))
+        await asyncio.sleep(10)
+        loop.stop()
+        await running
+
+    virtual.run(main())
+
+    assert called[1] <= timedelta(seconds=7)
+
+
+def test_a_step_that_failed_is_not_repeated_at_once_by_being_told() -> None:
+    def fail(_now: datetime) -> None:
+        raise Unavailable("down")
+
+    async def tell(loop: Loop) -> None:
+        await asyncio.sleep(1)
+        loop.wake()
+
+    called = steps_of(fail, tell, lasting=FAULT_PAUSE)
+
+    assert called[:1] == minutes(0)
+    assert all(second - first >= FAULT_PAUSE for first, second in pairwise(called))

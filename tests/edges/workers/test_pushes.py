@@ -14,7 +14,7 @@ from tests.support.site import TOPIC, Site
 from muster.crypto.certificates import fingerprint
 from muster.crypto.errors import CannotDecrypt
 from muster.domain.access import SERVER, Actor
-from muster.edges.workers.pushes import DRAIN_SECONDS, PushWorker
+from muster.edges.workers.pushes import DRAIN_SECONDS, RECORD_LIMIT, PushWorker
 from muster.laboratory.virtual_time import VirtualTimeLoop
 from muster.operations.load_push_credentials import load_push_credentials
 from muster.operations.ports import PushCredentials, PushReceipt
@@ -263,6 +263,54 @@ def test_outcomes_that_could_not_be_recorded_are_recorded_later_and_nobody_is_pu
     assert logged(site) == ids
     assert len(node.sender.sent) == 3
     assert wishes(site) == dict.fromkeys(ids, (None, 1, 0))
+
+
+def test_outcomes_that_wait_behind_one_that_could_not_be_recorded_are_kept(site: Site) -> None:
+    ids = wish_for(site, RECORD_LIMIT + 1)
+    node = Node(site, room=2 * RECORD_LIMIT)
+
+    async def main() -> None:
+        await node.worker.step()
+        await node.worker.step()
+        node.sender.answer()
+        node.runner.failing[record_push_outcomes] = [Unavailable("down")]
+        with pytest.raises(Unavailable):
+            await node.worker.step()
+        await node.worker.step()
+
+    run(main)
+
+    assert logged(site) == sorted(ids)
+
+
+def test_what_was_claimed_and_could_not_be_sent_takes_its_room(site: Site) -> None:
+    wish_for(site, 4)
+    node = Node(site, room=2)
+
+    async def main() -> None:
+        node.runner.failing[load_push_credentials] = [Unavailable("down"), Unavailable("down")]
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await node.worker.step()
+        await node.worker.step()
+
+    run(main)
+
+    assert len(node.sender.sent) == 2
+
+
+def test_nobody_is_woken_by_what_is_given_up_after_stopping(site: Site) -> None:
+    wish_for(site, 1)
+    node = Node(site)
+
+    async def main() -> None:
+        await node.worker.step()
+        await node.worker.drain()
+        await node.sender.close()
+
+    run(main)
+
+    assert node.woken == 0
 
 
 def test_outcomes_whose_commit_came_through_although_it_seemed_to_fail_are_recorded_once(site: Site) -> None:

@@ -89,9 +89,7 @@ async def open_link(
     except BaseException as error:  # cancelled, too, perhaps in the very moment in which it opened
         if link is not None:
             link.abort()
-            await asyncio.wait(
-                [link.closed]
-            )  # which, unlike awaiting it, does not cancel it when we are cancelled again
+            await asyncio.wait([link.closed])  # does not cancel it, should we be cancelled once more
         if isinstance(error, TimeoutError):
             raise LinkFailed(f"no connection within {pace.connect_seconds:g} seconds") from error
         raise

@@ -78,6 +78,7 @@ class Loop:
 
     async def _wait(self, due: datetime | None, not_before: datetime | None) -> None:
         poll_at = None if self._poll is None else self._now() + self._poll
+        longest = self._poll if not_before is None else FAULT_PAUSE  # a clock that was set back could make it hours
         while not self._stopping:
             moments = [moment for moment in (due, self._expected, poll_at) if moment is not None]
             seconds = None
@@ -87,6 +88,8 @@ class Loop:
                 if seconds <= 0:
                     await asyncio.sleep(0)
                     return
+                if longest is not None:
+                    seconds = min(seconds, longest.total_seconds())
             self._told.clear()
             try:
                 async with asyncio.timeout(seconds):
