@@ -485,7 +485,7 @@ class Exchange(Generic[Ticket]):
             piece, outgoing.body = outgoing.body[:size], outgoing.body[size:]
             outgoing.window -= size
             self._send_window -= size
-            flags = Flag(0) if outgoing.body else Flag.END_STREAM
+            flags = 0 if outgoing.body else Flag.END_STREAM
             self._due.append(frames.frame(Kind.DATA, flags, stream_id, piece))
         del self._outgoing[stream_id]
 

@@ -3,7 +3,7 @@
 import json
 import struct
 from collections.abc import Iterable, Iterator
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import Final, NamedTuple
 
 MAX_FRAME_BYTES: Final = 16384
@@ -45,8 +45,11 @@ class Kind(IntEnum):
     CONTINUATION = 9
 
 
-class Flag(IntFlag):
-    """The flags that mean something to us. ACK has the bit of END_STREAM, on other types of frames."""
+class Flag(IntEnum):
+    """The flags that mean something to us. ACK has the bit of END_STREAM, on other types of frames.
+
+    Combined they are plain numbers: an IntFlag would cost a microsecond each time a frame is asked for one.
+    """
 
     END_STREAM = 0x1
     ACK = 0x1

@@ -144,7 +144,8 @@ class PushWorker:
             return
         self._arrived.append(PushResult(claimed, receipt))
         self._is_settled.set()
-        self._wake()
+        if len(self._arrived) == 1:
+            self._wake()  # for those after it, it is awake
 
     async def _record(self) -> None:
         """Record what has arrived. Unavailable, it is kept in its order; a batch that fails otherwise is halved, until
