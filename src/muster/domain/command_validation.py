@@ -51,12 +51,6 @@ def check_command(
     }
 
 
-def worst(findings: Collection[Finding]) -> Severity | None:
-    """Return the gravest severity among *findings*; None when there are none."""
-    found = {finding.severity for finding in findings}
-    return next((severity for severity in Severity if severity in found), None)
-
-
 def _check(request: CommandRequest, target: CommandTarget) -> Iterator[Finding]:
     request_type = request.request_type
     if "RequestType" in request.keys:
