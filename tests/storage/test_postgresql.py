@@ -26,7 +26,7 @@ from muster.storage.errors import ServerTooOld, Unavailable
 from muster.storage.hot import AppliedConnect
 from muster.storage.hot_pushes import RecordedPush
 from muster.storage.postgresql import LOCK_TIMEOUT_MILLISECONDS, PostgresqlEngine
-from muster.storage.schema import evidence, reports
+from muster.storage.schema import evidence, push_wishes, reports
 
 A, B = ChannelId("A"), ChannelId("B")
 NAMES = [f"{number:02}" for number in range(20)]
@@ -157,9 +157,11 @@ def test_outcomes_that_nodes_settle_together_while_commands_are_queued_never_dea
         for channel_id in IDS:
             push.set_target(tx, channel_id, topic="topic", token=b"token", push_magic="magic", at=NOON)
 
+    def fences(tx: Transaction) -> dict[str, int]:
+        return {row.channel_id: row.fence for row in tx.connection.execute(sa.select(push_wishes))}
+
     impatient.write(arrange)
     runs: list[int] = []
-    settled = replace(SETTLED, fence=0)
 
     def node(seed: int) -> None:
         some = Random(seed).sample(IDS, 12)
@@ -169,7 +171,10 @@ def test_outcomes_that_nodes_settle_together_while_commands_are_queued_never_dea
             if seed % 2:
                 push.wish(tx, some, reason=PushReason.COMMAND_QUEUED, at=NOON, due_at=NOON)
             else:
-                push.settle(tx, [replace(settled, channel_id=channel_id) for channel_id in some], NOON)
+                current = fences(tx)
+                settled = [replace(SETTLED, channel_id=id_, fence=current.get(id_, 0)) for id_ in some]
+                over = replace(settled[seed % 12], due_at=None)
+                push.settle(tx, [*settled[: seed % 12], over, *settled[seed % 12 + 1 :]], NOON)
 
         impatient.write(work)
 

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from muster.storage.postgresql import PostgresqlEngine
-from muster.storage.postgresql_arrays import BOOL, BYTEA, INT4, INT8, TEXT, TIMESTAMPTZ, Element
+from muster.storage.postgresql_arrays import BOOL, BYTEA, INT4, INT8, TEXT, TIMESTAMPTZ, Column, Element, rows_of
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,31 @@ def test_array_arrives_as_it_was_given(
         returned = driver_connection.execute(f"SELECT %s::{type_name}[]", (element.array(values),)).fetchone()
 
     assert returned == (values,)
+
+
+@pytest.mark.parametrize(
+    ("ids", "words", "arrays"),
+    [
+        (["a", "b", "c"], ["x", "x", "x"], 1),
+        (["a", "b", "c"], ["x", "x", "y"], 2),
+        (["a", "b", "c"], [None, None, None], 1),
+        (["a", "b", "c"], [None, None, "x"], 2),
+        (["a", "a"], ["x", "x"], 1),
+        (["a"], ["x"], 1),
+    ],
+    ids=["all alike", "one differs", "all absent", "one present", "keys alike", "one row"],
+)
+def test_rows_arrive_as_they_were_given_and_what_is_alike_is_sent_once(
+    postgresql_engine: PostgresqlEngine, ids: list[str], words: list[str | None], arrays: int
+) -> None:
+    rows = rows_of({"id": Column(TEXT, ids), "word": Column(TEXT, words), "number": Column(INT8, [7] * len(ids))})
+
+    with postgresql_engine.sqlalchemy.connect() as connection:
+        driver_connection = connection.connection.driver_connection
+        assert isinstance(driver_connection, psycopg.Connection)
+        returned = driver_connection.execute(
+            f"SELECT v.id, v.word, v.number FROM {rows.sql}", rows.parameters
+        ).fetchall()
+
+    assert returned == [(id_, word, 7) for id_, word in zip(ids, words, strict=True)]
+    assert rows.sql.split("unnest(")[1].count("%s") == arrays

@@ -6,7 +6,7 @@ which engine it is.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -91,14 +91,14 @@ class Transaction(ABC):
         """Have each wish due later. Each channel stands in *waits* once."""
 
     @abstractmethod
-    def settle_targets(self, settled: Collection[SettledPush], at: datetime) -> None:
+    def settle_targets(self, settled: Sequence[SettledPush], at: datetime) -> None:
         """Store what outcomes recorded at *at* say of the tokens that are still the channels'.
 
         Sorted by channel; each token of each channel stands in *settled* once.
         """
 
     @abstractmethod
-    def settle_wishes(self, settled: Collection[SettledPush]) -> None:
+    def settle_wishes(self, settled: Sequence[SettledPush]) -> None:
         """Store when each wish is due next, or drop it, where its fence is still that of the outcome.
 
         Sorted by channel; each fence of each channel stands in *settled* once.

@@ -1,15 +1,16 @@
-"""Arrays for PostgreSQL's set statements, in the binary form of its array_recv.
+"""Arrays for PostgreSQL's set statements, in the binary form of its array_recv, and the rows they make up.
 
 psycopg's own arrays look up how to write each element: 1 to 4 us for one, and a connect has a dozen. Written here,
-where the type of all is known, an element costs a tenth of that.
+where the type of all is known, an element costs a tenth of that. Most rows of a batch are alike in most of their
+columns: of such a column one value is sent.
 """
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from psycopg import pq
 from psycopg.abc import AdaptContext
@@ -34,8 +35,9 @@ class BinaryArrayDumper(Dumper):
 
 @dataclass(frozen=True, slots=True)
 class Element(Generic[T]):
-    """A type of elements: its OID in pg_type, and how a value of it is written, its length before it."""
+    """A type of elements: its name and OID in pg_type, and how a value of it is written, its length before it."""
 
+    name: str
     oid: int
     write: Callable[[T], bytes]
 
@@ -70,12 +72,50 @@ def _timestamp(value: datetime) -> bytes:
     return _WITH_INT8(8, (value - _POSTGRESQL_EPOCH) // _MICROSECOND)
 
 
-TEXT: Element[str] = Element(25, _text)
-BYTEA: Element[bytes] = Element(17, _bytes)
-INT4: Element[int] = Element(23, partial(_WITH_INT4, 4))
-INT8: Element[int] = Element(20, partial(_WITH_INT8, 8))
-BOOL: Element[bool] = Element(16, _BOOLEANS.__getitem__)
-TIMESTAMPTZ: Element[datetime] = Element(1184, _timestamp)
+TEXT: Element[str] = Element("text", 25, _text)
+BYTEA: Element[bytes] = Element("bytea", 17, _bytes)
+INT4: Element[int] = Element("int4", 23, partial(_WITH_INT4, 4))
+INT8: Element[int] = Element("int8", 20, partial(_WITH_INT8, 8))
+BOOL: Element[bool] = Element("bool", 16, _BOOLEANS.__getitem__)
+TIMESTAMPTZ: Element[datetime] = Element("timestamptz", 1184, _timestamp)
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[T]):
+    """A column of rows: its type, and its value in each of them."""
+
+    element: Element[T]
+    values: Sequence[T | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows as an item of a FROM list, in their order, with the parameters of its text."""
+
+    sql: str
+    parameters: tuple[BinaryArray, ...]
+
+
+def rows_of(columns: Mapping[str, Column[Any]]) -> Rows:
+    """Make rows of *columns*, which are named by us, are equally long, and have a value at least.
+
+    The first is taken to differ from row to row, and is sent as an array in any case.
+    """
+    constants: list[str] = []
+    arrays: list[str] = []
+    constant_values: list[BinaryArray] = []
+    array_values: list[BinaryArray] = []
+    for name, column in columns.items():
+        values, kind = column.values, column.element.name
+        if arrays and values.count(values[0]) == len(values):
+            constants.append(f", (%s::{kind}[])[1] AS {name}")
+            constant_values.append(column.element.array(values[:1]))
+        else:
+            arrays.append(name)
+            array_values.append(column.element.array(values))
+    unnested = ", ".join(f"%s::{columns[name].element.name}[]" for name in arrays)
+    sql = f"(SELECT u.*{''.join(constants)} FROM unnest({unnested}) AS u({', '.join(arrays)})) AS v"  # noqa: S608 - the names are ours
+    return Rows(sql, (*constant_values, *array_values))
 
 
 def adapt(connection: AdaptContext) -> None:

@@ -1,6 +1,6 @@
 """Pushes in PostgreSQL: a thousand wishes claimed, and a thousand outcomes stored, by a handful of set statements."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from muster.domain.enrollment import EnrollmentState
 from muster.domain.push_policy import PushReason, TargetState
 from muster.protocol.identifiers import ChannelId
 from muster.storage.hot_pushes import DueWish, PushAddress, PutOff, RecordedPush, SettledPush
-from muster.storage.postgresql_arrays import BYTEA, INT4, INT8, TEXT, TIMESTAMPTZ
+from muster.storage.postgresql_arrays import BYTEA, INT4, INT8, TEXT, TIMESTAMPTZ, Column, rows_of
 
 _WISH = "channel_id, reason, wanted_at, attempts, failures, fence"
 # Nothing is joined to the wishes being locked: one that changed a moment ago is seen as it is now, but what was joined
@@ -34,53 +34,45 @@ CROSS JOIN LATERAL (
   FROM queue WHERE channel_id = w.channel_id AND NOT is_withheld
 ) q
 """
+# These are joined to rows that `_by_keys` has looked up by their keys in the order given, which is that of their ids in
+# every transaction: where one statement is all that takes rows of its table, nobody has to lock them before.
 _LEASE = """
 UPDATE push_wishes w SET due_at = %s, attempts = w.attempts + 1, fence = w.fence + 1, held_because = NULL
 FROM unnest(%s::text[]) AS v(channel_id)
 WHERE w.channel_id = v.channel_id
 """
-_PUT_OFF = """
-UPDATE push_wishes w SET due_at = v.until, held_because = v.because
-FROM unnest(%s::text[], %s::timestamptz[], %s::text[]) AS v(channel_id, until, because)
-WHERE w.channel_id = v.channel_id
-"""
-# A joined update takes its rows in whatever order its plan has. These lock them first in the order that they are given,
-# which is that of their ids in every transaction.
-_LOCK_TARGETS = """
-SELECT FROM unnest(%s::text[]) AS v(channel_id)
-CROSS JOIN LATERAL (SELECT FROM push_targets WHERE channel_id = v.channel_id FOR NO KEY UPDATE) t
-"""
-_LOCK_WISHES = """
-SELECT FROM unnest(%s::text[]) AS v(channel_id)
-CROSS JOIN LATERAL (SELECT FROM push_wishes WHERE channel_id = v.channel_id FOR UPDATE) w
-"""
+_PUT_OFF = (
+    "UPDATE push_wishes w SET due_at = v.until, held_because = v.because FROM {rows} WHERE w.channel_id = v.channel_id"
+)
 _OUTCOMES = """
 UPDATE push_targets t
 SET last_outcome = v.outcome, last_outcome_at = %s, last_reason = v.reason, refused_at = v.refused_at,
     refusals = v.refusals, throttled_until = v.throttled_until, throttles = v.throttles, budget_until = v.budget_until,
     accepted_at = v.accepted_at, unanswered = v.unanswered
-FROM unnest(%s::text[], %s::bytea[], %s::timestamptz[], %s::text[], %s::text[], %s::timestamptz[], %s::int[],
-            %s::timestamptz[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::int[])
-     AS v(channel_id, token, updated_at, outcome, reason, refused_at, refusals, throttled_until, throttles,
-          budget_until, accepted_at, unanswered)
-WHERE t.channel_id = v.channel_id AND t.token = v.token AND t.updated_at = v.updated_at
+FROM {rows}
+WHERE t.channel_id = v.channel_id AND t.token = v.token AND t.updated_at = v.token_updated_at
+"""
+_LOCK_WISHES = """
+SELECT FROM unnest(%s::text[]) AS v(channel_id)
+CROSS JOIN LATERAL (SELECT FROM push_wishes WHERE channel_id = v.channel_id FOR UPDATE) w
 """
 _SETTLE = """
 UPDATE push_wishes w SET due_at = v.due_at, failures = v.failures, attempts = w.attempts - v.taken_back,
        held_because = v.held_because
-FROM unnest(%s::text[], %s::bigint[], %s::timestamptz[], %s::int[], %s::int[], %s::text[])
-     AS v(channel_id, fence, due_at, failures, taken_back, held_because)
-WHERE w.channel_id = v.channel_id AND w.fence = v.fence
+FROM {rows} WHERE w.channel_id = v.channel_id AND w.fence = v.fence
 """
-_SETTLE_FOR_GOOD = """
-DELETE FROM push_wishes w USING unnest(%s::text[], %s::bigint[]) AS v(channel_id, fence)
-WHERE w.channel_id = v.channel_id AND w.fence = v.fence
-"""
+_SETTLE_FOR_GOOD = "DELETE FROM push_wishes w USING {rows} WHERE w.channel_id = v.channel_id AND w.fence = v.fence"
 _APPEND = """
 INSERT INTO pushes (channel_id, at, apns_id, topic, wanted, outcome, status, reason, unregistered_at, latency_ms,
                     attempts, consequence)
-SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[],
-                     %s::text[], %s::timestamptz[], %s::int[], %s::int[], %s::text[])
+SELECT channel_id, at, apns_id, topic, wanted, outcome, status, reason, unregistered_at, latency_ms, attempts,
+       consequence
+FROM {rows}
+"""
+# For a thousand rows of a hundred thousand the planner would read all of them, and take them in whatever order.
+_BY_KEYS = """
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true)
 """
 # A partition is named for its month; those before that of the moment given lie before that moment altogether.
 _PARTITIONS = r"""
@@ -115,80 +107,95 @@ def claim_held_wishes(cursor: Cursor, because: str, topic: str, limit: int) -> t
 
 def lease_wishes(cursor: Cursor, channel_ids: Sequence[ChannelId], until: datetime) -> None:
     """Count an attempt for each."""
+    cursor.execute(_BY_KEYS)
     cursor.execute(_LEASE, (until, TEXT.array(channel_ids)))
 
 
 def put_off_wishes(cursor: Cursor, waits: Sequence[PutOff]) -> None:
     """Write when to look at each again."""
-    parameters = (
-        TEXT.array(one.channel_id for one in waits),
-        TIMESTAMPTZ.array(one.until for one in waits),
-        TEXT.array(one.held_because for one in waits),
+    rows = rows_of(
+        {
+            "channel_id": Column(TEXT, [one.channel_id for one in waits]),
+            "until": Column(TIMESTAMPTZ, [one.until for one in waits]),
+            "because": Column(TEXT, [one.held_because for one in waits]),
+        }
     )
-    cursor.execute(_PUT_OFF, parameters)
+    cursor.execute(_BY_KEYS)
+    cursor.execute(_PUT_OFF.format(rows=rows.sql), rows.parameters)
 
 
-def settle_targets(cursor: Cursor, settled: Collection[SettledPush], at: datetime) -> None:
+def settle_targets(cursor: Cursor, settled: Sequence[SettledPush], at: datetime) -> None:
     """Write what is known of the tokens since."""
-    channel_ids = TEXT.array(one.channel_id for one in settled)
     targets = [one.target for one in settled]
-    cursor.execute(_LOCK_TARGETS, (channel_ids,))
-    parameters = (
-        channel_ids,
-        BYTEA.array(one.token for one in settled),
-        TIMESTAMPTZ.array(one.token_updated_at for one in settled),
-        TEXT.array(one.outcome for one in settled),
-        TEXT.array(one.reason for one in settled),
-        TIMESTAMPTZ.array(one.refused_at for one in targets),
-        INT4.array(one.refusals for one in targets),
-        TIMESTAMPTZ.array(one.throttled_until for one in targets),
-        INT4.array(one.throttles for one in targets),
-        TIMESTAMPTZ.array(one.budget_until for one in targets),
-        TIMESTAMPTZ.array(one.accepted_at for one in targets),
-        INT4.array(one.unanswered for one in targets),
+    rows = rows_of(
+        {
+            "channel_id": Column(TEXT, [one.channel_id for one in settled]),
+            "token": Column(BYTEA, [one.token for one in settled]),
+            "token_updated_at": Column(TIMESTAMPTZ, [one.token_updated_at for one in settled]),
+            "outcome": Column(TEXT, [one.outcome for one in settled]),
+            "reason": Column(TEXT, [one.reason for one in settled]),
+            "refused_at": Column(TIMESTAMPTZ, [one.refused_at for one in targets]),
+            "refusals": Column(INT4, [one.refusals for one in targets]),
+            "throttled_until": Column(TIMESTAMPTZ, [one.throttled_until for one in targets]),
+            "throttles": Column(INT4, [one.throttles for one in targets]),
+            "budget_until": Column(TIMESTAMPTZ, [one.budget_until for one in targets]),
+            "accepted_at": Column(TIMESTAMPTZ, [one.accepted_at for one in targets]),
+            "unanswered": Column(INT4, [one.unanswered for one in targets]),
+        }
     )
-    cursor.execute(_OUTCOMES, (at, *parameters))
+    cursor.execute(_BY_KEYS)
+    cursor.execute(_OUTCOMES.format(rows=rows.sql), (at, *rows.parameters))
 
 
-def settle_wishes(cursor: Cursor, settled: Collection[SettledPush]) -> None:
+def settle_wishes(cursor: Cursor, settled: Sequence[SettledPush]) -> None:
     """Write when to look at the wishes again, and drop those that are over."""
-    cursor.execute(_LOCK_WISHES, (TEXT.array(one.channel_id for one in settled),))
     kept = [one for one in settled if one.due_at is not None]
-    if kept:
-        parameters = (
-            TEXT.array(one.channel_id for one in kept),
-            INT8.array(one.fence for one in kept),
-            TIMESTAMPTZ.array(one.due_at for one in kept),
-            INT4.array(one.failures for one in kept),
-            INT4.array(one.taken_back for one in kept),
-            TEXT.array(one.held_because for one in kept),
-        )
-        cursor.execute(_SETTLE, parameters)
     over = [one for one in settled if one.due_at is None]
-    if over:
-        cursor.execute(
-            _SETTLE_FOR_GOOD, (TEXT.array(one.channel_id for one in over), INT8.array(one.fence for one in over))
+    cursor.execute(_BY_KEYS)
+    if kept and over:
+        cursor.execute(_LOCK_WISHES, (TEXT.array(one.channel_id for one in settled),))
+    if kept:
+        rows = rows_of(
+            {
+                "channel_id": Column(TEXT, [one.channel_id for one in kept]),
+                "fence": Column(INT8, [one.fence for one in kept]),
+                "due_at": Column(TIMESTAMPTZ, [one.due_at for one in kept]),
+                "failures": Column(INT4, [one.failures for one in kept]),
+                "taken_back": Column(INT4, [one.taken_back for one in kept]),
+                "held_because": Column(TEXT, [one.held_because for one in kept]),
+            }
         )
+        cursor.execute(_SETTLE.format(rows=rows.sql), rows.parameters)
+    if over:
+        rows = rows_of(
+            {
+                "channel_id": Column(TEXT, [one.channel_id for one in over]),
+                "fence": Column(INT8, [one.fence for one in over]),
+            }
+        )
+        cursor.execute(_SETTLE_FOR_GOOD.format(rows=rows.sql), rows.parameters)
 
 
 def append_pushes(cursor: Cursor, recorded: Sequence[RecordedPush]) -> None:
     """Append to the log."""
     outcomes = [one.outcome for one in recorded]
-    parameters = (
-        TEXT.array(one.channel_id for one in recorded),
-        TIMESTAMPTZ.array(one.at for one in recorded),
-        TEXT.array(one.apns_id for one in recorded),
-        TEXT.array(one.topic for one in recorded),
-        TEXT.array(one.wanted for one in recorded),
-        TEXT.array(one.outcome_class for one in outcomes),
-        INT4.array(one.status for one in outcomes),
-        TEXT.array(one.reason for one in outcomes),
-        TIMESTAMPTZ.array(one.unregistered_at for one in outcomes),
-        INT4.array(one.latency_ms for one in recorded),
-        INT4.array(one.attempts for one in recorded),
-        TEXT.array(one.consequence for one in recorded),
+    rows = rows_of(
+        {
+            "channel_id": Column(TEXT, [one.channel_id for one in recorded]),
+            "at": Column(TIMESTAMPTZ, [one.at for one in recorded]),
+            "apns_id": Column(TEXT, [one.apns_id for one in recorded]),
+            "topic": Column(TEXT, [one.topic for one in recorded]),
+            "wanted": Column(TEXT, [one.wanted for one in recorded]),
+            "outcome": Column(TEXT, [one.outcome_class for one in outcomes]),
+            "status": Column(INT4, [one.status for one in outcomes]),
+            "reason": Column(TEXT, [one.reason for one in outcomes]),
+            "unregistered_at": Column(TIMESTAMPTZ, [one.unregistered_at for one in outcomes]),
+            "latency_ms": Column(INT4, [one.latency_ms for one in recorded]),
+            "attempts": Column(INT4, [one.attempts for one in recorded]),
+            "consequence": Column(TEXT, [one.consequence for one in recorded]),
+        }
     )
-    cursor.execute(_APPEND, parameters)
+    cursor.execute(_APPEND.format(rows=rows.sql), rows.parameters)
 
 
 def forget_pushes(cursor: Cursor, before: datetime, limit: int) -> bool:

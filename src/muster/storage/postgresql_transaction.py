@@ -1,7 +1,7 @@
 """What a transaction of PostgreSQL does in its own way: set statements over arrays, each keyed by channel id."""
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -150,14 +150,14 @@ class PostgresqlTransaction(Transaction):
             with self._cursor() as cursor:
                 postgresql_pushes.put_off_wishes(cursor, waits)
 
-    def settle_targets(self, settled: Collection[SettledPush], at: datetime) -> None:
-        """Two statements: the rows are locked in the order of their ids, and updated together."""
+    def settle_targets(self, settled: Sequence[SettledPush], at: datetime) -> None:
+        """One statement, which takes the rows in the order of their ids."""
         if settled:
             with self._cursor() as cursor:
                 postgresql_pushes.settle_targets(cursor, settled, at)
 
-    def settle_wishes(self, settled: Collection[SettledPush]) -> None:
-        """At most three statements: locked in the order of their ids, updated, deleted."""
+    def settle_wishes(self, settled: Sequence[SettledPush]) -> None:
+        """One statement, in the order of their ids, where all are kept or all are over; else they are locked first."""
         if settled:
             with self._cursor() as cursor:
                 postgresql_pushes.settle_wishes(cursor, settled)

@@ -203,8 +203,8 @@ def settle(tx: Transaction, settled: Sequence[SettledPush], at: datetime) -> Non
     for one in sorted(settled, key=_by_channel_and_claim):
         of_tokens[one.channel_id, one.token, one.token_updated_at] = one
         of_wishes[one.channel_id, one.fence] = one
-    tx.settle_targets(of_tokens.values(), at)
-    tx.settle_wishes(of_wishes.values())
+    tx.settle_targets(list(of_tokens.values()), at)
+    tx.settle_wishes(list(of_wishes.values()))
     earliest = min((one.due_at for one in settled if one.due_at is not None), default=None)
     if earliest is not None:
         tx.made_due(Work.PUSH, earliest)
