@@ -1,5 +1,7 @@
 """Channels, facts and epochs are kept alike on both engines, and nothing of them is ever lost."""
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 from tests.conformance.fleet import PIN, after, channel, enroll, rows
@@ -148,12 +150,25 @@ def test_facts_that_are_not_said_again_stay(engine: Engine) -> None:
 
 def test_every_fact_has_its_column(engine: Engine) -> None:
     enroll(engine, "A")
-    texts = {name: name.upper() for name in Facts.__dataclass_fields__ if name != "awaiting_configuration"}
+    flags = {"awaiting_configuration": True, "is_supervised": False}
+    texts = {name: name.upper() for name in Facts.__dataclass_fields__ if name not in flags}
+    values: dict[str, Any] = {**texts, **flags}
 
-    engine.write(lambda tx: enrollments.store_facts(tx, A, Facts(**texts, awaiting_configuration=True), NOON))
+    engine.write(lambda tx: enrollments.store_facts(tx, A, Facts(**values), NOON))
 
     (row,) = rows(engine, sa.select(device_facts))
-    assert row._asdict() == {"channel_id": "A", **texts, "awaiting_configuration": True, "learned_at": NOON}
+    derived = {"family": None, "os_version_key": None}  # from a product and a version that nobody has
+    assert row._asdict() == {"channel_id": "A", **texts, **flags, **derived, "learned_at": NOON}
+
+
+def test_family_and_a_sortable_version_are_derived_from_what_was_said(engine: Engine) -> None:
+    enroll(engine, "A")
+
+    engine.write(lambda tx: enrollments.store_facts(tx, A, Facts(product_name="Mac16,10", os_version="15.10"), NOON))
+    engine.write(lambda tx: enrollments.store_facts(tx, A, Facts(device_name="Ada's Mac"), after(hours=1)))
+
+    (row,) = rows(engine, sa.select(device_facts))
+    assert (row.family, row.os_version_key) == ("macOS", "000000015.000000010")
 
 
 def test_epoch_opened_again_is_no_news(engine: Engine) -> None:

@@ -224,6 +224,7 @@ def test_closed_command_leaves_the_queue_and_its_report_keeps_its_whole_story(en
         "handed_out_count": 1,
         "not_now_count": 1,
         "reported_at": after(minutes=3, microseconds=1),
+        "faults": None,
     }
     assert rows(engine, sa.select(queue_table)) == []
 

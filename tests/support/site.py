@@ -1,6 +1,6 @@
 """A small site for tests of operations and of the doors: an authority, identities it issued, and what devices say."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -15,7 +15,7 @@ from muster.crypto.cms.signing import SignerIdentity
 from muster.crypto.issuance import Authority, issue_identity, make_authority
 from muster.crypto.keys import PrivateKey, generate_ec_key, private_key_der, private_key_pem
 from muster.crypto.requests import make_request, read_request
-from muster.domain.access import DEVICE, Actor, ActorKind, Grant
+from muster.domain.access import DEVICE, SERVER, Actor, ActorKind, Grant
 from muster.domain.enrollment import Enrollment, Provenance
 from muster.operations.answer_checkin import AnyCheckin, answer_checkins
 from muster.operations.answer_connect import ConnectOutcome, ConnectRequest, answer_connects
@@ -23,11 +23,13 @@ from muster.operations.checkin import CheckinOutcome, CheckinRequest
 from muster.operations.context import Context
 from muster.operations.enrollment_links import LinkOrder, NewLink, create_links
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
+from muster.operations.read_answers import find_answers, read_answers
 from muster.protocol.catalogue.commands import find_command
 from muster.protocol.checkin import Authenticate, CheckinMessage, TokenUpdate, encode_checkin
 from muster.protocol.command import CommandRequest
 from muster.protocol.connect import Report, ReportHead, Status, encode_report
 from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId, Identifiers, resolve_channel
+from muster.protocol.plist import PlistValue
 from muster.simulator.keys.published import published_keys
 from muster.storage import enrollments, identities, installations, schema
 from muster.storage.engine import Engine, Transaction
@@ -210,11 +212,38 @@ class Site:
         identifiers: Identifiers = MAC,
         status: str = "Idle",
         command_uuid: str | None = None,
+        *,
+        answer: Mapping[str, PlistValue] | None = None,
+        body: bytes | None = None,
     ) -> ConnectOutcome:
-        """Have a device connect, with a report."""
+        """Have a device connect, with a report: *answer* are the command's own keys, *body* what it says instead."""
         asked = head(identifiers, status, command_uuid)
-        request = ConnectRequest(asked, print_of(identity), encode_report(Report(asked)), SOURCE, NOT_AFTER)
+        said = encode_report(Report(asked, answer=answer or {})) if body is None else body
+        request = ConnectRequest(asked, print_of(identity), said, SOURCE, NOT_AFTER)
         return self.do(answer_connects, request, actor=DEVICE)[0]
+
+    def answers(
+        self,
+        identity: SignerIdentity,
+        request: CommandRequest,
+        answer: Mapping[str, PlistValue] | None = None,
+        identifiers: Identifiers = MAC,
+        *,
+        status: str = "Acknowledged",
+    ) -> CommandUUID:
+        """Have a device be sent *request* and answer it, and the answer read; returns the command's UUID."""
+        order = CommandOrder((id_of(identifiers),), request, anyway=True)
+        queued = self.do(queue_commands, order)[0]
+        assert isinstance(queued, QueuedCommand), queued
+        self.connect(identity, identifiers)
+        self.connect(identity, identifiers, status, queued.command_uuid, answer=answer)
+        self.read_answers()
+        return queued.command_uuid
+
+    def read_answers(self) -> int:
+        """Have the answers read that wait; returns how many were."""
+        due = self.engine.read(lambda tx: find_answers(tx, self.now))
+        return sum(self.do(read_answers, *due.keys, actor=SERVER)) if due.keys else 0
 
     def enroll(self, identifiers: Identifiers = MAC, identity: SignerIdentity | None = None) -> SignerIdentity:
         """Have a device enroll, with a new identity or a given one."""

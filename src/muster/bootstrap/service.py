@@ -30,6 +30,7 @@ from muster.edges.device.refusals import RefusalRecorder
 from muster.edges.device.scep import ScepDoor
 from muster.edges.health.readiness import Check
 from muster.edges.health.routes import make_health
+from muster.edges.workers.answers import AnswerWorker
 from muster.edges.workers.deferred import DeferredWorker
 from muster.edges.workers.loop import Loop, Step
 from muster.edges.workers.push_certificates import PushCertificateWatch
@@ -145,6 +146,7 @@ def _compose(
         Work.PUSH: pusher.step,
         Work.REVIEW: ReviewWorker(runner, signer.sign).step,
         Work.DEFERRED: DeferredWorker(runner).step,
+        Work.ANSWERS: AnswerWorker(runner).step,
     }
     workers.update({work: Loop(work.value, step, now=around.now, poll=around.poll) for work, step in steps.items()})
 

@@ -24,10 +24,14 @@ class QueuePurpose(StrEnum):
     """The enrollment profile once more, with a fresh identity: it goes first, and is handed out in every lane."""
     UNENROLL = "unenroll"
     """The removal of our own enrollment profile: once only, and its acknowledgement is the end."""
+    INVENTORY = "inventory"
+    """A question that we ask by ourselves: after what anybody wants done, and no reason to wake a device by itself."""
 
 
 RENEWAL_PRIORITY = 1_000_000
 """Above what anybody may ask for: a device that renews late is lost."""
+INVENTORY_PRIORITY = -1_000
+"""Below what anybody may ask for."""
 UNENROLL_PRIORITY = 500_000
 """Above what anybody may ask for, too: what comes after it is for nobody."""
 

@@ -16,6 +16,15 @@ def version_key(version: str | None) -> tuple[int, ...] | None:
     return tuple(numbers)
 
 
+def sortable(version: str | None) -> str | None:
+    """Return a text that sorts as the version does, byte by byte, for databases. None for what is no version.
+
+    It begins with that of a shorter version which it continues: 000000015.000000004 sorts after 000000015.
+    """
+    key = version_key(version)
+    return None if key is None else ".".join(f"{number:09}" for number in key)
+
+
 def build_key(build: str | None) -> tuple[int, str, int, str] | None:
     """Return what builds of one version are compared by: 21E236 is later than 21E219. None for what is no build."""
     found = None if build is None else _BUILD.fullmatch(build)

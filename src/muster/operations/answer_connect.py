@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias, TypeVar
 
+from muster.domain.answered_commands import is_to_be_read
 from muster.domain.command_queue import (
     QueueEffect,
     QueueEntry,
@@ -156,9 +157,7 @@ def _answer(
             enrollment.channel.id,
             fold_contact(channel.contact, ctx.now) if is_free else None,
             is_proof=is_free and answered is not None and head.status is Status.ACKNOWLEDGED,
-            closed=ClosedEntry(answered, head.status_text, request.body)
-            if answered is not None and effect is QueueEffect.CLOSE
-            else None,
+            closed=_closed(answered, head, request.body) if answered is not None and _closes(head) else None,
             not_now=answered.command_uuid if answered is not None and effect is QueueEffect.COUNT_NOT_NOW else None,
             handed_out=next_entry,
             withhold_after=is_last_time,
@@ -240,7 +239,9 @@ def _is_last_word(channel: LockedChannel, head: ReportHead) -> bool:
 
 def _sets_something_going(answered: QueueEntry) -> bool:
     """Tell whether the answer to a command is for `settle_answers`; most are settled by their report alone."""
-    return answered.purpose is not QueuePurpose.COMMAND or answered.request_type in RELEASE_REQUEST_TYPES
+    if answered.purpose in (QueuePurpose.COMMAND, QueuePurpose.INVENTORY):
+        return answered.request_type in RELEASE_REQUEST_TYPES
+    return True
 
 
 def _may_be_handed(request: ConnectRequest, speaker: Speaker, *, is_going_on: bool) -> bool:
@@ -297,6 +298,10 @@ def _observe(request: ConnectRequest, channel: LockedChannel, ctx: Context, asid
 
 def _closes(head: ReportHead) -> bool:
     return effect_of(head.status) is QueueEffect.CLOSE
+
+
+def _closed(answered: QueueEntry, head: ReportHead, body: bytes) -> ClosedEntry:
+    return ClosedEntry(answered, head.status_text, body, is_to_be_read(answered.request_type, answered.purpose))
 
 
 def _write_aside(tx: Transaction, aside: _Aside, ctx: Context) -> None:

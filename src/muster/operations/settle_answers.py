@@ -48,7 +48,7 @@ def settle_answers(tx: Transaction, settled: Sequence[SettledEntry], ctx: Contex
                 _settle_renewal(tx, one, ctx)
             case QueuePurpose.UNENROLL:
                 settle_unenrollment(tx, one.enrollment, one.entry.command_uuid, one.status, one.source, ctx)
-            case QueuePurpose.COMMAND:
+            case QueuePurpose.COMMAND | QueuePurpose.INVENTORY:
                 pass
             case _:
                 assert_never(one.entry.purpose)

@@ -40,6 +40,7 @@ class Work(StrEnum):
     PUSH = "push"
     REVIEW = "review"
     DEFERRED = "deferred"
+    ANSWERS = "answers"
 
 
 class Transaction(ABC):

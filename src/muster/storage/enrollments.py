@@ -7,7 +7,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins, Provenance
+from muster.domain.os_versions import sortable
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
+from muster.protocol.os_family import family_of
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import channels, contact_days, device_facts, epochs
 from muster.storage.types import Instant
@@ -29,6 +31,7 @@ class Facts:
     user_short_name: str | None = None
     user_long_name: str | None = None
     awaiting_configuration: bool | None = None
+    is_supervised: bool | None = None
     account: str | None = None
 
 
@@ -227,11 +230,17 @@ def keep_day(tx: Transaction, channel_id: ChannelId, *, day: int, strip: bytes) 
 
 def store_facts(tx: Transaction, channel_id: ChannelId, facts: Facts, learned_at: datetime) -> None:
     """Store what was said; what was not said this time stays as it was."""
-    said = {name: value for name in Facts.__dataclass_fields__ if (value := getattr(facts, name)) is not None} | {
-        "learned_at": learned_at
-    }
+    said = {name: value for name in Facts.__dataclass_fields__ if (value := getattr(facts, name)) is not None}
+    said |= _derived(facts) | {"learned_at": learned_at}
     insert = tx.insert(device_facts).values(channel_id=channel_id, **said)
     tx.connection.execute(insert.on_conflict_do_update(index_elements=["channel_id"], set_=said))
+
+
+def _derived(facts: Facts) -> dict[str, str]:
+    """Tell what follows from what was said, and is asked for by queries."""
+    family = family_of(facts.product_name) or family_of(facts.model)
+    derived = {"family": None if family is None else family.value, "os_version_key": sortable(facts.os_version)}
+    return {name: value for name, value in derived.items() if value is not None}
 
 
 def facts_of(tx: Transaction, channel_id: ChannelId) -> Facts:

@@ -33,6 +33,8 @@ class ClosedEntry:
     entry: QueueEntry
     status: str
     body: bytes
+    is_to_be_read: bool = False
+    """What it says is for more than the record: see muster.operations.read_answers."""
 
 
 @dataclass(frozen=True, slots=True)

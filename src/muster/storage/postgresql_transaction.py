@@ -15,7 +15,7 @@ from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pin
 from muster.domain.push_policy import NoPush
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, CommandUUID, DeviceId
 from muster.storage import postgresql_pushes
-from muster.storage.engine import Transaction
+from muster.storage.engine import Transaction, Work
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
 from muster.storage.hot_pushes import DueWish, PutOff, RecordedPush, SettledPush
 from muster.storage.postgresql_arrays import BOOL, BYTEA, INT4, TEXT, TIMESTAMPTZ, BinaryArray
@@ -76,6 +76,10 @@ INSERT INTO reports (reported_at, channel_id, command_uuid, request_type, status
 SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::int[], %s::timestamptz[],
                          %s::timestamptz[], %s::int[], %s::int[])
 """
+_UNREAD = """
+INSERT INTO unread_answers (reported_at, next_attempt_at, attempts, channel_id, command_uuid)
+SELECT %s, %s, 0, * FROM unnest(%s::text[], %s::text[])
+"""
 _NOT_NOW = """
 UPDATE queue q SET not_now_count = q.not_now_count + 1, is_withheld = q.held_because IS NOT NULL
 FROM unnest(%s::text[], %s::text[]) AS v(channel_id, command_uuid)
@@ -121,6 +125,11 @@ class PostgresqlTransaction(Transaction):
                 command_uuids = TEXT.array(c.entry.command_uuid for _, c in closed)
                 cursor.execute(_CLOSE, (channel_ids, command_uuids))
                 cursor.execute(_REPORTS, (now, channel_ids, command_uuids, *_reports([c for _, c in closed])))
+            to_be_read = [(channel_id, c.entry.command_uuid) for channel_id, c in closed if c.is_to_be_read]
+            if to_be_read:
+                self.made_due(Work.ANSWERS, now)
+                pairs = TEXT.array(pair[0] for pair in to_be_read), TEXT.array(pair[1] for pair in to_be_read)
+                cursor.execute(_UNREAD, (now, now, *pairs))
             not_now = [(c.channel_id, c.not_now) for c in connects if c.not_now is not None]
             if not_now:
                 cursor.execute(

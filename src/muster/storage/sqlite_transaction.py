@@ -15,7 +15,7 @@ from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pin
 from muster.domain.push_policy import NoPush
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, CommandUUID, DeviceId
 from muster.storage import sqlite_pushes
-from muster.storage.engine import Transaction
+from muster.storage.engine import Transaction, Work
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
 from muster.storage.hot_pushes import DueWish, PutOff, RecordedPush, SettledPush
 from muster.storage.types import from_microseconds, to_microseconds
@@ -51,6 +51,9 @@ _REPORT = """
 INSERT INTO reports (channel_id, command_uuid, request_type, status, body, epoch, queued_at, handed_out_at,
                      handed_out_count, not_now_count, reported_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_UNREAD = """
+INSERT INTO unread_answers (channel_id, command_uuid, reported_at, next_attempt_at, attempts) VALUES (?, ?, ?, ?, 0)
 """
 _NOT_NOW = """
 UPDATE queue SET not_now_count = not_now_count + 1, is_withheld = (held_because IS NOT NULL)
@@ -88,6 +91,8 @@ class SqliteTransaction(Transaction):
         with closing(self._cursor()) as cursor:
             for connect in connects:
                 _apply_connect(cursor, connect, at)
+        if any(connect.closed is not None and connect.closed.is_to_be_read for connect in connects):
+            self.made_due(Work.ANSWERS, now)
 
     def claim_wishes(self, now: datetime, limit: int) -> tuple[DueWish, ...]:
         """Read each with its details by one statement."""
@@ -204,6 +209,8 @@ def _apply_connect(cursor: sqlite3.Cursor, connect: AppliedConnect, at: int) -> 
     if connect.closed is not None:
         cursor.execute(_CLOSE, (channel_id, connect.closed.entry.command_uuid))
         cursor.execute(_REPORT, _report(channel_id, connect.closed, at))
+        if connect.closed.is_to_be_read:
+            cursor.execute(_UNREAD, (channel_id, connect.closed.entry.command_uuid, at, at))
     if connect.not_now is not None:
         cursor.execute(_NOT_NOW, (channel_id, connect.not_now))
     if connect.handed_out is not None:

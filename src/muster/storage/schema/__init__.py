@@ -5,7 +5,7 @@ PostgreSQL updates it in place (HOT); what is due lives in `reviews` and `push_w
 """
 
 from muster.storage.schema.base import metadata
-from muster.storage.schema.command_tables import commands, queue, reports
+from muster.storage.schema.command_tables import commands, queue, reports, unread_answers
 from muster.storage.schema.enrollment_tables import (
     channels,
     contact_days,
@@ -28,6 +28,7 @@ from muster.storage.schema.identity_tables import (
     renewals,
 )
 from muster.storage.schema.installation_tables import authorities, installation, journal_marks, ring_canaries, rollbacks
+from muster.storage.schema.inventory_tables import inventory, inventory_changes, inventory_items
 from muster.storage.schema.people_tables import (
     administrators,
     audit,
@@ -71,6 +72,9 @@ __all__ = [
     "evidence",
     "identities",
     "installation",
+    "inventory",
+    "inventory_changes",
+    "inventory_items",
     "journal_marks",
     "metadata",
     "ota_enrollments",
@@ -95,8 +99,9 @@ __all__ = [
     "sign_in_attempts",
     "sign_in_links",
     "subscriptions",
+    "unread_answers",
     "vendor_certificates",
 ]
 
-PARTITIONED = {"reports": "reported_at", "evidence": "first_at", "pushes": "at"}
+PARTITIONED = {"reports": "reported_at", "evidence": "first_at", "pushes": "at", "inventory_changes": "at"}
 """Tables that PostgreSQL keeps in partitions by month, with the column that says which."""

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text
 
-from muster.storage.schema.base import metadata
+from muster.storage.schema.base import Json, metadata
 from muster.storage.types import Identifier, Instant
 
 commands = Table(
@@ -51,7 +51,20 @@ reports = Table(
     Column("handed_out_count", Integer, nullable=False),
     Column("not_now_count", Integer, nullable=False),
     Column("reported_at", Instant, nullable=False),
+    Column("faults", Json, comment="what of the answer is not as Apple has it, once it was read; absent when nothing"),
     Index(None, "channel_id", "command_uuid"),
     Index(None, "channel_id", "reported_at"),
     postgresql_partition_by="RANGE (reported_at)",
+)
+
+unread_answers = Table(
+    "unread_answers",
+    metadata,
+    Column("channel_id", Identifier, primary_key=True),
+    Column("command_uuid", Identifier, primary_key=True),
+    Column("reported_at", Instant, primary_key=True),
+    Column("next_attempt_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False, comment="that a fault of ours has spoiled"),
+    Column("error", Text),
+    Index(None, "next_attempt_at"),
 )

@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import JSONB, TEXT
 revision = "0001"
 down_revision = None
 
-PARTITIONED = ("reports", "evidence", "pushes")
+PARTITIONED = ("reports", "evidence", "pushes", "inventory_changes")
 
 metadata = MetaData(
     naming_convention={
@@ -81,9 +81,22 @@ Table(
     Column("handed_out_count", Integer, nullable=False),
     Column("not_now_count", Integer, nullable=False),
     Column("reported_at", Instant, nullable=False),
+    Column("faults", Json, comment="what of the answer is not as Apple has it, once it was read; absent when nothing"),
     Index(None, "channel_id", "command_uuid"),
     Index(None, "channel_id", "reported_at"),
     postgresql_partition_by="RANGE (reported_at)",
+)
+
+Table(
+    "unread_answers",
+    metadata,
+    Column("channel_id", Identifier, primary_key=True),
+    Column("command_uuid", Identifier, primary_key=True),
+    Column("reported_at", Instant, primary_key=True),
+    Column("next_attempt_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False, comment="that a fault of ours has spoiled"),
+    Column("error", Text),
+    Index(None, "next_attempt_at"),
 )
 
 Table(
@@ -118,16 +131,19 @@ Table(
     Column("channel_id", Identifier, ForeignKey("channels.id"), primary_key=True),
     Column("serial_number", Text),
     Column("product_name", Text),
+    Column("family", Text, comment="of the operating system, by product name, model or kind of channel"),
     Column("model", Text),
     Column("model_name", Text),
     Column("device_name", Text),
     Column("os_version", Text),
+    Column("os_version_key", Identifier, comment="by which versions are compared and sorted"),
     Column("build_version", Text),
     Column("imei", Text),
     Column("meid", Text),
     Column("user_short_name", Text),
     Column("user_long_name", Text),
     Column("awaiting_configuration", Boolean),
+    Column("is_supervised", Boolean),
     Column("account", Text, comment="Managed Apple Account of an account-driven enrollment"),
     Column("learned_at", Instant, nullable=False),
     Index(None, "serial_number"),
@@ -446,6 +462,45 @@ Table(
     Column("database_at", Instant, comment="how far the database had come; absent: it had taken in nothing"),
     Column("journal_at", Instant, nullable=False, comment="how far the journal went"),
     Column("rebuilt", Integer, nullable=False, comment="records that were replayed"),
+)
+
+Table(
+    "inventory",
+    metadata,
+    Column("channel_id", Identifier, primary_key=True),
+    Column("kind", Text, primary_key=True, comment="RequestType of the query"),
+    Column("learned_at", Instant, nullable=False, comment="when the latest answer of this kind came"),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of what is kept, by which a change is told"),
+    Column("facts", Json, nullable=False, comment="by key: the value, and when it was learned"),
+    postgresql_with={"fillfactor": 75},
+)
+
+Table(
+    "inventory_items",
+    metadata,
+    Column("channel_id", Identifier, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("identifier", Identifier, primary_key=True, comment="what tells one item of the kind from the others"),
+    Column("name", Text),
+    Column("version", Text),
+    Column("detail", Json, nullable=False),
+    Column("since", Instant, nullable=False, comment="when the device first named it, without a break"),
+    Column("changed_at", Instant, nullable=False),
+    Index(None, "kind", "identifier"),
+)
+
+Table(
+    "inventory_changes",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("channel_id", Identifier, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False, comment="the fact's key, or the item's identifier"),
+    Column("before", Json, comment="absent when it is new"),
+    Column("after", Json, comment="absent when it is gone"),
+    Index(None, "channel_id", "at"),
+    postgresql_partition_by="RANGE (at)",
 )
 
 Table(

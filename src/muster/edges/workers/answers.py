@@ -1,0 +1,55 @@
+"""The worker that reads what devices answered, once it is stored."""
+
+from collections import deque
+from datetime import datetime, timedelta
+
+import structlog
+
+from muster.operations.ports import Runner
+from muster.operations.read_answers import UnreadableAnswer, find_answers, put_off_answers, read_answers
+from muster.storage.answers import AnswerKey
+from muster.storage.errors import Unavailable
+
+PATIENCE = timedelta(seconds=1)
+"""How long those are left alone that another node is reading."""
+
+log = structlog.get_logger("muster.answers")
+
+
+class AnswerWorker:
+    """Reads answers that wait, some in each transaction."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def step(self) -> datetime | None:
+        """Read some of what is due; returns when the next step is to be made."""
+        due = await self._runner.read(lambda tx: find_answers(tx, self._runner.now()))
+        if not due.keys:
+            return due.next_due_at
+        if await self._read(due.keys):
+            return self._runner.now()
+        return self._runner.now() + PATIENCE
+
+    async def _read(self, keys: tuple[AnswerKey, ...]) -> bool:
+        """Read answers, and tell whether any of them is done with. Of a batch that fails, halves are read by
+        themselves, until only the answer that makes it fail is put off."""
+        batches = deque([list(keys)] if keys else [])
+        is_any = False
+        while batches:
+            batch = batches.popleft()
+            try:
+                done = await self._runner.write(read_answers, batch)
+                is_any |= any(done)
+            except Unavailable:
+                raise
+            except Exception as error:
+                middle = len(batch) // 2
+                if middle:
+                    batches.extendleft((batch[middle:], batch[:middle]))
+                    continue
+                log.exception("answer_not_read", enrollment_id=batch[0].channel_id, command_uuid=batch[0].command_uuid)
+                unreadable = UnreadableAnswer(batch[0], f"{type(error).__name__}: {error}")
+                await self._runner.write(put_off_answers, [unreadable])
+                is_any = True
+        return is_any

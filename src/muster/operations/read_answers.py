@@ -1,0 +1,158 @@
+"""What devices answered is read: inventory is learned from it, secrets are kept, what it does not match is flagged.
+
+The connect that brought an answer has stored it as it came; this is done soon after, by any node, in transactions of
+its own. An answer that a fault of ours keeps from being read stays, and is tried again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
+
+from muster.domain.answered_commands import AnsweredCommand, Fault
+from muster.domain.control.evidence import Observation, Signal
+from muster.domain.enrollment import Enrollment
+from muster.operations.context import Context
+from muster.operations.learn_inventory import learn_device_information
+from muster.protocol.command import CommandRequest, decode_command
+from muster.protocol.connect import Report, decode_report
+from muster.protocol.errors import MalformedMessage
+from muster.protocol.identifiers import ChannelId
+from muster.storage import answers, enrollments, evidence
+from muster.storage.answers import AnswerKey, StoredAnswer
+from muster.storage.engine import Transaction
+
+CLAIM_LIMIT = 50
+"""Answers read in one transaction at most; an answer of ten fields costs less than a millisecond."""
+CLAIM_BYTES = 16 * 1024 * 1024
+"""What they may have together, but that one is always read: the largest answer that is accepted has as much."""
+RETRY_DELAYS = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
+"""The last one is repeated: an update of ours may cure what nothing else does."""
+MAXIMUM_FAULTS = 20
+"""Kept of one answer: a list of a thousand applications has each fault a thousand times."""
+MAXIMUM_ERROR_CHARACTERS = 500
+
+Reader: TypeAlias = Callable[[Transaction, AnsweredCommand, Context], Sequence[Fault]]
+"""Does what an answer asks for, and tells what is wrong with it. The channel's row is held. It sees errors as well as
+acknowledgements, answers of earlier lives of the device, and the same answer twice where it was sent twice."""
+
+READERS: Final[Mapping[str, tuple[Reader, ...]]] = {
+    "DeviceInformation": (learn_device_information,),
+}
+"""By request type; those of `muster.domain.answered_commands.READ_REQUEST_TYPES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DueAnswers:
+    """Answers that are due, and when the earliest of all is."""
+
+    keys: tuple[AnswerKey, ...]
+    next_due_at: datetime | None
+
+
+def find_answers(tx: Transaction, now: datetime) -> DueAnswers:
+    """Name answers to read next, few enough for one transaction; nothing is held."""
+    keys: list[AnswerKey] = []
+    size = 0
+    for one in answers.due(tx, now, CLAIM_LIMIT):
+        size += one.size
+        if keys and size > CLAIM_BYTES:
+            break
+        keys.append(one.key)
+    return DueAnswers(tuple(keys), answers.next_due(tx))
+
+
+def read_answers(tx: Transaction, keys: Sequence[AnswerKey], ctx: Context) -> list[bool]:
+    """Read answers; tells of each whether it was read here. One that another node reads, or has read, is passed over.
+
+    All of them are decoded before a channel is held, which keeps its device waiting.
+    """
+    held = answers.claim(tx, keys)
+    decoded = {key: _decode(stored, ctx) for key, stored in held.items()}
+    channel_ids = sorted({key.channel_id for key in held})
+    tx.lock_rows(channel_ids)
+    stored = enrollments.find(tx, channel_ids)
+    for key in sorted(held, key=lambda one: one.reported_at):
+        enrollment = stored.get(key.channel_id)
+        if enrollment is not None:
+            _read(tx, held[key], decoded[key], enrollment, ctx)
+    answers.was_read(tx, list(held))
+    return [key in held for key in keys]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    request: CommandRequest
+    report: Report
+
+
+def _decode(stored: StoredAnswer, ctx: Context) -> _Decoded | Fault:
+    if stored.body is None or stored.command is None:
+        return Fault("", "its command is not known")
+    command = stored.command
+    if stored.command_is_sealed:
+        command = ctx.open(command, table="commands", column="body", row=stored.key.command_uuid)
+    try:
+        report = decode_report(stored.body)
+    except MalformedMessage as error:
+        return Fault("", f"it can't be decoded: {error}")
+    sent = decode_command(command)
+    return _Decoded(CommandRequest(sent.request_type, sent.keys), report)
+
+
+def _read(
+    tx: Transaction, stored: StoredAnswer, decoded: _Decoded | Fault, enrollment: Enrollment, ctx: Context
+) -> None:
+    if isinstance(decoded, Fault):
+        _flag(tx, stored, [decoded], enrollment, ctx)
+        return
+    status = decoded.report.head.status
+    assert status is not None, "an undefined status closes nothing"
+    answered = AnsweredCommand(
+        enrollment,
+        stored.key.command_uuid,
+        decoded.request,
+        status,
+        decoded.report,
+        stored.epoch,
+        stored.key.reported_at,
+    )
+    readers = READERS.get(decoded.request.request_type, ())
+    faults = [fault for read in readers for fault in read(tx, answered, ctx)]
+    if faults:
+        _flag(tx, stored, faults, enrollment, ctx)
+
+
+def _flag(tx: Transaction, stored: StoredAnswer, faults: Sequence[Fault], enrollment: Enrollment, ctx: Context) -> None:
+    """Keep what is wrong with an answer beside it, and as evidence that there was such an answer."""
+    key = stored.key
+    answers.note_faults(tx, key, [asdict(fault) for fault in faults[:MAXIMUM_FAULTS]])
+    detail = {"command_uuid": key.command_uuid, "request_type": stored.request_type, "faults": len(faults)}
+    seen = Observation(enrollment.channel.id, Signal.COMMAND_ANSWER, "faulty_answer", ctx.now, stored.epoch, "", detail)
+    evidence.append(tx, [seen], ctx.new_id)
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableAnswer:
+    """An answer that a fault of ours kept from being read, and what went wrong."""
+
+    key: AnswerKey
+    error: str
+
+
+def put_off_answers(tx: Transaction, unreadable: Sequence[UnreadableAnswer], ctx: Context) -> list[None]:
+    """Have answers read later, with evidence that the fault is ours; one None for each."""
+    held = answers.claim(tx, [one.key for one in unreadable])
+    for one in unreadable:
+        if one.key not in held:
+            continue
+        stored = held[one.key]
+        delay = RETRY_DELAYS[min(stored.attempts, len(RETRY_DELAYS) - 1)]
+        error = one.error[:MAXIMUM_ERROR_CHARACTERS]
+        answers.put_off(tx, one.key, until=ctx.now + delay, error=error)
+        detail = {"command_uuid": one.key.command_uuid, "error": error}
+        seen = Observation(
+            ChannelId(one.key.channel_id), Signal.OWN_ERROR, "answer_not_read", ctx.now, stored.epoch, "", detail
+        )
+        evidence.append(tx, [seen], ctx.new_id)
+    return [None] * len(unreadable)

@@ -1,0 +1,167 @@
+"""What devices answered is read once it is stored; what can't be read, or does not match, loses nothing."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from tests.support.site import MAC, Site, head
+
+from muster.domain.answered_commands import READ_REQUEST_TYPES, AnsweredCommand, Fault
+from muster.edges.workers.answers import AnswerWorker
+from muster.operations import read_answers as reading
+from muster.operations.context import Context
+from muster.operations.read_answers import CLAIM_LIMIT, READERS, RETRY_DELAYS, find_answers, read_answers
+from muster.protocol.command import CommandRequest
+from muster.protocol.connect import Report, encode_report
+from muster.protocol.plist import PlistValue
+from muster.storage import schema
+from muster.storage.engine import Transaction
+
+ASKED = CommandRequest("DeviceInformation", {"Queries": ["OSVersion", "DeviceName"]})
+
+
+def facts(site: Site) -> tuple[object, ...]:
+    table = schema.device_facts.c
+    return site.rows(sa.select(table.os_version, table.device_name, table.is_supervised, table.learned_at))[0]
+
+
+def waiting(site: Site) -> int:
+    return len(site.rows(sa.select(schema.unread_answers)))
+
+
+def faults(site: Site) -> list[object]:
+    return [row[0] for row in site.rows(sa.select(schema.reports.c.faults))]
+
+
+def test_there_is_a_reader_for_each_answer_that_is_read() -> None:
+    assert READERS.keys() == READ_REQUEST_TYPES
+
+
+def test_what_a_device_says_of_itself_is_learned_as_of_when_it_said_so(site: Site) -> None:
+    identity = site.enroll()
+    site.queue("one")
+    site.connect(identity)
+    said_at = site.wait(minutes=1)
+    answer: dict[str, PlistValue] = {
+        "QueryResponses": {"OSVersion": "26.1", "DeviceName": "Ada's Mac", "IsSupervised": True}
+    }
+    site.connect(identity, MAC, "Acknowledged", "one", answer=answer)
+    site.wait(minutes=5)
+
+    assert site.read_answers() == 1
+    assert facts(site) == ("26.1", "Ada's Mac", True, said_at)
+    assert (waiting(site), faults(site)) == (0, [None])
+
+
+def test_answers_to_other_commands_are_kept_and_not_read(site: Site) -> None:
+    identity = site.enroll()
+    site.queue("one", request_type="RestartDevice")
+    site.connect(identity)
+    site.connect(identity, MAC, "Acknowledged", "one")
+
+    assert waiting(site) == 0
+    assert site.reports() == [("one", "Acknowledged")]
+
+
+def test_same_answer_again_is_read_once(site: Site) -> None:
+    identity = site.enroll()
+    site.queue("one")
+    for _ in range(2):
+        site.connect(identity, MAC, "Acknowledged", "one", answer={"QueryResponses": {"OSVersion": "26.1"}})
+
+    assert (site.read_answers(), site.read_answers()) == (1, 0)
+
+
+def test_answer_of_an_earlier_life_says_nothing_of_this_one(site: Site) -> None:
+    identity = site.enroll()
+    site.queue("one")
+    site.connect(identity, MAC, "Acknowledged", "one", answer={"QueryResponses": {"OSVersion": "15.1"}})
+    site.wait(days=1)
+    site.enroll()
+    before = facts(site)
+
+    assert site.read_answers() == 1
+    assert facts(site) == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<plist><dict><key>Status</key><string>Acknowledged</string><key>QueryResponses</key><dict>",
+        encode_report(Report(head(MAC, "Acknowledged", "one"), answer={"QueryResponses": "text"})),
+        encode_report(Report(head(MAC, "Acknowledged", "one"), answer={"ProfileList": []})),
+    ],
+    ids=["half of it", "of another type", "of another command"],
+)
+def test_answer_that_does_not_match_is_kept_as_it_came_and_flagged(site: Site, body: bytes) -> None:
+    identity = site.enroll()
+    site.queue("one")
+    site.connect(identity, MAC, "Acknowledged", "one", body=body)
+
+    site.read_answers()
+
+    ((stored, flagged),) = site.rows(sa.select(schema.reports.c.body, schema.reports.c.faults))
+    assert stored == body
+    assert isinstance(flagged, list)
+    assert flagged[0]["what"]
+    assert ("S5", "faulty_answer", 1) in site.evidence()
+    assert waiting(site) == 0
+
+
+def test_no_more_is_taken_at_once_than_one_transaction_should_have(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    identity = site.enroll()
+    for number in range(CLAIM_LIMIT + 1):
+        site.queue(f"{number}")
+        site.connect(identity, MAC, "Acknowledged", f"{number}", answer={"QueryResponses": {}})
+
+    def found() -> int:
+        return len(site.engine.read(lambda tx: find_answers(tx, site.now)).keys)
+
+    assert found() == CLAIM_LIMIT
+    monkeypatch.setattr(reading, "CLAIM_BYTES", 1)
+    assert found() == 1, "one is read however large it is"
+
+
+def trip(_tx: Transaction, answered: AnsweredCommand, _ctx: Context) -> list[Fault]:
+    if answered.command_uuid == "bad":
+        raise RuntimeError("a fault of ours")
+    return []
+
+
+def test_answer_that_trips_us_is_put_off_and_keeps_no_other_waiting(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "READERS", {"DeviceInformation": (trip,)})
+    identity = site.enroll()
+    for uuid in ("first", "bad", "last"):
+        site.queue(uuid)
+        site.connect(identity, MAC, "Acknowledged", uuid)
+    worker = AnswerWorker(site.runner)
+
+    asyncio.run(worker.step())
+    due_at = asyncio.run(worker.step())
+
+    columns = schema.unread_answers.c
+    assert site.rows(sa.select(columns.command_uuid, columns.attempts, columns.error)) == [
+        ("bad", 1, "RuntimeError: a fault of ours")
+    ]
+    assert due_at == site.now + RETRY_DELAYS[0]
+    assert ("own", "answer_not_read", 1) in site.evidence()
+
+    monkeypatch.undo()  # an update of ours
+    site.wait(seconds=RETRY_DELAYS[0].total_seconds())
+    asyncio.run(worker.step())
+    assert waiting(site) == 0
+
+
+def test_what_another_node_reads_is_passed_over(site: Site) -> None:
+    identity = site.enroll()
+    site.queue("one")
+    site.connect(identity, MAC, "Acknowledged", "one", answer={"QueryResponses": {}})
+    (key,) = site.engine.read(lambda tx: find_answers(tx, site.now)).keys
+    elsewhere = replace(key, reported_at=key.reported_at + timedelta(seconds=1))
+
+    assert site.do(read_answers, elsewhere, key) == [False, True]
+    assert site.do(read_answers, key) == [False]
