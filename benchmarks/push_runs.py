@@ -26,6 +26,7 @@ from benchmarks import push_fleet
 from benchmarks.push_service import HOST, TOKEN, TOPIC
 from muster.bootstrap.data_directory import Surroundings
 from muster.bootstrap.service import open_service
+from muster.bootstrap.serving import settle_memory
 from muster.crypto.certificates import der_from_pem, fingerprint
 from muster.edges.apns.provider import ApnsProvider
 from muster.edges.workers.pushes import MAXIMUM_UNDER_WAY, OUTCOMES
@@ -68,6 +69,7 @@ async def client(port: int, count: int, authority_pem: bytes, credentials: PushC
     outcomes: Counter[OutcomeClass] = Counter()
     pending = _pushes(count)
     is_done = asyncio.Event()
+    settle_memory()
     batch = MAXIMUM_UNDER_WAY // 4
     owed = 0
 
@@ -107,6 +109,7 @@ async def node(count: int, settings: Settings) -> Run:
     """Send what is due on a server of *settings* until *count* outcomes are stored."""
     service = open_service(settings, Surroundings(poll=timedelta(seconds=1)))
     (pusher,) = (loop for loop in service.loops if loop.name == Work.PUSH.value)
+    settle_memory()
     meter = _Meter()
     running = asyncio.create_task(pusher.run())
     async with asyncio.timeout(NODE_PATIENCE_SECONDS):

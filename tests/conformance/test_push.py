@@ -1,6 +1,5 @@
 """Push targets and wishes mean the same on both engines; of two claims and outcomes, the later counts."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -71,8 +70,7 @@ SETTLED = SettledPush(
     taken_back=False,
     target=TargetState(NOON, accepted_at=after(hours=1), unanswered=1, budget_until=after(hours=1, minutes=1)),
 )
-REFUSED = replace(
-    SETTLED,
+REFUSED = SETTLED._replace(
     outcome=OutcomeClass.TOKEN_UNREGISTERED,
     due_at=None,
     target=TargetState(NOON, refused_at=after(hours=1), refusals=1),
@@ -108,7 +106,7 @@ def test_outcome_for_a_token_that_was_replaced_or_confirmed_meanwhile_changes_no
     enroll(engine, "A")
     target(engine)
 
-    settle(engine, replace(REFUSED, **other))
+    settle(engine, REFUSED._replace(**other))
 
     (row,) = rows(engine, sa.select(push_targets.c.last_outcome, push_targets.c.refused_at))
     assert tuple(row) == (None, None)
@@ -164,7 +162,7 @@ def test_wish_is_due_with_all_that_deciding_needs(engine: Engine) -> None:
         declined=0,
     )
     assert first == expected
-    assert second == replace(expected, channel_id=B, address=None, target=None)
+    assert second == expected._replace(channel_id=B, address=None, target=None)
 
 
 def test_due_wish_tells_what_may_be_handed_out_and_what_of_it_was_declined(engine: Engine) -> None:
@@ -250,7 +248,7 @@ def test_settled_attempt_says_when_to_look_again(engine: Engine) -> None:
     wish(engine, "A")
     fence = claim(engine, NOON, after(minutes=2))
 
-    settle(engine, replace(SETTLED, fence=fence, due_at=after(hours=1), failures=3))
+    settle(engine, SETTLED._replace(fence=fence, due_at=after(hours=1), failures=3))
 
     (again,) = due(engine, after(hours=1))
     assert (again.attempts, again.failures) == (1, 3)
@@ -261,7 +259,7 @@ def test_settled_attempt_that_was_none_is_taken_back(engine: Engine) -> None:
     wish(engine, "A")
     fence = claim(engine, NOON, after(minutes=2))
 
-    settle(engine, replace(SETTLED, fence=fence, taken_back=True))
+    settle(engine, SETTLED._replace(fence=fence, taken_back=True))
 
     assert due(engine, after(hours=2))[0].attempts == 0
 
@@ -271,9 +269,9 @@ def test_settled_attempt_for_good_drops_the_wish(engine: Engine) -> None:
     wish(engine, "A")
     fence = claim(engine, NOON, after(minutes=2))
 
-    settle(engine, replace(REFUSED, fence=fence + 1))
+    settle(engine, REFUSED._replace(fence=fence + 1))
     assert engine.read(push.next_due) == after(minutes=2)
-    settle(engine, replace(REFUSED, fence=fence))
+    settle(engine, REFUSED._replace(fence=fence))
 
     assert engine.read(push.next_due) is None
 
@@ -284,9 +282,9 @@ def test_outcome_of_an_attempt_whose_lease_ran_out_changes_nothing(engine: Engin
     lost = claim(engine, NOON, after(minutes=2))
     later = claim(engine, after(minutes=2), after(minutes=4))
 
-    settle(engine, replace(SETTLED, fence=lost, due_at=after(days=7)))
+    settle(engine, SETTLED._replace(fence=lost, due_at=after(days=7)))
     assert engine.read(push.next_due) == after(minutes=4)
-    settle(engine, replace(SETTLED, fence=later, due_at=after(hours=1)))
+    settle(engine, SETTLED._replace(fence=later, due_at=after(hours=1)))
 
     assert engine.read(push.next_due) == after(hours=1)
 
@@ -299,9 +297,9 @@ def test_of_two_outcomes_that_are_settled_together_the_later_claims_counts(
     target(engine)
     target(engine, of="B")
     wish(engine, "A", "B")
-    earlier = replace(REFUSED, fence=claim(engine, NOON, after(minutes=2), of="A"))
-    later = replace(SETTLED, fence=claim(engine, after(minutes=2), after(minutes=4), of="A"))
-    other = replace(SETTLED, channel_id=B, fence=claim(engine, NOON, after(minutes=2), of="B"))
+    earlier = REFUSED._replace(fence=claim(engine, NOON, after(minutes=2), of="A"))
+    later = SETTLED._replace(fence=claim(engine, after(minutes=2), after(minutes=4), of="A"))
+    other = SETTLED._replace(channel_id=B, fence=claim(engine, NOON, after(minutes=2), of="B"))
 
     settle(engine, *(earlier, later, other) if arrive_in_order else (other, later, earlier))
 
@@ -314,7 +312,7 @@ def test_outcomes_for_a_token_and_for_the_one_before_it_are_told_apart(engine: E
     target(engine)
 
     settle(
-        engine, SETTLED, replace(REFUSED, fence=2, token=b"former"), replace(REFUSED, token_updated_at=after(days=-1))
+        engine, SETTLED, REFUSED._replace(fence=2, token=b"former"), REFUSED._replace(token_updated_at=after(days=-1))
     )
 
     assert state(engine) == SETTLED.target
@@ -326,7 +324,7 @@ def test_wish_made_while_a_push_is_on_its_way_is_not_put_off_by_its_outcome(engi
     fence = claim(engine, NOON, after(minutes=2))
     wish(engine, "A", at=after(seconds=1), due_at=after(seconds=2))
 
-    settle(engine, replace(SETTLED, fence=fence, due_at=after(days=7)))
+    settle(engine, SETTLED._replace(fence=fence, due_at=after(days=7)))
 
     (again,) = due(engine, after(seconds=2))
     assert (again.attempts, again.wanted_at) == (0, after(seconds=1))
@@ -338,7 +336,7 @@ def test_outcome_of_a_wish_that_was_dropped_changes_nothing(engine: Engine) -> N
     fence = claim(engine, NOON, after(minutes=2))
     engine.write(lambda tx: push.drop_wishes(tx, [A, B]))
 
-    settle(engine, replace(SETTLED, fence=fence, due_at=NOON))
+    settle(engine, SETTLED._replace(fence=fence, due_at=NOON))
 
     assert rows(engine, sa.select(push_wishes)) == []
 
@@ -351,7 +349,7 @@ def test_outcome_of_a_wish_that_was_dropped_says_nothing_of_the_next_one(engine:
     wish(engine, "A", at=after(seconds=1), due_at=after(seconds=1))
     claim(engine, after(seconds=1), after(minutes=6))
 
-    settle(engine, replace(REFUSED, fence=former))
+    settle(engine, REFUSED._replace(fence=former))
 
     assert engine.read(push.next_due) == after(minutes=6)
 
@@ -449,7 +447,7 @@ def test_wish_whose_push_failed_with_all_of_its_topic_is_held(engine: Engine) ->
     target(engine)
     wish(engine, "A")
     fence = claim(engine, NOON, after(minutes=5))
-    held = replace(SETTLED, fence=fence, taken_back=True, held_because=NoPush.BREAKER_OPEN)
+    held = SETTLED._replace(fence=fence, taken_back=True, held_because=NoPush.BREAKER_OPEN)
 
     settle(engine, held)
 

@@ -28,8 +28,7 @@ ACCEPTED = RecordedPush(
     attempts=1,
     consequence=Consequence.PUSHED,
 )
-REFUSED = replace(
-    ACCEPTED,
+REFUSED = ACCEPTED._replace(
     at=after(hours=1),
     apns_id="two",
     outcome=PushOutcome(OutcomeClass.TOKEN_UNREGISTERED, 410, "Unregistered", after(days=-1), "two"),
@@ -50,14 +49,14 @@ def log_of(
 
 def test_outcomes_are_read_as_they_were_recorded_the_newest_first(engine: Engine) -> None:
     append(engine)
-    append(engine, ACCEPTED, replace(ACCEPTED, channel_id=B), REFUSED)
+    append(engine, ACCEPTED, ACCEPTED._replace(channel_id=B), REFUSED)
 
     assert log_of(engine) == (REFUSED, ACCEPTED)
     assert log_of(engine, since=after(minutes=1)) == log_of(engine, limit=1) == (REFUSED,)
 
 
 def test_two_outcomes_of_one_channel_and_moment_are_both_kept(engine: Engine) -> None:
-    append(engine, ACCEPTED, replace(ACCEPTED, apns_id="other", outcome=replace(ACCEPTED.outcome, apns_id="other")))
+    append(engine, ACCEPTED, ACCEPTED._replace(apns_id="other", outcome=replace(ACCEPTED.outcome, apns_id="other")))
 
     assert {one.apns_id for one in log_of(engine)} == {"one", "other"}
 
@@ -67,7 +66,7 @@ def test_outcomes_that_are_too_old_are_forgotten_and_no_others(engine: Engine, h
     old, recent = NOON - 3 * pushes.KEPT_FOR, NOON - pushes.KEPT_FOR / 2
     for at in (old, recent) if has_partition else ():
         engine.write(lambda tx, at=at: tx.ensure_partitions(at))  # type: ignore[misc]
-    append(engine, replace(ACCEPTED, at=old), replace(ACCEPTED, at=recent), ACCEPTED)
+    append(engine, ACCEPTED._replace(at=old), ACCEPTED._replace(at=recent), ACCEPTED)
 
     while engine.write(lambda tx: pushes.forget(tx, NOON)):
         pass
@@ -76,14 +75,14 @@ def test_outcomes_that_are_too_old_are_forgotten_and_no_others(engine: Engine, h
 
 
 def test_what_is_not_too_old_yet_is_kept_to_the_microsecond(engine: Engine) -> None:
-    append(engine, replace(ACCEPTED, at=NOON - pushes.KEPT_FOR))
+    append(engine, ACCEPTED._replace(at=NOON - pushes.KEPT_FOR))
 
     assert not engine.write(lambda tx: pushes.forget(tx, NOON))
     assert len(log_of(engine)) == 1
 
 
 def test_much_is_forgotten_a_bounded_part_at_a_time(engine: Engine) -> None:
-    old = [replace(ACCEPTED, at=after(days=-100, seconds=number), apns_id=str(number)) for number in range(5)]
+    old = [ACCEPTED._replace(at=after(days=-100, seconds=number), apns_id=str(number)) for number in range(5)]
     append(engine, *old, ACCEPTED)
 
     parts = [engine.write(lambda tx: tx.forget_pushes(after(days=-90), 2)) for _ in range(3)]

@@ -31,7 +31,7 @@ DAY = timedelta(days=1)
 GONE = Answer(NOON - DAY, OutcomeClass.TOKEN_UNREGISTERED, 410, "Unregistered", NOON - 2 * DAY)
 FULL = replace(
     KNOWN,
-    target=replace(TARGET, refused_at=NOON - DAY, refusals=2, accepted_at=NOON - 2 * DAY, unanswered=3, throttles=4),
+    target=TARGET._replace(refused_at=NOON - DAY, refusals=2, accepted_at=NOON - 2 * DAY, unanswered=3, throttles=4),
     topic=replace(TOPIC, breaker=OPEN),
     refusal=GONE,
     commands_waiting=2,

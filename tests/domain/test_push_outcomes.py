@@ -37,9 +37,9 @@ def test_every_class_of_outcome_has_a_consequence() -> None:
 
 
 def test_accepted_push_clears_what_was_held_against_the_token() -> None:
-    troubled = replace(TOKEN, refused_at=NOON - HOUR, refusals=2, throttled_until=NOON - HOUR, throttles=1)
+    troubled = TOKEN._replace(refused_at=NOON - HOUR, refusals=2, throttled_until=NOON - HOUR, throttles=1)
 
-    decision = decide(OutcomeClass.ACCEPTED, replace(SENT, target=troubled, failures=3))
+    decision = decide(OutcomeClass.ACCEPTED, SENT._replace(target=troubled, failures=3))
 
     token = TargetState(UPDATED, budget_until=NOON + BUDGET_REFILL, accepted_at=NOON, unanswered=1)
     assert decision == OutcomeDecision(Consequence.PUSHED, NOON + HOUR, 0, True, token)
@@ -47,10 +47,10 @@ def test_accepted_push_clears_what_was_held_against_the_token() -> None:
 
 @pytest.mark.parametrize(("heard", "unanswered"), [(None, 3), (-3 * HOUR, 3), (-1 * HOUR, 1)])
 def test_accepted_pushes_without_a_contact_between_them_are_counted(heard: timedelta | None, unanswered: int) -> None:
-    pushed = replace(TOKEN, accepted_at=NOON - 2 * HOUR, unanswered=2)
+    pushed = TOKEN._replace(accepted_at=NOON - 2 * HOUR, unanswered=2)
 
     decision = decide(
-        OutcomeClass.ACCEPTED, replace(SENT, target=pushed, last_contact_at=None if heard is None else NOON + heard)
+        OutcomeClass.ACCEPTED, SENT._replace(target=pushed, last_contact_at=None if heard is None else NOON + heard)
     )
 
     assert decision.target.unanswered == unanswered
@@ -60,7 +60,7 @@ def test_accepted_pushes_without_a_contact_between_them_are_counted(heard: timed
     "outcome_class", [OutcomeClass.TOKEN_UNREGISTERED, OutcomeClass.TOKEN_BAD, OutcomeClass.TOPIC_MISMATCH]
 )
 def test_permanent_refusal_stops_pushing_the_token(outcome_class: OutcomeClass) -> None:
-    decision = decide(outcome_class, replace(SENT, target=replace(TOKEN, refusals=1)))
+    decision = decide(outcome_class, SENT._replace(target=TOKEN._replace(refusals=1)))
 
     assert (decision.consequence, decision.due_at) == (Consequence.STOPPED, None)
     assert (decision.target.refused_at, decision.target.refusals) == (NOON, 2)
@@ -85,7 +85,7 @@ def test_410_from_before_the_last_token_update_is_ignored(since: timedelta, cons
 
 def test_throttled_token_waits_longer_each_time() -> None:
     first = decide(OutcomeClass.THROTTLED)
-    last = decide(OutcomeClass.THROTTLED, replace(SENT, target=replace(TOKEN, throttles=9)))
+    last = decide(OutcomeClass.THROTTLED, SENT._replace(target=TOKEN._replace(throttles=9)))
 
     assert first.due_at == first.target.throttled_until == NOON + THROTTLE[0]
     assert first.target.throttles == 1
@@ -97,7 +97,7 @@ def test_throttled_token_waits_longer_each_time() -> None:
 )
 def test_what_says_nothing_of_the_token_is_tried_again_and_no_attempt(outcome_class: OutcomeClass) -> None:
     first = decide(outcome_class)
-    fifth = decide(outcome_class, replace(SENT, failures=4), jitter=1.0)
+    fifth = decide(outcome_class, SENT._replace(failures=4), jitter=1.0)
 
     assert (first.due_at, first.failures, first.is_attempt) == (NOON + RETRY[0], 1, False)
     assert (fifth.due_at, fifth.failures) == (NOON + RETRY[-1] * 1.5, 5)
@@ -123,7 +123,7 @@ def test_a_request_that_is_wrong_is_set_aside_for_a_day() -> None:
     ],
 )
 def test_what_fails_while_the_topic_is_blocked_is_held_until_it_is_not(outcome_class: OutcomeClass) -> None:
-    sent = replace(SENT, failures=2)
+    sent = SENT._replace(failures=2)
 
     decision = decide_outcome(sent, PushOutcome(outcome_class, 0), NOON, 0.5, held_because=NoPush.BREAKER_OPEN)
 

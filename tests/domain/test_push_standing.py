@@ -26,10 +26,10 @@ def _wished(**changes: object) -> KnownOfPushing:
 
 
 PUSHED = replace(
-    _wished(attempts=1, due_at=NOON + HOUR), target=replace(TARGET, accepted_at=NOON - HOUR / 2, unanswered=1)
+    _wished(attempts=1, due_at=NOON + HOUR), target=TARGET._replace(accepted_at=NOON - HOUR / 2, unanswered=1)
 )
-REFUSED = replace(TARGET, refused_at=NOON - HOUR, refusals=1)
-STORED = replace(TARGET, accepted_at=NOON - HOUR, unanswered=3)
+REFUSED = TARGET._replace(refused_at=NOON - HOUR, refusals=1)
+STORED = TARGET._replace(accepted_at=NOON - HOUR, unanswered=3)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_wish_stands_where_the_rules_say(known: KnownOfPushing, verdict: PushV
 
 
 def test_what_is_over_before_anybody_looks_is_no_reason_to_wait() -> None:
-    slowed = replace(TARGET, throttled_until=NOON + HOUR / 2, throttles=1)
+    slowed = TARGET._replace(throttled_until=NOON + HOUR / 2, throttles=1)
 
     verdict = verdict_of(replace(_wished(due_at=NOON + HOUR), target=slowed), NOON)
 
@@ -82,7 +82,7 @@ def test_what_is_over_before_anybody_looks_is_no_reason_to_wait() -> None:
 
 def test_without_a_wish_it_is_said_what_would_become_of_one() -> None:
     quiet = replace(KNOWN, commands_waiting=0)
-    moments_ago = replace(TARGET, accepted_at=NOON - ANSWER_TIME / 2)
+    moments_ago = TARGET._replace(accepted_at=NOON - ANSWER_TIME / 2)
 
     assert isinstance(verdict_of(quiet, NOON).if_wanted, PushNow)
     assert verdict_of(replace(quiet, target=moments_ago), NOON) == PushVerdict(

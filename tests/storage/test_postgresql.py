@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 from threading import Barrier, Event
@@ -172,8 +171,8 @@ def test_outcomes_that_nodes_settle_together_while_commands_are_queued_never_dea
                 push.wish(tx, some, reason=PushReason.COMMAND_QUEUED, at=NOON, due_at=NOON)
             else:
                 current = fences(tx)
-                settled = [replace(SETTLED, channel_id=id_, fence=current.get(id_, 0)) for id_ in some]
-                over = replace(settled[seed % 12], due_at=None)
+                settled = [SETTLED._replace(channel_id=id_, fence=current.get(id_, 0)) for id_ in some]
+                over = settled[seed % 12]._replace(due_at=None)
                 push.settle(tx, [*settled[: seed % 12], over, *settled[seed % 12 + 1 :]], NOON)
 
         impatient.write(work)
@@ -396,7 +395,7 @@ def test_outcome_of_a_push_is_written_in_place_without_touching_an_index(impatie
         )
 
     def work(tx: Transaction) -> tuple[int, int]:
-        push.settle(tx, [replace(SETTLED, channel_id=channel_id) for channel_id in IDS], NOON)
+        push.settle(tx, [SETTLED._replace(channel_id=channel_id) for channel_id in IDS], NOON)
         return updates(tx, "push_targets")
 
     assert impatient.write(work) == (20, 20)
@@ -447,7 +446,7 @@ def tables_of_pushes(engine: PostgresqlEngine) -> set[str]:
 
 
 def pushed(at: datetime) -> RecordedPush:
-    return replace(ACCEPTED, at=at)
+    return ACCEPTED._replace(at=at)
 
 
 def test_months_of_pushes_that_are_over_go_as_a_whole_and_none_by_halves(postgresql_engine: PostgresqlEngine) -> None:

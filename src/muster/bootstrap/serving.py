@@ -80,7 +80,7 @@ class ServedApplication:
         except Exception as error:  # said by the server, which then ends the process
             await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
             return
-        _settle_memory()
+        settle_memory()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._service.stop()
@@ -91,7 +91,7 @@ class ServedApplication:
         return ServedApplication, (self._settings, None, self.tls)
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """Take what the start has made, which stays, out of every later search for garbage, and search less often."""
     gc.collect()
     gc.freeze()

@@ -1,9 +1,8 @@
 """What APNs' answer to a push means for its wish and its token."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from muster.domain.push_policy import BUDGET_REFILL, HELD_FOR, NoPush, TargetState
 from muster.protocol.apns import OutcomeClass, PushOutcome
@@ -53,8 +52,7 @@ TOKEN_REFUSALS: Final = frozenset({OutcomeClass.TOKEN_BAD, OutcomeClass.TOPIC_MI
 """Refusals that may be a fault of the certificate or the environment, and then concern every token."""
 
 
-@dataclass(frozen=True, slots=True)
-class SentPush:
+class SentPush(NamedTuple):
     """A push as it was claimed: the target as it was then, and the wish."""
 
     target: TargetState
@@ -65,8 +63,7 @@ class SentPush:
     """When the wish is looked at again if APNs accepts."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeDecision:
+class OutcomeDecision(NamedTuple):
     """What to store: *due_at* None drops the wish; *is_attempt*: it counts as a push of the wish."""
 
     consequence: Consequence
@@ -94,26 +91,22 @@ def decide_outcome(
     not in use any more; then TOKEN_REFUSALS are no fault of the token.
     """
     consequence = CONSEQUENCES[outcome.outcome_class]
-    if consequence is Consequence.STOPPED and _is_stale(outcome, sent.target):
-        consequence = Consequence.IGNORED
-    if outcome.outcome_class in TOKEN_REFUSALS and not is_tokens_own:
-        consequence = Consequence.TRIED_AGAIN
-    if consequence in (Consequence.TRIED_AGAIN, Consequence.SET_ASIDE) and held_because is not None:
-        consequence = Consequence.HELD
+    if consequence is not Consequence.PUSHED:
+        consequence = _in_its_circumstances(consequence, sent, outcome, held_because, is_tokens_own=is_tokens_own)
     paid_until = _spend(sent.target.budget_until, now) if outcome.status else sent.target.budget_until
     if consequence is Consequence.PUSHED:
         return OutcomeDecision(consequence, sent.next_at, 0, True, _accepted(sent, paid_until, now))
-    target = replace(sent.target, budget_until=paid_until)
+    target = sent.target._replace(budget_until=paid_until)
     match consequence:
         case Consequence.STOPPED:
-            stopped = replace(target, refused_at=now, refusals=target.refusals + 1)
+            stopped = target._replace(refused_at=now, refusals=target.refusals + 1)
             return OutcomeDecision(consequence, None, 0, True, stopped)
         case Consequence.IGNORED:
             due_at = now + _pause(AFTER_STALE, sent.failures, jitter)
             return OutcomeDecision(consequence, due_at, sent.failures + 1, False, target)
         case Consequence.SLOWED:
             until = now + _pause(THROTTLE, target.throttles, jitter)
-            slowed = replace(target, throttled_until=until, throttles=target.throttles + 1)
+            slowed = target._replace(throttled_until=until, throttles=target.throttles + 1)
             return OutcomeDecision(consequence, until, sent.failures, False, slowed)
         case Consequence.TRIED_AGAIN:
             due_at = now + _pause(RETRY, sent.failures, jitter)
@@ -122,6 +115,20 @@ def decide_outcome(
             return OutcomeDecision(consequence, now + HELD_FOR, sent.failures, False, target, held_because)
         case Consequence.SET_ASIDE:
             return OutcomeDecision(consequence, now + SET_ASIDE_FOR, sent.failures + 1, False, target)
+
+
+def _in_its_circumstances(
+    usually: Consequence, sent: SentPush, outcome: PushOutcome, held_because: NoPush | None, *, is_tokens_own: bool
+) -> Consequence:
+    """What follows from a failure, given what usually follows from one of its class."""
+    consequence = usually
+    if consequence is Consequence.STOPPED and _is_stale(outcome, sent.target):
+        consequence = Consequence.IGNORED
+    if outcome.outcome_class in TOKEN_REFUSALS and not is_tokens_own:
+        consequence = Consequence.TRIED_AGAIN
+    if consequence in (Consequence.TRIED_AGAIN, Consequence.SET_ASIDE) and held_because is not None:
+        consequence = Consequence.HELD
+    return consequence
 
 
 def _is_stale(outcome: PushOutcome, target: TargetState) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 
 class PushReason(StrEnum):
@@ -86,8 +86,7 @@ SENT_ANYWAY: Final = frozenset(
 they were sent once."""
 
 
-@dataclass(frozen=True, slots=True)
-class TargetState:
+class TargetState(NamedTuple):
     """What is known of the token that a channel is pushed by."""
 
     updated_at: datetime
@@ -113,8 +112,7 @@ class Obstacle:
     because: NoPush
 
 
-@dataclass(frozen=True, slots=True)
-class PushSituation:
+class PushSituation(NamedTuple):
     """What is known of a channel when its wish is due."""
 
     wanted_at: datetime
@@ -173,6 +171,11 @@ def heard_since(situation: PushSituation, moment: datetime | None) -> bool:
     return contact is not None and moment is not None and contact > moment
 
 
+def _is_owed(situation: PushSituation) -> bool:
+    """Tell whether this is the first push of a wish that is pushed whatever was heard since."""
+    return situation.attempts == 0 and situation.reason in SENT_ANYWAY
+
+
 def _nobody_to_push(situation: PushSituation, _now: datetime) -> PushDecision | None:
     if not situation.is_enrolled:
         return DropWish(NoPush.NOT_ENROLLED)
@@ -180,9 +183,9 @@ def _nobody_to_push(situation: PushSituation, _now: datetime) -> PushDecision | 
 
 
 def _is_met(situation: PushSituation, _now: datetime) -> PushDecision | None:
-    is_owed = situation.attempts == 0 and situation.reason in SENT_ANYWAY
-    is_met = heard_since(situation, situation.wanted_at) and situation.commands_waiting == 0 and not is_owed
-    return DropWish(NoPush.MET) if is_met else None
+    if situation.commands_waiting or not heard_since(situation, situation.wanted_at) or _is_owed(situation):
+        return None
+    return DropWish(NoPush.MET)
 
 
 def _token_is_refused(situation: PushSituation, now: datetime) -> PushDecision | None:
@@ -213,8 +216,7 @@ def _budget_is_spent(situation: PushSituation, now: datetime) -> PushDecision | 
 
 def _is_under_way(situation: PushSituation, now: datetime) -> PushDecision | None:
     accepted_at = None if situation.target is None else situation.target.accepted_at
-    is_first = situation.attempts == 0 and situation.reason not in SENT_ANYWAY
-    if not is_first or accepted_at is None or heard_since(situation, accepted_at):
+    if accepted_at is None or situation.attempts or _is_owed(situation) or heard_since(situation, accepted_at):
         return None
     return Wait(accepted_at + ANSWER_TIME, NoPush.UNDER_WAY) if now < accepted_at + ANSWER_TIME else None
 
@@ -222,8 +224,7 @@ def _is_under_way(situation: PushSituation, now: datetime) -> PushDecision | Non
 def _one_is_stored(situation: PushSituation, now: datetime) -> PushDecision | None:
     """A channel that is silent, and under a stored push, needs no other, whatever is queued for it."""
     target = situation.target
-    is_owed = situation.attempts == 0 and situation.reason in SENT_ANYWAY
-    if is_owed or target is None or target.accepted_at is None or target.unanswered < STORED_AFTER:
+    if target is None or target.accepted_at is None or target.unanswered < STORED_AFTER or _is_owed(situation):
         return None
     heard_at = max(situation.last_contact_at or target.updated_at, target.updated_at)
     if target.accepted_at - heard_at < STORED_SILENCE or now >= target.accepted_at + STANDING:
@@ -234,9 +235,7 @@ def _one_is_stored(situation: PushSituation, now: datetime) -> PushDecision | No
 def _was_declined(situation: PushSituation, now: datetime) -> PushDecision | None:
     """NotNow to all that waits: at the hours at which it usually answers, else after growing pauses."""
     target, contact = situation.target, situation.last_contact_at
-    if contact is None or not 0 < situation.commands_waiting <= situation.declined:
-        return None
-    if situation.reason in SENT_ANYWAY and situation.attempts == 0:
+    if contact is None or not 0 < situation.commands_waiting <= situation.declined or _is_owed(situation):
         return None
     pushed_at = situation.wanted_at if target is None or target.accepted_at is None else target.accepted_at
     if not heard_since(situation, pushed_at):
@@ -288,6 +287,8 @@ def _next_at(situation: PushSituation, now: datetime) -> datetime:
 
 def _early(target: TargetState, wanted_at: datetime) -> tuple[datetime, ...]:
     """When a push is repeated for the TokenUpdate's sake, whatever is wished for by then."""
+    if target.updated_at + AFTER_TOKEN_UPDATE[-1] <= wanted_at:
+        return ()
     moments = (target.updated_at + pause for pause in AFTER_TOKEN_UPDATE)
     return tuple(moment for moment in moments if moment > wanted_at)
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from muster.domain.access import SERVER, Actor
 from muster.operations.context import Context
@@ -31,8 +31,7 @@ class PushCredentials:
     fingerprint: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PushReceipt:
+class PushReceipt(NamedTuple):
     """What became of one push: exactly one receipt is made for each push handed to a sender.
 
     *latency_seconds* is how long the attempt took that gave this outcome; waiting before it is not counted. *attempts*

@@ -236,8 +236,8 @@ def _due_wish(wish: tuple[Any, ...], detail: tuple[Any, ...]) -> DueWish:
         attempts,
         failures,
         fence,
-        PushAddress(*detail[5:8]) if has_token else None,
-        TargetState(*detail[8:]) if has_token else None,
+        PushAddress._make(detail[5:8]) if has_token else None,
+        TargetState._make(detail[8:]) if has_token else None,
         _STATES[detail[1]],
         *detail[2:5],
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -198,20 +199,14 @@ def settle(tx: Transaction, settled: Sequence[SettledPush], at: datetime) -> Non
     meanwhile, or confirmed by another TokenUpdate, leaves the target alone. Of several outcomes of one token that of
     the latest claim counts.
     """
-    of_tokens: dict[tuple[ChannelId, bytes, datetime], SettledPush] = {}
-    of_wishes: dict[tuple[ChannelId, int], SettledPush] = {}
-    for one in sorted(settled, key=_by_channel_and_claim):
-        of_tokens[one.channel_id, one.token, one.token_updated_at] = one
-        of_wishes[one.channel_id, one.fence] = one
+    in_order = sorted(settled, key=attrgetter("channel_id", "fence"))
+    of_tokens = {(one.channel_id, one.token, one.token_updated_at): one for one in in_order}
+    of_wishes = {(one.channel_id, one.fence): one for one in in_order}
     tx.settle_targets(list(of_tokens.values()), at)
     tx.settle_wishes(list(of_wishes.values()))
     earliest = min((one.due_at for one in settled if one.due_at is not None), default=None)
     if earliest is not None:
         tx.made_due(Work.PUSH, earliest)
-
-
-def _by_channel_and_claim(settled: SettledPush) -> tuple[ChannelId, int]:
-    return settled.channel_id, settled.fence
 
 
 RELEASED_PER_SECOND = 500

@@ -108,7 +108,7 @@ def _due_wish(row: tuple[Any, ...]) -> DueWish:
         row[3],
         row[4],
         row[5],
-        PushAddress(*row[10:13]) if has_token else None,
+        PushAddress._make(row[10:13]) if has_token else None,
         _target_state(*row[13:]) if has_token else None,
         EnrollmentState(row[6]),
         _instant(row[7]),

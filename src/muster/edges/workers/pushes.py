@@ -8,7 +8,6 @@ import asyncio
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 
@@ -158,7 +157,7 @@ class PushWorker:
             try:
                 recorded = await self._runner.write(record_push_outcomes, batch)
             except Unavailable:
-                again = [replace(one, may_be_recorded=True) for one in batch]  # the commit may have come through
+                again = [one._replace(may_be_recorded=True) for one in batch]  # the commit may have come through
                 self._arrived.extendleft(reversed([*again, *chain.from_iterable(batches)]))
                 raise
             except Exception:
