@@ -26,7 +26,7 @@ from muster.protocol.mdm_signature import make_mdm_signature
 from muster.protocol.plist import PlistValue
 from muster.settings import Settings
 from muster.simulator.keys.published import published_keys
-from muster.storage import commands, enrollments, identities
+from muster.storage import commands, enrollments, identities, queues
 from muster.storage.engine import Engine, Transaction
 from muster.storage.identities import StoredAuthority
 from muster.storage.schema import queue
@@ -171,7 +171,7 @@ def fill_queues(engine: Engine, fleet: Sequence[Device], uuids: Sequence[Command
     def work(tx: Transaction) -> None:
         tx.connection.execute(sa.delete(queue))
         for number, uuid in enumerate(uuids):
-            commands.enqueue(tx, uuid, targets, priority=0, at=now + timedelta(microseconds=number))
+            queues.enqueue(tx, uuid, targets, priority=0, at=now + timedelta(microseconds=number))
 
     engine.write(work)
 

@@ -14,7 +14,7 @@ from tests.support.command_line import CommandLine
 from tests.support.runner import NOW
 
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import commands
+from muster.storage import reports
 from muster.storage.sqlite import SqliteEngine
 
 UUID = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}")
@@ -285,7 +285,7 @@ def test_show_gives_the_answer_decoded(muster: CommandLine, data_dir: Path) -> N
 def answer(data_dir: Path, command_uuid: str, body: bytes) -> None:
     engine = SqliteEngine(data_dir / "muster.db")
     engine.write(
-        lambda tx: commands.record_unqueued(
+        lambda tx: reports.record_unqueued(
             tx, ChannelId(MAC), CommandUUID(command_uuid), status="Acknowledged", body=body, epoch=1, at=NOW
         )
     )

@@ -10,7 +10,7 @@ from tests.support.instants import NOON
 
 from muster.bootstrap.data_directory import read_key_ring
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import commands
+from muster.storage import queues
 from muster.storage.journal import Journal
 from muster.storage.journal_records import handed_out_record
 from muster.storage.sqlite import SqliteEngine
@@ -26,7 +26,7 @@ def journal(data_dir: Path, directory: Path, *, command_uuid: str = "none") -> N
 
 def hold(data_dir: Path) -> None:
     engine = SqliteEngine(data_dir / "muster.db", synchronous="OFF")
-    engine.write(commands.hold_once_only)
+    engine.write(queues.hold_once_only)
     engine.close()
 
 

@@ -11,7 +11,7 @@ from muster.domain.command_queue import HeadQuery
 from muster.domain.control.contact import EMPTY_STRIP, ContactDay, FoldedContact
 from muster.domain.enrollment import EnrollmentState, Pins
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, CommandUUID, DeviceId
-from muster.storage import commands, enrollments
+from muster.storage import commands, enrollments, queues
 from muster.storage.commands import NewCommand
 from muster.storage.engine import Engine, Transaction
 from muster.storage.hot import AppliedConnect, LockedChannel
@@ -62,7 +62,7 @@ def queue(
         new = NewCommand(CommandUUID(uuid), request_type, f"<plist>{uuid}</plist>".encode(), "ada")
         if commands.body(tx, new.command_uuid) is None:
             commands.add(tx, new, at)
-        commands.enqueue(tx, new.command_uuid, [(ChannelId(name), epoch)], priority=priority, at=at)
+        queues.enqueue(tx, new.command_uuid, [(ChannelId(name), epoch)], priority=priority, at=at)
 
     engine.write(work)
 

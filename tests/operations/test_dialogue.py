@@ -10,7 +10,7 @@ from muster.crypto.cms.signing import SignerIdentity
 from muster.domain.access import DEVICE
 from muster.operations.answer_connect import ConnectReply, ConnectRequest, answer_connects
 from muster.protocol.identifiers import ChannelId
-from muster.storage import commands, schema
+from muster.storage import queues, schema
 
 LONGEST = 20
 """Commands after which a dialogue counts as endless."""
@@ -124,7 +124,7 @@ def test_command_that_acts_at_once_is_not_handed_out_again_in_any_later_dialogue
 
     assert handed == ["ask"]
     assert site.queued() == ["act"]
-    assert site.engine.read(lambda tx: commands.waiting_counts(tx, [ChannelId(id_of(MAC))])) == {}
+    assert site.engine.read(lambda tx: queues.waiting_counts(tx, [ChannelId(id_of(MAC))])) == {}
 
 
 def test_command_that_acts_at_once_and_was_declined_is_offered_again(site: Site) -> None:

@@ -41,7 +41,7 @@ from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_c
 from muster.protocol.checkin import CheckOut, GetBootstrapToken, encode_checkin
 from muster.protocol.command import CommandRequest, decode_command
 from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId, Identifiers, resolve_channel
-from muster.storage import commands, departures, schema
+from muster.storage import commands, departures, queues, schema
 from muster.storage.engine import Engine, Transaction
 
 PROFILE = "org.example.enrollment"
@@ -544,7 +544,7 @@ def test_renewal_of_a_device_that_is_let_go_still_goes_first(site: Site) -> None
     def renew(tx: Transaction) -> None:
         uuid = CommandUUID("renewal")
         commands.add(tx, commands.NewCommand(uuid, "InstallProfile", b"<plist/>", "muster"), site.now)
-        commands.enqueue(
+        queues.enqueue(
             tx,
             uuid,
             [(ChannelId(device()), 1)],

@@ -29,7 +29,7 @@ from muster.operations.answer_connect import ConnectOutcome, ConnectReply, Conne
 from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest
 from muster.protocol.checkin import CheckinMessage, CheckOut, GetBootstrapToken, SetBootstrapToken, encode_checkin
 from muster.protocol.identifiers import CommandUUID, DeviceId, Identifiers, resolve_channel
-from muster.storage import commands, renewals, schema
+from muster.storage import commands, queues, renewals, schema
 from muster.storage.engine import Engine, Transaction
 from muster.storage.renewals import ClosedBecause
 
@@ -68,7 +68,7 @@ def queue_renewal(site: Site, command_uuid: str = "renewal", *, secret: bytes = 
         uuid = CommandUUID(command_uuid)
         sealed = site.runner.context().seal(secret, table="commands", column="body", row=uuid)
         commands.add(tx, commands.NewCommand(uuid, "InstallProfile", sealed, "muster", is_sealed=True), site.now)
-        commands.enqueue(
+        queues.enqueue(
             tx,
             uuid,
             [(id_of(MAC), 1)],

@@ -11,7 +11,7 @@ from muster.cli.output import ago, print_json, print_table
 from muster.operations.release_commands import Verdict, settle_held_commands
 from muster.operations.views.commands import list_held
 from muster.protocol.identifiers import CommandUUID
-from muster.storage.commands import HANDED_OUT_BEFORE, ROLLED_BACK
+from muster.storage.queues import HANDED_OUT_BEFORE, ROLLED_BACK
 
 WHY = {
     ROLLED_BACK: "the database was restored",

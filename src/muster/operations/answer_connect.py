@@ -45,7 +45,7 @@ from muster.operations.settle_answers import SettledEntry, settle_answers
 from muster.operations.turn_away import restored_refused, turned_away
 from muster.protocol.connect import ReportHead, Status
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import commands, enrollments, evidence
+from muster.storage import enrollments, evidence, reports
 from muster.storage.engine import Transaction
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
 from muster.storage.journal_records import handed_out_record
@@ -345,13 +345,13 @@ def _record_unqueued(
         for request, _ in answers
         if request.head.command_uuid is not None
     ]
-    recorded = commands.recorded_statuses(tx, pairs)
+    recorded = reports.recorded_statuses(tx, pairs)
     observations = []
     for (request, enrollment), pair in zip(answers, pairs, strict=True):
         status = recorded.get(pair)
         if status == request.head.status_text:
             continue  # said again, as devices do when our reply was lost; it changes nothing
-        commands.record_unqueued(
+        reports.record_unqueued(
             tx, *pair, status=request.head.status_text, body=request.body, epoch=enrollment.epoch, at=ctx.now
         )
         observed = "unknown_command" if status is None else "late_answer"

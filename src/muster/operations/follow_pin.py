@@ -11,7 +11,7 @@ from muster.domain.renewal_failures import EXPLANATIONS, RenewalFailure
 from muster.operations.context import Context
 from muster.operations.renew_identities import note_failure
 from muster.protocol.identifiers import ChannelId, DeviceId
-from muster.storage import commands, enrollments, evidence, identities, outbox, push, renewals, reviews
+from muster.storage import enrollments, evidence, identities, outbox, push, queues, renewals, reviews
 from muster.storage.engine import Transaction
 from muster.storage.renewals import ClosedBecause
 
@@ -76,7 +76,7 @@ def complete_renewal(tx: Transaction, device_id: DeviceId, epoch: int, pins: Pin
     identities.mark_pinned(tx, pins.current, device_id, epoch=epoch, begins_life=False, at=ctx.now)
     renewals.close(tx, device_id, ClosedBecause.USED, ctx.now)
     # its answer may still come, under either identity; handed out again, it would renew what was just renewed
-    commands.withhold_purpose(tx, device, QueuePurpose.RENEWAL)
+    queues.withhold_purpose(tx, device, QueuePurpose.RENEWAL)
     outbox.append(tx, [Event(ctx.new_id(), EventType.DEVICE_RENEWED_IDENTITY, device, ctx.now)])
 
 

@@ -16,7 +16,17 @@ from muster.domain.push_policy import PushReason
 from muster.operations.context import Context
 from muster.protocol.command import Command, CommandRequest, encode_command
 from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId
-from muster.storage import commands, departures, enrollment_profiles, enrollments, installations, people, push, reviews
+from muster.storage import (
+    commands,
+    departures,
+    enrollment_profiles,
+    enrollments,
+    installations,
+    people,
+    push,
+    queues,
+    reviews,
+)
 from muster.storage.engine import Transaction
 
 REMOVE_PROFILE = "RemoveProfile"
@@ -91,7 +101,7 @@ def may_unenroll(tx: Transaction, enrollment: Enrollment) -> Refusal | None:
             f"{device_id} is not enrolled now ({enrollment.state.value})",
             "To turn it away should it come, use `muster devices reject`.",
         )
-    if commands.is_waiting(tx, enrollment.channel.id, QueuePurpose.UNENROLL):
+    if queues.is_waiting(tx, enrollment.channel.id, QueuePurpose.UNENROLL):
         return Refusal(
             RefusalCode.CONFLICT,
             f"{device_id} is being unenrolled already: the removal of its profile waits for it",
@@ -120,8 +130,8 @@ def removes_enrollment(tx: Transaction, request: CommandRequest, device_id: Devi
 def enqueue_removal(tx: Transaction, command_uuid: CommandUUID, enrolled: Sequence[Enrollment], ctx: Context) -> None:
     """Queue a stored RemoveProfile that ends the enrollment of *enrolled*, in place of one that was never answered."""
     for enrollment in enrolled:
-        commands.close_purpose(tx, enrollment.channel.id, QueuePurpose.UNENROLL, ctx.now)
-    commands.enqueue(
+        queues.close_purpose(tx, enrollment.channel.id, QueuePurpose.UNENROLL, ctx.now)
+    queues.enqueue(
         tx,
         command_uuid,
         [(enrollment.channel.id, enrollment.epoch) for enrollment in enrolled],

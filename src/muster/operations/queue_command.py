@@ -20,7 +20,7 @@ from muster.operations.let_go import (
 )
 from muster.protocol.command import Command, CommandRequest, encode_command
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import commands, enrollments, people, push
+from muster.storage import commands, enrollments, people, push, queues
 from muster.storage.engine import Transaction
 
 
@@ -102,7 +102,7 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
         kept = ctx.seal(body, table="commands", column="body", row=command_uuid) if order.is_secret else body
         new = commands.NewCommand(command_uuid, command.request_type, kept, ctx.actor.name, is_sealed=order.is_secret)
         commands.add(tx, new, ctx.now)
-    commands.enqueue(
+    queues.enqueue(
         tx, command_uuid, [(one.channel.id, one.epoch) for one in targets], priority=order.priority, at=ctx.now
     )
     enqueue_removal(tx, command_uuid, ending, ctx)

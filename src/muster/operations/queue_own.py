@@ -7,7 +7,7 @@ from muster.domain.push_policy import PushReason
 from muster.operations.context import Context
 from muster.protocol.command import Command, CommandRequest, encode_command
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import commands, push
+from muster.storage import commands, push, queues
 from muster.storage.engine import Transaction
 
 
@@ -34,7 +34,7 @@ def queue_own(
         body = ctx.seal(body, table="commands", column="body", row=command_uuid)
     new = commands.NewCommand(command_uuid, request.request_type, body, ctx.actor.name, is_sealed=is_secret)
     commands.add(tx, new, ctx.now)
-    commands.enqueue(tx, command_uuid, targets, priority=priority, at=ctx.now, purpose=purpose)
+    queues.enqueue(tx, command_uuid, targets, priority=priority, at=ctx.now, purpose=purpose)
     if wakes:
         due_at = ctx.now + ctx.policy.push_coalescing
         push.wish(tx, [one for one, _ in targets], reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=due_at)

@@ -8,7 +8,7 @@ from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.push_policy import PushReason
 from muster.operations.context import Context
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import commands, people, push
+from muster.storage import people, push, queues
 from muster.storage.engine import Transaction
 
 
@@ -39,17 +39,17 @@ def settle_held_commands(tx: Transaction, verdicts: Sequence[Verdict], ctx: Cont
 
 
 def _settle(tx: Transaction, verdict: Verdict, ctx: Context) -> VerdictOutcome:
-    channel_ids = sorted({channel_id for channel_id, _ in commands.held(tx, verdict.command_uuid)})
+    channel_ids = sorted({channel_id for channel_id, _ in queues.held(tx, verdict.command_uuid)})
     tx.lock_rows(channel_ids)
-    entries = commands.held(tx, verdict.command_uuid)  # as it is now that the rows are held
+    entries = queues.held(tx, verdict.command_uuid)  # as it is now that the rows are held
     if not entries:
         what = "nothing" if verdict.command_uuid is None else f"no command {verdict.command_uuid}"
         return Refusal(RefusalCode.NOT_FOUND, f"{what} is held back", "See `muster commands held`.")
     for channel_id, command_uuid in entries:
         if verdict.does_release:
-            commands.release(tx, channel_id, command_uuid)
+            queues.release(tx, channel_id, command_uuid)
         else:
-            commands.close(tx, channel_id, command_uuid, ctx.now)
+            queues.close(tx, channel_id, command_uuid, ctx.now)
     if verdict.does_release:
         channels = sorted({channel_id for channel_id, _ in entries})
         push.wish(tx, channels, reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=ctx.now)

@@ -11,7 +11,7 @@ from muster.operations.context import Context
 from muster.protocol.command import Command, encode_command
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import Channel, ChannelId, CommandUUID
-from muster.storage import commands, enrollments, push, reviews, set_ups
+from muster.storage import commands, enrollments, push, queues, reviews, set_ups
 from muster.storage.engine import Transaction
 
 
@@ -35,7 +35,7 @@ def release_channels(tx: Transaction, channel_ids: Sequence[ChannelId], ctx: Con
     if not waiting:
         return {}
     stored = enrollments.find(tx, [one.channel_id for one in waiting])
-    unanswered = commands.unanswered(tx, [one.channel_id for one in waiting])
+    unanswered = queues.unanswered(tx, [one.channel_id for one in waiting])
     look_again: dict[ChannelId, datetime] = {}
     for one in waiting:
         enrollment, queued = stored[one.channel_id], unanswered.get(one.channel_id, ())
@@ -64,7 +64,7 @@ def _release(tx: Transaction, enrollment: Enrollment, request_type: str, priorit
     body = encode_command(Command(command_uuid, request_type))
     commands.add(tx, commands.NewCommand(command_uuid, request_type, body, ctx.actor.name), ctx.now)
     target = (channel_id, enrollment.epoch)
-    commands.enqueue(tx, command_uuid, [target], priority=priority, at=ctx.now, purpose=QueuePurpose.COMMAND)
+    queues.enqueue(tx, command_uuid, [target], priority=priority, at=ctx.now, purpose=QueuePurpose.COMMAND)
     push.wish(tx, [channel_id], reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=ctx.now)
     set_ups.release(tx, channel_id, command_uuid)
 

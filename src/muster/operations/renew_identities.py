@@ -35,7 +35,7 @@ from muster.operations.issue_certificate import hash_secret
 from muster.protocol.command import Command, encode_command
 from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId
 from muster.protocol.profile import ScepPayload, encode_enrollment_profile
-from muster.storage import commands, enrollment_profiles, evidence, identities, outbox, push, renewals, reviews
+from muster.storage import commands, enrollment_profiles, evidence, identities, outbox, push, queues, renewals, reviews
 from muster.storage.engine import Transaction
 from muster.storage.renewals import ClosedBecause, DueIdentity
 
@@ -85,7 +85,7 @@ def _attend(
     if identity.is_over:
         renewals.close(tx, device_id, ClosedBecause.ENDED, ctx.now)
     if _has_stale_leftover(identity, ctx):
-        commands.close_purpose(tx, device, QueuePurpose.RENEWAL, ctx.now)
+        queues.close_purpose(tx, device, QueuePurpose.RENEWAL, ctx.now)
     notice = _notice(identity, ctx)
     if notice is not None:
         _tell(tx, device, identity, notice, ctx)
@@ -167,11 +167,11 @@ def _send(
     body = encode_command(Command(command_uuid, "InstallProfile", {"Payload": payload}))
     sealed = ctx.seal(body, table="commands", column="body", row=command_uuid)
     renewals.open_if_none(tx, device_id, epoch=identity.epoch, reason=reason, at=ctx.now)
-    commands.close_purpose(tx, device, QueuePurpose.RENEWAL, ctx.now)
+    queues.close_purpose(tx, device, QueuePurpose.RENEWAL, ctx.now)
     commands.add(
         tx, commands.NewCommand(command_uuid, "InstallProfile", sealed, ctx.actor.name, is_sealed=True), ctx.now
     )
-    commands.enqueue(
+    queues.enqueue(
         tx,
         command_uuid,
         [(device, identity.epoch)],

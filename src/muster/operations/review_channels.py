@@ -14,7 +14,7 @@ from muster.operations.context import Context
 from muster.operations.release_set_up import release_channels
 from muster.operations.renew_identities import is_due, look_again_at
 from muster.protocol.identifiers import ChannelId
-from muster.storage import commands, evidence, push, renewals, reviews
+from muster.storage import evidence, push, queues, renewals, reviews
 from muster.storage.engine import Transaction
 
 CLAIM_LIMIT = 200
@@ -47,7 +47,7 @@ def review_channels(tx: Transaction, items: Sequence[None], ctx: Context) -> lis
 
 def _review(tx: Transaction, ctx: Context) -> Reviewed:
     due = reviews.claim_due(tx, ctx.now, CLAIM_LIMIT)
-    waiting = commands.waiting_counts(tx, [review.channel_id for review in due])
+    waiting = queues.waiting_counts(tx, [review.channel_id for review in due])
     enrolled = [review.channel_id for review in due if review.state is EnrollmentState.ENROLLED]
     look_again = release_channels(tx, enrolled, ctx)
     pinned = renewals.read(tx, [review.channel_id for review in due])

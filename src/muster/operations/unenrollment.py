@@ -8,7 +8,7 @@ from muster.operations.context import Context
 from muster.operations.let_go import end_enrollment
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import commands, departures, evidence, outbox
+from muster.storage import departures, evidence, outbox, queues
 from muster.storage.engine import Transaction
 
 
@@ -35,7 +35,7 @@ def settle_by_check_out(tx: Transaction, enrollment: Enrollment, source: str, ct
 
     Devices check out before they answer, or instead.
     """
-    if not commands.was_handed_out(tx, enrollment.channel.id, QueuePurpose.UNENROLL):
+    if not queues.was_handed_out(tx, enrollment.channel.id, QueuePurpose.UNENROLL):
         return False
     departure = departures.pending_unenrollment(tx, enrollment.channel.device_id, enrollment.epoch)
     if departure is not None and departures.set_delivered(tx, departure.id, ctx.now):

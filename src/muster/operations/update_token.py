@@ -37,7 +37,7 @@ from muster.operations.release_set_up import note_awaiting
 from muster.operations.turn_away import restored_refused
 from muster.protocol.checkin import TokenUpdate
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
-from muster.storage import commands, enrollments, escrow, evidence, identities, outbox, push, renewals, reviews
+from muster.storage import enrollments, escrow, evidence, identities, outbox, push, queues, renewals, reviews
 from muster.storage.engine import Transaction
 from muster.storage.escrow import SecretKind
 from muster.storage.renewals import ClosedBecause
@@ -152,7 +152,7 @@ def _start_epoch(tx: Transaction, enrollment: Enrollment, decision: TokenUpdateD
     users = _users_of_earlier_epochs(tx, device_id, decision.epoch)
     enrollments.set_ended(tx, users, at=ctx.now, reason=EndReason.RE_ENROLLED)
     push.drop_wishes(tx, users)
-    commands.close_unanswered(tx, [channel_id, *users], below_epoch=decision.epoch, at=ctx.now)
+    queues.close_unanswered(tx, [channel_id, *users], below_epoch=decision.epoch, at=ctx.now)
     escrow.archive(tx, device_id, None, at=ctx.now, below_epoch=decision.epoch)
     _tell(tx, EventType.DEVICE_ENROLLED, channel_id, ctx)
 
@@ -197,7 +197,7 @@ def _update_user(
                 assert_never(spoken.enrollment.state)
     enrollments.add(tx, channel, state=EnrollmentState.ENROLLED, epoch=spoken.epoch, first_seen_at=ctx.now)
     enrollments.set_enrolled(tx, channel.id, epoch=spoken.epoch, enrolled_at=ctx.now)
-    commands.close_unanswered(tx, [channel.id], below_epoch=spoken.epoch, at=ctx.now)
+    queues.close_unanswered(tx, [channel.id], below_epoch=spoken.epoch, at=ctx.now)
     _tell(tx, EventType.USER_ENROLLED, channel.id, ctx)
     return TokenUpdateMeaning.ENROLLED, spoken.epoch
 

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from muster.operations.views.commands import NOT_NOW
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import ChannelId
-from muster.storage.commands import CLOSED
 from muster.storage.engine import Transaction
+from muster.storage.reports import CLOSED
 from muster.storage.schema import commands, queue, reports
 
 

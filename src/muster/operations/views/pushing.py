@@ -15,7 +15,7 @@ from muster.domain.push_standing import Answer, KnownOfPushing, PushVerdict, Wis
 from muster.domain.push_topics import TopicState
 from muster.protocol.apns import OutcomeClass
 from muster.protocol.identifiers import ChannelId
-from muster.storage import commands, push_breakers, push_certificates
+from muster.storage import push_breakers, push_certificates, queues
 from muster.storage.engine import Transaction
 from muster.storage.hot_pushes import RecordedPush
 from muster.storage.push import target_state
@@ -147,13 +147,13 @@ def _explain(tx: Transaction, condition: sa.ColumnElement[bool], now: datetime) 
         .order_by(is_user, channels.c.id)
         .limit(CHANNELS_EXPLAINED)
     ).all()
-    waiting = commands.waiting_counts(tx, [ChannelId(row.id) for row in rows])
+    waiting = queues.waiting_counts(tx, [ChannelId(row.id) for row in rows])
     refusals = _refusals(tx, [row for row in rows if row.refused_at is not None])
     topics = _topics(tx)
     explained = []
     for row in rows:
         channel_id = ChannelId(row.id)
-        known = _known(row, waiting.get(channel_id, commands.NONE_WAITING), topics, refusals.get(channel_id))
+        known = _known(row, waiting.get(channel_id, queues.NONE_WAITING), topics, refusals.get(channel_id))
         verdict = verdict_of(known, now)
         explained.append(
             ChannelPushing(
@@ -173,7 +173,7 @@ def _explain(tx: Transaction, condition: sa.ColumnElement[bool], now: datetime) 
 
 def _known(
     row: sa.Row[Any],
-    waiting: commands.WaitingCommands,
+    waiting: queues.WaitingCommands,
     topics: Mapping[str, TopicState],
     refusal: Answer | None,
 ) -> KnownOfPushing:
