@@ -95,7 +95,25 @@ def test_malformed_head_is_refused_alone_and_in_the_whole(changes: dict[str, Pli
 def test_malformed_rest_is_refused_but_leaves_the_head_readable(changes: dict[str, PlistValue | None]) -> None:
     with pytest.raises(MalformedMessage):
         decode_report(body(**changes))
-    assert read_report_head(body(**changes)).command_uuid == "C"
+    head = read_report_head(body(**changes))
+    assert head.command_uuid == "C"
+    assert (head.not_on_console, head.needs_sync, head.is_user_configuration, head.auth_token) == (
+        None,
+        False,
+        False,
+        None,
+    )
+
+
+def test_what_a_user_of_a_mac_says_is_in_the_head() -> None:
+    head = read_report_head(body(NotOnConsole=True, NeedSyncResponse=True, UserConfiguration=True, AuthToken="t"))
+
+    assert (head.not_on_console, head.needs_sync, head.is_user_configuration, head.auth_token) == (
+        True,
+        True,
+        True,
+        "t",
+    )
 
 
 def test_head_of_a_report_that_cannot_be_decoded_is_read() -> None:
@@ -154,15 +172,19 @@ def test_binary_report_is_read_too() -> None:
 TEXT = st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 FLAGS = st.booleans() | st.none()
 HEADS = st.builds(
-    lambda status, uuid: ReportHead(resolve_channel(IPAD), IPAD, status, status.value, uuid),
+    lambda status, uuid, *said: ReportHead(resolve_channel(IPAD), IPAD, status, status.value, uuid, *said),
     st.sampled_from(Status),
     TEXT.map(CommandUUID) | st.none(),
+    FLAGS,
+    st.booleans(),
+    st.booleans(),
+    TEXT | st.none(),
 )
 ERRORS = st.builds(ErrorItem, st.integers(-(2**63), 2**63), TEXT, TEXT | st.none(), TEXT | st.none())
 ANSWERS = st.dictionaries(
     TEXT.map("Key ".__add__), TEXT | st.integers(0, 9) | st.binary(max_size=9) | st.lists(TEXT, max_size=2), max_size=3
 )
-REPORTS = st.builds(Report, HEADS, st.lists(ERRORS, max_size=2).map(tuple), FLAGS, FLAGS, FLAGS, TEXT, ANSWERS)
+REPORTS = st.builds(Report, HEADS, st.lists(ERRORS, max_size=2).map(tuple), ANSWERS)
 
 
 @settings(max_examples=50)

@@ -205,7 +205,7 @@ def test_a_users_channel_has_its_own_queue() -> None:
 
         report = p.server.reports[-1]
         assert report.head.channel == line.channel
-        assert report.not_on_console is False
+        assert report.head.not_on_console is False
         assert report.answer["QueryResponses"] == {
             "PushToken": line.token,
             "OSVersion": p.device.facts.os_version,

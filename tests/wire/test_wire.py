@@ -160,7 +160,7 @@ CHECKINS: dict[str, CheckinMessage] = {
 REPORTS = {
     "report_idle": Report(ReportHead(IPAD[1], IPAD[0], Status.IDLE, "Idle", None)),
     "report_idle_mac_user_login": Report(
-        ReportHead(MAC_USER[1], MAC_USER[0], Status.IDLE, "Idle", None), not_on_console=False, need_sync_response=True
+        ReportHead(MAC_USER[1], MAC_USER[0], Status.IDLE, "Idle", None, not_on_console=False, needs_sync=True)
     ),
     "report_not_now": Report(ReportHead(IPAD[1], IPAD[0], Status.NOT_NOW, "NotNow", COMMAND_UUID)),
     "report_acknowledged_security_info": Report(

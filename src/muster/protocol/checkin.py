@@ -6,7 +6,7 @@ Apple's keys. The answers a server gives are in `checkin_replies`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias, assert_never
 
 from muster.protocol.errors import MalformedMessage, UnknownMessageType
@@ -65,6 +65,7 @@ class TokenUpdate:
 
     unlock_token: None = absent (or empty), which leaves the one received earlier in force.
     awaiting_configuration, not_on_console: None = absent, which is not False: keep what was known.
+    auth_token: what we gave a directory user; None = absent.
     """
 
     identifiers: Identifiers
@@ -75,6 +76,7 @@ class TokenUpdate:
     unlock_token: bytes | None = None
     awaiting_configuration: bool | None = None
     not_on_console: bool | None = None
+    auth_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,8 @@ class CheckOut:
 
 @dataclass(frozen=True, slots=True)
 class UserAuthenticate:
-    """A directory user logs in to a Mac. digest_response: None in the first step, the answer to our challenge in the
-    second."""
+    """A directory user logs in to a Mac. digest_response: None in the first step (absent or empty), the answer to our
+    challenge in the second."""
 
     identifiers: Identifiers
     channel: Channel
@@ -220,7 +222,12 @@ def _decode_token_update(identifiers: Identifiers, channel: Channel, keys: Mappi
         unlock_token=optional_data(keys, "UnlockToken", MAX_SECRET_BYTES) or None,
         awaiting_configuration=optional_flag(keys, "AwaitingConfiguration"),
         not_on_console=optional_flag(keys, "NotOnConsole"),
+        auth_token=_auth_token(keys),
     )
+
+
+def _auth_token(keys: Mapping[str, PlistValue]) -> str | None:
+    return optional_text(keys, "AuthToken", MAX_DIGEST_RESPONSE_CHARACTERS) or None
 
 
 def _decode_check_out(identifiers: Identifiers, channel: Channel, keys: Mapping[str, PlistValue]) -> CheckOut:
@@ -232,7 +239,7 @@ def _decode_user_authenticate(
     identifiers: Identifiers, channel: Channel, keys: Mapping[str, PlistValue]
 ) -> UserAuthenticate:
     response = optional_text(keys, "DigestResponse", MAX_DIGEST_RESPONSE_CHARACTERS)
-    return UserAuthenticate(identifiers, channel, digest_response=response)
+    return UserAuthenticate(identifiers, channel, digest_response=response or None)
 
 
 def _decode_set_bootstrap_token(
@@ -327,6 +334,7 @@ def _own_keys(message: CheckinMessage) -> dict[str, PlistValue | None]:
                 "UnlockToken": message.unlock_token,
                 "AwaitingConfiguration": message.awaiting_configuration,
                 "NotOnConsole": message.not_on_console,
+                "AuthToken": message.auth_token,
             }
         case CheckOut():
             return {"Topic": message.topic}

@@ -59,7 +59,8 @@ class Status(StrEnum):
 
 _STATUS: Final = {status.value: status for status in Status}
 
-_HEAD_KEYS: Final = IDENTIFIER_KEYS | {"Status", "CommandUUID"}
+_LENIENT_KEYS: Final = frozenset({"NotOnConsole", "NeedSyncResponse", "UserConfiguration", "AuthToken"})
+_HEAD_KEYS: Final = IDENTIFIER_KEYS | _LENIENT_KEYS | {"Status", "CommandUUID"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,10 @@ class ReportHead:
 
     status: None = a status that is not defined; the command stays queued. command_uuid: None = absent or empty, as with
     Idle, and with CommandFormatError when the device could not read it.
+
+    The rest comes from users of Macs: not_on_console, None = not said. needs_sync: the user waits at the login window
+    for the end of this session. is_user_configuration: the account is about to be made, in Setup Assistant.
+    auth_token: what we gave a directory user, None = absent.
     """
 
     channel: Channel
@@ -75,6 +80,10 @@ class ReportHead:
     status: Status | None
     status_text: str
     command_uuid: CommandUUID | None
+    not_on_console: bool | None = None
+    needs_sync: bool = False
+    is_user_configuration: bool = False
+    auth_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +102,10 @@ class Report:
 
     head: ReportHead
     error_chain: tuple[ErrorItem, ...] = ()
-    not_on_console: bool | None = None
-    need_sync_response: bool | None = None
-    user_configuration: bool | None = None
-    auth_token: str | None = None
     answer: Mapping[str, PlistValue] = field(default_factory=dict)
 
 
-_REPORT_KEYS: Final = _HEAD_KEYS | {
-    "ErrorChain",
-    "NotOnConsole",
-    "NeedSyncResponse",
-    "UserConfiguration",
-    "AuthToken",
-}
+_REPORT_KEYS: Final = _HEAD_KEYS | {"ErrorChain"}
 
 
 def read_report_head(body: bytes) -> ReportHead:
@@ -115,9 +114,9 @@ def read_report_head(body: bytes) -> ReportHead:
 
     Raises MalformedMessage when *body* is no property list, when Status is absent, empty or too long, when
     CommandUUID is no string or too long, and when the identifiers name no channel. That CommandUUID is there is not
-    checked, nor that the rest of the body can be decoded.
+    checked, nor that the rest of the body can be decoded; what a user's keys hold in another form counts as absent.
     """
-    return _head(read_top_level(body, _HEAD_KEYS))
+    return _head(read_top_level(body, _HEAD_KEYS, _LENIENT_KEYS))
 
 
 def decode_report(body: bytes) -> Report:
@@ -127,13 +126,12 @@ def decode_report(body: bytes) -> Report:
     ErrorChain or one of the flags has another form. What the command's own keys hold is not checked.
     """
     keys = read_plist(body)
+    for flag in ("NotOnConsole", "NeedSyncResponse", "UserConfiguration"):
+        optional_flag(keys, flag)
+    optional_text(keys, "AuthToken", MAX_AUTH_TOKEN_CHARACTERS)
     return Report(
         head=_head(keys),
         error_chain=_error_chain(keys),
-        not_on_console=optional_flag(keys, "NotOnConsole"),
-        need_sync_response=optional_flag(keys, "NeedSyncResponse"),
-        user_configuration=optional_flag(keys, "UserConfiguration"),
-        auth_token=optional_text(keys, "AuthToken", MAX_AUTH_TOKEN_CHARACTERS),
         answer={key: value for key, value in keys.items() if key not in _REPORT_KEYS},
     )
 
@@ -146,10 +144,10 @@ def encode_report(report: Report) -> bytes:
             "Status": head.status_text,
             "CommandUUID": head.command_uuid,
             "ErrorChain": [_error_keys(item) for item in report.error_chain] or None,
-            "NotOnConsole": report.not_on_console,
-            "NeedSyncResponse": report.need_sync_response,
-            "UserConfiguration": report.user_configuration,
-            "AuthToken": report.auth_token,
+            "NotOnConsole": head.not_on_console,
+            "NeedSyncResponse": head.needs_sync or None,
+            "UserConfiguration": head.is_user_configuration or None,
+            "AuthToken": head.auth_token,
         }
     )
     return write_plist(identifier_keys(head.identifiers) | keys | dict(report.answer))
@@ -182,7 +180,19 @@ def _head(keys: Mapping[str, PlistValue]) -> ReportHead:
         _STATUS.get(status_text),
         status_text,
         CommandUUID(command_uuid) if command_uuid else None,
+        not_on_console=_flag(keys.get("NotOnConsole")),
+        needs_sync=keys.get("NeedSyncResponse") is True,
+        is_user_configuration=keys.get("UserConfiguration") is True,
+        auth_token=_auth_token(keys.get("AuthToken")),
     )
+
+
+def _flag(value: PlistValue | None) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _auth_token(value: PlistValue | None) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_AUTH_TOKEN_CHARACTERS else None
 
 
 def _error_chain(keys: Mapping[str, PlistValue]) -> tuple[ErrorItem, ...]:

@@ -32,19 +32,21 @@ def read_plist(data: bytes, *, maximum_bytes: int = MAX_PLIST_BYTES) -> dict[str
     return value
 
 
-def read_top_level(data: bytes, keys: frozenset[str]) -> dict[str, PlistValue]:
+def read_top_level(data: bytes, keys: frozenset[str], lenient: frozenset[str] = frozenset()) -> dict[str, PlistValue]:
     """Only the scalar values of *keys* in the root dictionary; keys which are absent are absent from the answer.
 
     Made for the hot path: the rest is stepped over without being decoded, so what is wrong inside it may pass here and
-    be refused by `read_plist`. Raises MalformedMessage as `read_plist` does, and when one of *keys* holds a container.
+    be refused by `read_plist`; and so it is with *lenient* ones of *keys*, which are left out if they can't be read.
+    Raises MalformedMessage as `read_plist` does, and when one of the other *keys* holds a container.
     """
     _require_size(data, MAX_PLIST_BYTES)
     if not data.startswith(BINARY_MAGIC):
-        return read_xml_top_level(data, keys)
+        return read_xml_top_level(data, keys, lenient)
     found = {key: value for key, value in read_plist(data).items() if key in keys}
-    for key, value in found.items():
-        if isinstance(value, dict | list):
+    for key in [key for key, value in found.items() if isinstance(value, dict | list)]:
+        if key not in lenient:
             raise MalformedMessage(f"{key} is not a scalar")
+        del found[key]
     return found
 
 

@@ -97,12 +97,15 @@ def read_xml_plist(data: bytes) -> PlistValue:
     return value
 
 
-def read_xml_top_level(data: bytes, keys: frozenset[str]) -> dict[str, PlistValue]:
+def read_xml_top_level(
+    data: bytes, keys: frozenset[str], lenient: frozenset[str] = frozenset()
+) -> dict[str, PlistValue]:
     """Those of *keys* which a dictionary at the root holds, when scalar. The values of other keys are stepped over:
-    their elements must be nested properly, but what stands in them is not looked at.
+    their elements must be nested properly, but what stands in them is not looked at. So are values of those *lenient*
+    among *keys* that can't be read, or are there twice.
 
-    Raises MalformedMessage as `read_xml_plist` does, and when the root is no dictionary, or one of *keys* is there
-    twice or holds a container.
+    Raises MalformedMessage as `read_xml_plist` does, and when the root is no dictionary, or one of the other *keys* is
+    there twice or holds a container.
     """
     text = _decode(data)
     root = _element(text, _read_prolog(text))
@@ -119,7 +122,7 @@ def read_xml_top_level(data: bytes, keys: frozenset[str]) -> dict[str, PlistValu
             position = pair.end()
             key, name, content = pair.groups("")
             if key in keys:
-                _add(found, key, _SCALARS[name](content))
+                _take(found, key, name, content, is_lenient=key in lenient)
             continue
         element = _element(text, position)
         if element.lastindex == _CLOSING:
@@ -129,13 +132,25 @@ def read_xml_top_level(data: bytes, keys: frozenset[str]) -> dict[str, PlistValu
             return found
         key = _key(element)
         element = _element(text, element.end())
-        if key in keys:
-            if element.lastindex == _OPENING or element[5] in {"dict", "array"}:
-                raise MalformedMessage(f"{key} is not a scalar")
-            value, position = _value(text, element, 1)
-            _add(found, key, value)
-        else:
+        is_container = element.lastindex == _OPENING or element[5] in {"dict", "array"}
+        if key not in keys or (is_container and key in lenient):
             position = _step_over(text, element)
+            continue
+        if is_container:
+            raise MalformedMessage(f"{key} is not a scalar")
+        position = _step_over(text, element)
+        _take(found, key, element[1] or element[5], element[2] or "", is_lenient=key in lenient)
+
+
+def _take(found: dict[str, PlistValue], key: str, name: str, content: str, *, is_lenient: bool) -> None:
+    """Add the scalar that an element *name* with *content* stands for; one that is no value is left out if lenient."""
+    try:
+        if name == "key":
+            raise MalformedMessage("a key of the property list stands where a value should")
+        _add(found, key, _SCALARS[name](content))
+    except MalformedMessage:
+        if not is_lenient:
+            raise
 
 
 def _decode(data: bytes) -> str:

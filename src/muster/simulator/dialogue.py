@@ -225,12 +225,17 @@ def _idle(line: Line) -> bytes:
 
 
 def _encode(line: Line, status: Status, command_uuid: CommandUUID | None, given: Answer) -> bytes:
-    head = ReportHead(line.channel, line.identifiers, status, status.value, command_uuid)
     is_mac_user = (
         line.user is not None
         and line.identifiers.user_short_name is not None
         and line.user.guid == (line.identifiers.user_id)
     )
-    return encode_report(
-        Report(head, given.error_chain, not_on_console=False if is_mac_user else None, answer=given.keys)
+    head = ReportHead(
+        line.channel,
+        line.identifiers,
+        status,
+        status.value,
+        command_uuid,
+        not_on_console=False if is_mac_user else None,
     )
+    return encode_report(Report(head, given.error_chain, answer=given.keys))
