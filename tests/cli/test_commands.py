@@ -91,7 +91,7 @@ def test_what_apple_defines_as_text_is_text_whatever_it_looks_like(
     assert sent(muster, request_type, "--set", assignment, "--anyway")[key] == expected
 
 
-PROFILE = plistlib.dumps({"PayloadType": "Configuration", "PayloadContent": []})
+PROFILE = plistlib.dumps({"PayloadType": "Configuration", "PayloadIdentifier": "org.example", "PayloadContent": []})
 
 
 def test_set_takes_a_files_content_as_data(muster: CommandLine, tmp_path: Path) -> None:

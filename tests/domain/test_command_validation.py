@@ -276,7 +276,7 @@ def test_each_target_gets_its_own_findings() -> None:
 
 def profile(*payload_types: str) -> bytes:
     content: list[PlistValue] = [{"PayloadType": one} for one in payload_types]
-    return write_plist({"PayloadType": "Configuration", "PayloadContent": content})
+    return write_plist({"PayloadType": "Configuration", "PayloadIdentifier": "a", "PayloadContent": content})
 
 
 def installs(payload: bytes) -> list[tuple[str, str, str]]:
@@ -301,7 +301,7 @@ def test_payload_that_is_no_profile_is_an_error(payload: bytes) -> None:
 
 
 def test_profile_that_is_encrypted_for_its_device_is_a_warning() -> None:
-    payload = write_plist({"PayloadType": "Configuration", "EncryptedPayloadContent": b"cms"})
+    payload = write_plist({"PayloadType": "Configuration", "PayloadIdentifier": "a", "EncryptedPayloadContent": b"cms"})
 
     assert installs(payload) == [("warning", "profile_encrypted", "Payload")]
 

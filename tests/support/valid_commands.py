@@ -7,7 +7,13 @@ from muster.protocol.catalogue.facts import CommandFacts, KeyFacts, ValueKind
 from muster.protocol.command import CommandRequest
 from muster.protocol.plist import PlistValue, write_plist
 
-PROFILE = write_plist({"PayloadType": "Configuration", "PayloadContent": [{"PayloadType": "com.apple.wifi.managed"}]})
+PROFILE = write_plist(
+    {
+        "PayloadType": "Configuration",
+        "PayloadIdentifier": "org.example",
+        "PayloadContent": [{"PayloadType": "com.apple.wifi.managed"}],
+    }
+)
 
 SAMPLES: dict[ValueKind, PlistValue] = {
     ValueKind.STRING: "text",

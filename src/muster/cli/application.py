@@ -23,6 +23,7 @@ from muster.cli import (
     journal,
     letting_go,
     policy,
+    profiles,
     push,
     push_cert,
     return_to_service,
@@ -49,6 +50,7 @@ letting_go.register(devices.app)
 app.add_typer(authority.app, name="authority")
 app.add_typer(commands.app, name="commands")
 app.add_typer(journal.app, name="journal")
+app.add_typer(profiles.app, name="profiles")
 app.add_typer(push.app, name="push")
 app.add_typer(push_cert.app, name="push-cert")
 app.add_typer(users.app, name="users")

@@ -17,6 +17,9 @@ from muster.protocol.identifiers import CommandUUID
 READ_REQUEST_TYPES: Final = frozenset(
     {
         "DeviceInformation",
+        "InstallProfile",
+        "ProfileList",
+        "RemoveProfile",
     }
 )
 """Commands whose answers are read, whatever their status; those of others are kept, and that is all."""

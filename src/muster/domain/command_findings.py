@@ -33,7 +33,11 @@ class FindingCode(StrEnum):
     # profiles
     PROFILE_UNREADABLE = "profile_unreadable"
     PROFILE_ENCRYPTED = "profile_encrypted"
+    PROFILE_INCOMPLETE = "profile_incomplete"
     MDM_PAYLOAD = "mdm_payload"
+    SEVERAL_ACCOUNTS = "several_accounts"
+    REPLACES_ENROLLMENT = "replaces_enrollment"
+    PROFILE_NOT_OURS = "profile_not_ours"
     # the target
     NOT_FOR_OS = "not_for_os"
     OS_TOO_OLD = "os_too_old"

@@ -207,6 +207,17 @@ def _check_profile(request: CommandRequest) -> Iterator[Finding]:
     if contents.is_encrypted:
         message = "Payload is encrypted for a device: what it holds can't be checked, so send it only if you made it"
         yield Finding(Severity.WARNING, FindingCode.PROFILE_ENCRYPTED, "Payload", message)
+    if contents.identifier is None:
+        message = "Payload is a profile without PayloadIdentifier, so that it could be neither replaced nor removed"
+        yield Finding(Severity.WARNING, FindingCode.PROFILE_INCOMPLETE, "Payload", message)
+    if len(contents.accounts) > 1:
+        kinds = ", ".join(sorted(set(contents.accounts)))
+        message = (
+            f"Payload is one profile with {len(contents.accounts)} accounts ({kinds}): a change, a new password or a "
+            "renewed certificate of one sets all of them up anew, and none can be removed alone; send a profile for "
+            "each, as `muster accounts` does"
+        )
+        yield Finding(Severity.WARNING, FindingCode.SEVERAL_ACCOUNTS, "Payload", message)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

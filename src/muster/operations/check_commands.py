@@ -7,6 +7,7 @@ from muster.domain.command_findings import CommandTarget, Finding, Severity
 from muster.domain.command_validation import check_command
 from muster.domain.enrollment import Enrollment
 from muster.domain.errors import Refusal, RefusalCode
+from muster.operations.check_profiles import check_profiles
 from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind
 from muster.protocol.os_family import OsFamily, family_of
@@ -28,7 +29,8 @@ def check_channels(
         one.channel.id: target_of(one.channel, stored.get(one.channel.device_id, StoredTarget())) for one in enrolled
     }
     findings = check_command(request, set(targets.values()))
-    return {channel_id: findings[target] for channel_id, target in targets.items()}
+    of_profiles = check_profiles(tx, request, enrolled, {device_id: one.terms for device_id, one in stored.items()})
+    return {channel_id: (*findings[target], *of_profiles.get(channel_id, ())) for channel_id, target in targets.items()}
 
 
 def target_of(channel: Channel, device: StoredTarget) -> CommandTarget:

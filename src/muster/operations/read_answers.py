@@ -13,6 +13,7 @@ from muster.domain.answered_commands import AnsweredCommand, Fault
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import Enrollment
 from muster.operations.context import Context
+from muster.operations.follow_profiles import follow_installation, follow_profile_list, follow_removal
 from muster.operations.learn_inventory import learn_device_information
 from muster.protocol.command import CommandRequest, decode_command
 from muster.protocol.connect import Report, decode_report
@@ -38,6 +39,9 @@ acknowledgements, answers of earlier lives of the device, and the same answer tw
 
 READERS: Final[Mapping[str, tuple[Reader, ...]]] = {
     "DeviceInformation": (learn_device_information,),
+    "InstallProfile": (follow_installation,),
+    "ProfileList": (follow_profile_list,),
+    "RemoveProfile": (follow_removal,),
 }
 """By request type; those of `muster.domain.answered_commands.READ_REQUEST_TYPES`."""
 

@@ -28,6 +28,7 @@ from muster.storage.schema.identity_tables import (
     renewals,
 )
 from muster.storage.schema.installation_tables import authorities, installation, journal_marks, ring_canaries, rollbacks
+from muster.storage.schema.installed_tables import installed_profiles
 from muster.storage.schema.inventory_tables import inventory, inventory_changes, inventory_items
 from muster.storage.schema.people_tables import (
     administrators,
@@ -72,6 +73,7 @@ __all__ = [
     "evidence",
     "identities",
     "installation",
+    "installed_profiles",
     "inventory",
     "inventory_changes",
     "inventory_items",
