@@ -43,6 +43,7 @@ lab: dev                         ## the laboratory's longer scenarios
 
 manual: dev                      ## write the manual's generated pages anew
 	@$(BIN)/python -c "from muster.cli.manual import settings_page; print(settings_page(), end='')" > docs/manual/settings.md
+	@$(BIN)/python -c "from muster.cli.manual import simulator_page; print(simulator_page(), end='')" > docs/manual/simulator.md
 
 bench: dev                       ## needs wrk, nghttpd and PostgreSQL; prints ratios
 	@$(BIN)/python -m benchmarks.connect

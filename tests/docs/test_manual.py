@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from muster.cli.manual import push_times, settings_page
+from muster.cli.manual import push_times, settings_page, simulator_page
 from muster.domain.push_breaker import BreakerCause
 from muster.domain.push_policy import NoPush, PushReason
 from muster.domain.push_standing import Standing
 from muster.protocol.apns import OutcomeClass
+from muster.simulator.responders import RESPONDERS
 
 MANUAL = Path(__file__).parents[2] / "docs" / "manual"
 
@@ -29,3 +30,11 @@ def test_every_word_about_pushing_has_a_row_in_its_page(words: type[StrEnum]) ->
     page = (MANUAL / "push.md").read_text()
 
     assert [word.value for word in words if f"| `{word.value}` |" not in page] == []
+
+
+def test_the_page_of_simulated_devices_names_every_command_that_they_answer() -> None:
+    page = (MANUAL / "simulator.md").read_text()
+
+    assert page == simulator_page(), "run `make manual`"
+    assert len(RESPONDERS) >= 40
+    assert [name for name in RESPONDERS if f"| `{name}` |" not in page] == []

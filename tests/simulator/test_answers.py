@@ -8,10 +8,13 @@ from tests.simulator.fake_server import authority
 from tests.simulator.play import Play, play
 
 from muster.crypto.certificates import is_issued_by
+from muster.protocol.catalogue.commands import all_commands
+from muster.protocol.catalogue.facts import Mode
 from muster.protocol.connect import Report, Status
+from muster.protocol.os_family import OsFamily
 from muster.protocol.plist import PlistValue
 from muster.simulator.facts import DeviceFacts, Platform, User, make_facts, user_identifiers
-from muster.simulator.inventory import RESPONDERS
+from muster.simulator.responders import RESPONDERS
 
 EVERYWHERE = list(Platform)
 
@@ -189,9 +192,13 @@ def test_without_rights_only_what_takes_none_is_obeyed() -> None:
     }
 
     assert refused == {
-        request_type
-        for request_type, responder in RESPONDERS.items()
-        if responder.right and Platform.IPHONE in responder.platforms
+        command.request_type
+        for command in all_commands()
+        if command.request_type in RESPONDERS
+        and not RESPONDERS[command.request_type].waives_right
+        and (support := command.support[OsFamily.IOS]) is not None
+        and support.access_right
+        and support.shared_ipad is not Mode.REQUIRED
     }
 
 

@@ -262,7 +262,7 @@ def test_some_commands_are_never_answered_not_now(platform: Platform, request_ty
 def test_a_command_can_be_made_to_fail() -> None:
     async def scene(p: Play) -> None:
         await p.enroll()
-        p.device.behaviour.failing["SecurityInfo"] = ErrorItem(1, "Domain", "Broken")
+        p.device.behaviour.failing["SecurityInfo"] = (ErrorItem(1, "Domain", "Broken"),)
         uuid = p.server.queue(p.line.channel.id, "SecurityInfo")
         await p.device.connect()
 

@@ -13,8 +13,8 @@ from muster.protocol.identifiers import CommandUUID
 from muster.protocol.plist import PlistValue
 from muster.simulator.enrollment import EnrollmentFailed
 from muster.simulator.facts import Platform
-from muster.simulator.inventory import RESPONDERS
 from muster.simulator.mdm_requests import Refusal, refusal_in
+from muster.simulator.responders import RESPONDERS
 from muster.simulator.session import Session
 from muster.simulator.signed_profile import unwrap_profile
 from muster.simulator.transport import Response

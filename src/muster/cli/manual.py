@@ -1,4 +1,4 @@
-"""What the manual says that the code knows better: the page of settings, and the times of pushing."""
+"""What the manual says that the code knows better: settings, the times of pushing, simulated devices."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -21,7 +21,10 @@ from muster.domain.push_policy import (
     STORED_SILENCE,
     UNANSWERED,
 )
+from muster.protocol.catalogue.commands import find_command
 from muster.settings import PREFIX, Settings
+from muster.simulator.facts import Platform
+from muster.simulator.responders import RESPONDERS
 from muster.storage.push import RELEASED_PER_SECOND
 from muster.storage.pushes import KEPT_FOR
 
@@ -101,3 +104,37 @@ def push_times() -> str:
 def _steps(steps: Sequence[timedelta]) -> str:
     *first, last = [length(step) for step in steps]
     return f"{', '.join(first)} and {last}" if first else last
+
+
+_SIMULATOR_HEAD = """\
+# Simulated devices
+
+`muster demo` and the tests are played by devices that don't exist: Macs, iPhones, iPads and Apple TVs that enroll,
+check in, connect and obey on the wire as real ones do, against the server as it is. This page is made from
+`src/muster/simulator`.
+
+Before a command is carried out, a simulated device asks what a real one asks, from the same facts that
+`muster commands describe` shows: is it for this system, this version and this channel (else error 12021), for a user
+enrollment, for a device that isn't supervised, was its right granted (error 12007), are its keys there and of their
+types (`CommandFormatError`; Macs say error 97 and name the key). What it changes stays changed, and later answers tell
+of it.
+
+A scenario scripts one device by `SimulatedDevice.behaviour`: error chains, `NotNow`, silence, answers that are lost
+after the command was carried out, what users say when they are asked, and how long things take.
+
+"""
+
+
+def simulator_page() -> str:
+    """Return the page about simulated devices, Markdown: every command that they answer, and what they do."""
+    rows = "".join(
+        f"| `{name}` | {_platforms(name)} | {RESPONDERS[name].does} |\n" for name in sorted(RESPONDERS, key=str.lower)
+    )
+    count = f"They answer {len(RESPONDERS)} commands:\n\n"
+    return f"{_SIMULATOR_HEAD}{count}| command | on | what the device does |\n|---|---|---|\n{rows}"
+
+
+def _platforms(request_type: str) -> str:
+    command = find_command(request_type)
+    assert command is not None, "the simulator answers what the catalogue has"
+    return ", ".join(platform.value for platform in Platform if command.support.get(platform.family) is not None)

@@ -106,5 +106,5 @@ def _behaviour(story: Story) -> Behaviour:
         return Behaviour(not_now_share=NOT_NOW_SHARE)
     if story is Story.FAILS:
         words = "The certificates could not be read."
-        return Behaviour(failing={FAILING: ErrorItem(12000, "MCMDMErrorDomain", words, words)})
+        return Behaviour(failing={FAILING: (ErrorItem(12000, "MCMDMErrorDomain", words, words),)})
     return Behaviour()

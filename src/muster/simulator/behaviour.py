@@ -22,7 +22,17 @@ NEVER_NOT_NOW_MOBILE = frozenset(
 """What iOS never answers NotNow to (Apple, "Sending MDM commands to a device")."""
 
 NEVER_NOT_NOW_MAC = frozenset(
-    {"DeleteUser", "DeviceLock", "EraseDevice", "RestartDevice", "ShutDownDevice", "UnlockUserAccount", "UserList"}
+    {
+        "ActivationLockBypassCode",
+        "ClearActivationLockBypassCode",
+        "DeleteUser",
+        "DeviceLock",
+        "EraseDevice",
+        "RestartDevice",
+        "ShutDownDevice",
+        "UnlockUserAccount",
+        "UserList",
+    }
 )
 """What a Mac in Power Nap doesn't answer NotNow to (the same page)."""
 
@@ -68,9 +78,18 @@ class RenewalReport(StrEnum):
 class Behaviour:
     """The defaults are a healthy device.
 
-    not_now_share: of the commands that may be answered NotNow, the share that is. failing: what these request types
-    are answered with instead. unanswered: request types which make the MDM client hang: it takes the command, the
-    connection ends, and no answer ever comes. ignores_pushes: the push path is broken, contacts of its own go on.
+    not_now_share: of the commands that may be answered NotNow, the share that is; 1.0 is a Mac in Power Nap.
+    is_keychain_locked: a Mac puts off profiles on its user channels.
+
+    Of request types: failing: the error chain with which these are answered instead; an empty one is a
+    CommandFormatError. put_off: always answered NotNow. unanswered: they make the MDM client hang: it takes the
+    command, the connection ends, and no answer ever comes. forgotten: they are carried out, and their answer never
+    leaves the device.
+
+    Of applications: accepts_prompts: whether the user agrees when asked; None: the question stays open.
+    seconds_per_prompt, seconds_per_installation: how long that takes. seconds_per_download: of an update of the OS.
+
+    ignores_pushes: the push path is broken, contacts of its own go on.
     is_silent: powered, and yet nothing leaves it: the MDM client is dead, or a firewall stands before it.
     loses_check_out: the one attempt to say farewell fails. clock_error is added to the device's clock.
 
@@ -82,8 +101,15 @@ class Behaviour:
 
     signature_style: SignatureStyle = SignatureStyle.SHA256_WITH_ATTRIBUTES
     not_now_share: float = 0.0
-    failing: dict[str, ErrorItem] = field(default_factory=dict)
+    is_keychain_locked: bool = False
+    failing: dict[str, tuple[ErrorItem, ...]] = field(default_factory=dict)
+    put_off: set[str] = field(default_factory=set)
     unanswered: set[str] = field(default_factory=set)
+    forgotten: set[str] = field(default_factory=set)
+    accepts_prompts: bool | None = True
+    seconds_per_prompt: float = 30.0
+    seconds_per_installation: float = 60.0
+    seconds_per_download: float = 1200.0
     ignores_pushes: bool = False
     is_silent: bool = False
     loses_check_out: bool = False
@@ -113,6 +139,10 @@ class Habits:
     after_failure: tuple[float, float] = (600.0, 3600.0)
     in_setup: tuple[float, float] = (5.0, 30.0)
     boot: tuple[float, float] = (40.0, 120.0)
+
+
+PROFILE_COMMANDS = frozenset({"InstallProfile", "RemoveProfile"})
+"""What needs a user's keychain."""
 
 
 def may_be_not_now(platform: Platform, request_type: str) -> bool:

@@ -13,13 +13,13 @@ from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import CommandUUID
 from muster.protocol.plist import read_plist
 from muster.simulator.answers import Aftermath, Answer, Situation, answer, refused
-from muster.simulator.behaviour import may_be_not_now
+from muster.simulator.behaviour import Behaviour, may_be_not_now
 from muster.simulator.contents import read_profile
 from muster.simulator.enrollment import Enrollment, EnrollmentFailed, Line
 from muster.simulator.facts import Platform, User
-from muster.simulator.inventory import RESPONDERS
 from muster.simulator.machine import Machine
 from muster.simulator.renewal import begin_renewal, finish_renewal, installation_error
+from muster.simulator.responders import RESPONDERS
 from muster.simulator.return_to_service import return_to_service
 from muster.simulator.session import Answered, Session, SessionEnd
 from muster.simulator.signed_profile import unwrap_profile
@@ -34,6 +34,8 @@ REPLACES_LATER = frozenset({Aftermath.ERASE, Aftermath.UNENROLL})
 
 async def connect(device: Machine, user: User | None) -> Session:
     """One session on the channel of *user*, None: the device's, after what was owed. Raises nothing."""
+    if not device.is_mute:
+        await device.install_due_update()
     enrollment = device.enrollment
     line = None
     if enrollment is not None:
@@ -71,6 +73,10 @@ async def _converse(device: Machine, enrollment: Enrollment, line: Line) -> Sess
         line.last_status = given.status
         body = _encode(line, given.status, uuid, given)
         line.unsent_report = None if given.aftermath in REPLACES_LATER else body
+        if request_type in device.behaviour.forgotten:
+            line.unsent_report = None
+            end = await _do(device, line, given)
+            return Session(end or SessionEnd.UNANSWERED, tuple(answered), http_status)
     return Session(SessionEnd.ENDLESS, tuple(answered), http_status)
 
 
@@ -110,7 +116,7 @@ async def _do(device: Machine, line: Line, given: Answer) -> SessionEnd | None:
             device.restart_due = True
             device.wanted.set()
             return SessionEnd.RESTARTED
-        case Aftermath.SHUT_DOWN:
+        case Aftermath.SHUT_DOWN | Aftermath.LOCK:
             device.power_off()
             return SessionEnd.RESTARTED
         case Aftermath.ERASE:
@@ -122,13 +128,26 @@ async def _do(device: Machine, line: Line, given: Answer) -> SessionEnd | None:
         case Aftermath.UNENROLL:
             await device.remove_profile()
             return SessionEnd.UNENROLLED
+        case _:
+            await _do_meanwhile(device, line, given)
+    return None
+
+
+async def _do_meanwhile(device: Machine, line: Line, given: Answer) -> None:
+    """Carry out what comes after *given* where that does not end the session."""
+    match given.aftermath:
         case Aftermath.LEAVE_SETUP_ASSISTANT:
             if line.is_awaiting_configuration:
                 line.is_awaiting_configuration = False
                 await device.update_token(line)
+        case Aftermath.LOG_OUT:
+            for user in given.users:
+                device.log_out(user)
+        case Aftermath.DELETE_USERS:
+            for user in given.users:
+                device.delete_user(user)
         case Aftermath.FINISH_RENEWAL:
             await _finish_renewal(device)
-    return None
 
 
 def _read_command(body: bytes) -> Command | CommandUUID | None:
@@ -154,8 +173,9 @@ async def _carry_out(
     behaviour, platform = device.behaviour, device.facts.platform
     if may_be_not_now(platform, request_type) and device.rng.random() < behaviour.not_now_share:
         return Answer(Status.NOT_NOW), uuid, request_type
-    if request_type in behaviour.failing:
-        return Answer(Status.ERROR, error_chain=(behaviour.failing[request_type],)), uuid, request_type
+    scripted = _scripted(behaviour, request_type)
+    if scripted is not None:
+        return scripted, uuid, request_type
     if request_type == "InstallProfile" and (payload := _mdm_payload_in(command)) is not None:
         return await _renew(device, enrollment, line, payload), uuid, request_type
     situation = Situation(
@@ -166,6 +186,10 @@ async def _carry_out(
         push_token=line.token,
         users=device.users,
         user=line.user,
+        is_awaiting_configuration=line.is_awaiting_configuration,
+        behaviour=behaviour,
+        rng=device.rng,
+        now=device.now,
     )
     given = answer(RESPONDERS, situation, command)
     if platform is Platform.MAC and given.status is not Status.COMMAND_FORMAT_ERROR:
@@ -173,10 +197,21 @@ async def _carry_out(
     return given, uuid, request_type
 
 
+def _scripted(behaviour: Behaviour, request_type: str) -> Answer | None:
+    """The answer that the device's behaviour has for a command; None when it is answered in earnest."""
+    if request_type in behaviour.put_off:
+        return Answer(Status.NOT_NOW)
+    chain = behaviour.failing.get(request_type)
+    if chain is None:
+        return None
+    return Answer(Status.ERROR, error_chain=chain) if chain else Answer(Status.COMMAND_FORMAT_ERROR)
+
+
 async def _renew(device: Machine, enrollment: Enrollment, line: Line, payload: bytes) -> Answer:
     """Install the enrollment profile anew; all of it, or what comes before an early report."""
     if line.user is not None:
-        return refused(1000, "MCProfileErrorDomain", "An MDM payload installs on the device channel only.")
+        words = "An MDM payload installs on the device channel only."
+        return refused(1000, words, "MCProfileErrorDomain")
     report = device.behaviour.renewal_report
     old_identity = enrollment.identity
     try:

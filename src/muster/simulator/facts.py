@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
+from typing import assert_never
 from uuid import UUID
 
 from muster.protocol.identifiers import SHARED_IPAD_USER_ID, Identifiers
+from muster.protocol.os_family import OsFamily
 
 SERIAL_ALPHABET = "0123456789CDFGHJKLMNPQRTVWXY"
 """Of the ten random characters which Apple's serial numbers have today: no vowels, nothing that looks like a digit."""
@@ -18,6 +20,19 @@ class Platform(StrEnum):
     IPHONE = "iPhone"
     IPAD = "iPad"
     APPLE_TV = "Apple TV"
+
+    @property
+    def family(self) -> OsFamily:
+        """The systems that run on it."""
+        match self:
+            case Platform.MAC:
+                return OsFamily.MACOS
+            case Platform.IPHONE | Platform.IPAD:
+                return OsFamily.IOS
+            case Platform.APPLE_TV:
+                return OsFamily.TVOS
+            case _:
+                assert_never(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +92,11 @@ class DeviceFacts:
     imei: str | None
     is_supervised: bool
     enrollment_id: str | None
+
+    @property
+    def is_apple_silicon(self) -> bool:
+        """Whether this is a Mac of the kind that has recovery locks; the older ones have firmware passwords."""
+        return self.platform is Platform.MAC and self.product.product_name.startswith("Mac1")
 
     @property
     def is_user_enrollment(self) -> bool:

@@ -1,152 +1,57 @@
-"""What a simulated device answers to queries: about itself, its security, its profiles, certificates and software.
+"""What a simulated device tells about itself: its facts, its security, its certificates.
 
-Source: Apple, "Commands and queries", the responses; what differs between platforms is as devices were seen to answer.
+Source: Apple, "Device Information", "Security Info", "Certificate List"; what differs between platforms is as devices
+were seen to answer.
 """
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
 
 from muster.crypto.certificates import inspect_certificate
 from muster.crypto.errors import CryptoError
-from muster.protocol.command import Command
+from muster.protocol.catalogue.commands import find_command
+from muster.protocol.catalogue.facts import KeyFacts
 from muster.protocol.plist import PlistValue
-from muster.simulator.answers import ACTIONS, Answer, Responder, Situation, badly_formed
-from muster.simulator.contents import Application, Keys
-from muster.simulator.facts import Platform, User
+from muster.simulator.answers import Answer, Responder, Situation, texts
+from muster.simulator.contents import Keys
+from muster.simulator.escrow import escrowed_recovery_key
+from muster.simulator.facts import Platform
+from muster.simulator.fitness import obstacle
+from muster.simulator.remote import supports_lom
 
-ALWAYS_TOLD = frozenset({"UDID", "OrganizationInfo", "AwaitingConfiguration", "PushToken"})
-"""Queries of DeviceInformation which take no right."""
-
-NETWORK = frozenset({"BluetoothMAC", "EthernetMAC", "WiFiMAC", "IsRoaming", "DataRoamingEnabled"})
-"""Queries which take right 32; the remaining ones take right 16."""
-
-KEPT_PRIVATE = frozenset({"UDID", "SerialNumber", "IMEI", "MEID", "PushToken", "AwaitingConfiguration"}) | NETWORK
-"""Queries which are not answered in a user enrollment."""
+PASSCODE_POLICY = "com.apple.mobiledevice.passwordpolicy"
+NIGHTLY = timedelta(hours=10)
+"""How long ago this morning the last backup was."""
 
 
-def device_information(situation: Situation, command: Command) -> Answer:
+def device_information(situation: Situation, keys: Keys) -> Answer:
     """Answer those of the asked-for keys that this device has and may tell; the others are left out without a word."""
-    queries = command.keys.get("Queries")
-    if not isinstance(queries, list):
-        return badly_formed(situation, command, "Queries")
-    known = _device_facts(situation)
-    responses: Keys = {}
-    for query in queries:
-        if isinstance(query, str) and query in known and _may_tell(situation, query):
-            responses[query] = known[query]
+    known = _facts(situation)
+    responses = {
+        query: known[query]
+        for query in texts(keys["Queries"]) or []
+        if query in known and query in _queries() and obstacle(_queries()[query].support, situation.addressee) is None
+    }
     return Answer(keys={"QueryResponses": responses})
 
 
-def security_info(situation: Situation, _command: Command) -> Answer:
+def security_info(situation: Situation, _keys: Keys) -> Answer:
     """Encryption and integrity on a Mac, the passcode on the others, and how each was enrolled."""
-    facts, contents = situation.facts, situation.contents
-    if situation.is_mac:
-        management: Keys = {
-            "EnrolledViaDEP": False,
-            "UserApprovedEnrollment": True,
-            "IsUserEnrollment": facts.is_user_enrollment,
-            "IsActivationLockManageable": facts.is_supervised,
-        }
-        info: Keys = {
-            "FDE_Enabled": contents.is_disk_encrypted,
-            "FDE_HasPersonalRecoveryKey": contents.is_disk_encrypted,
-            "FDE_HasInstitutionalRecoveryKey": False,
-            "SystemIntegrityProtectionEnabled": True,
-            "AuthenticatedRootVolumeEnabled": True,
-            "FirewallSettings": {"FirewallEnabled": True, "BlockAllIncoming": False, "StealthMode": False},
-            "FirmwarePasswordStatus": {"PasswordExists": False, "ChangePending": False, "AllowOroms": True},
-            "SecureBoot": {"SecureBootLevel": "full", "ExternalBootLevel": "disallowed"},
-            "BootstrapTokenAllowedForAuthentication": "allowed",
-            "IsRecoveryLockEnabled": False,
-            "ManagementStatus": management,
-        }
-        return Answer(keys={"SecurityInfo": info})
-    info = {"HardwareEncryptionCaps": 3, "PasscodeCompliant": True}
-    if not facts.is_user_enrollment:
-        info |= {
-            "PasscodePresent": contents.has_passcode,
-            "PasscodeCompliantWithProfiles": True,
-            "PasscodeLockGracePeriod": 0,
-            "PasscodeLockGracePeriodEnforced": 0,
-        }
-    info["ManagementStatus"] = {"IsUserEnrollment": facts.is_user_enrollment}
-    return Answer(keys={"SecurityInfo": info})
+    return Answer(keys={"SecurityInfo": _mac_security(situation) if situation.is_mac else _passcode(situation)})
 
 
-def profile_list(situation: Situation, _command: Command) -> Answer:
-    """Every profile of this enrollment. Only other platforms than the Mac say which of them are managed."""
-    listed: list[PlistValue] = []
-    for profile in situation.contents.profiles.values():
-        entry = profile.listed()
-        if not situation.is_mac:
-            entry["IsManaged"] = not profile.has_mdm_payload
-        listed.append(entry)
-    return Answer(keys={"ProfileList": listed})
-
-
-def certificate_list(situation: Situation, _command: Command) -> Answer:
+def certificate_list(situation: Situation, keys: Keys) -> Answer:
     """The identity of this enrollment, then the trust anchors that came with its profile."""
     identity = situation.identity_certificate_der
     listed: list[PlistValue] = [{"CommonName": _common_name(identity), "IsIdentity": True, "Data": identity}]
-    for anchor in situation.profile.trust_anchors:
+    for anchor in situation.profile.trust_anchors if keys.get("ManagedOnly") is not True else ():
         certificate = anchor.certificate_der
         listed.append({"CommonName": _common_name(certificate), "IsIdentity": False, "Data": certificate})
     return Answer(keys={"CertificateList": listed})
 
 
-def installed_application_list(situation: Situation, command: Command) -> Answer:
-    """Every application, or those asked for; in a user enrollment only the managed ones."""
-    wanted = command.keys.get("Identifiers")
-    only_managed = command.keys.get("ManagedAppsOnly") is True or situation.facts.is_user_enrollment
-    listed: list[PlistValue] = [
-        _application(situation, application)
-        for application in situation.contents.applications.values()
-        if (not isinstance(wanted, list) or application.identifier in wanted)
-        and (application.is_managed or not only_managed)
-    ]
-    return Answer(keys={"InstalledApplicationList": listed})
-
-
-def managed_application_list(situation: Situation, _command: Command) -> Answer:
-    """Every application that MDM installed, all of them installed for good."""
-    listed: Keys = {
-        application.identifier: {
-            "Status": "Managed",
-            "ManagementFlags": 0,
-            "HasConfiguration": False,
-            "HasFeedback": False,
-            "IsValidated": True,
-        }
-        for application in situation.contents.applications.values()
-        if application.is_managed
-    }
-    return Answer(keys={"ManagedApplicationList": listed})
-
-
-def provisioning_profile_list(_situation: Situation, _command: Command) -> Answer:
-    """None."""
-    return Answer(keys={"ProvisioningProfileList": []})
-
-
-def restrictions(_situation: Situation, _command: Command) -> Answer:
-    """The restrictions in force without any profile. Those of installed profiles are not worked out."""
-    return Answer(
-        keys={
-            "GlobalRestrictions": {
-                "restrictedBool": {"allowCamera": {"value": True}, "forcePIN": {"value": False}},
-                "restrictedValue": {"maxInactivity": {"value": 5}},
-            }
-        }
-    )
-
-
-def user_list(situation: Situation, _command: Command) -> Answer:
-    """Everybody with an account, and who is logged in."""
-    listed: list[PlistValue] = [
-        _mac_user(number, user, is_logged_in=is_logged_in) if situation.is_mac else _shared_user(user, is_logged_in)
-        for number, (user, is_logged_in) in enumerate(situation.users.items())
-    ]
-    return Answer(keys={"Users": listed})
-
-
-def _device_facts(situation: Situation) -> Keys:
+def _facts(situation: Situation) -> Keys:
     facts, contents = situation.facts, situation.contents
     known: Keys = {
         "UDID": facts.udid,
@@ -156,13 +61,17 @@ def _device_facts(situation: Situation) -> Keys:
         "BuildVersion": facts.build_version,
         "ModelName": facts.product.model_name,
         "Model": facts.product.model,
+        "ModelNumber": f"{facts.product.model}LL/A",
         "ProductName": facts.product.product_name,
         "IsSupervised": facts.is_supervised,
-        "AwaitingConfiguration": False,
+        "AwaitingConfiguration": situation.is_awaiting_configuration,
         "OrganizationInfo": dict(contents.organization_info),
+        "MDMOptions": _set(situation, "MDMOptions", "MDMOptions", {}),
         "WiFiMAC": facts.wifi_mac,
         "BluetoothMAC": facts.bluetooth_mac,
-        "TimeZone": "Europe/Berlin",
+        "SoftwareUpdateDeviceID": f"{facts.product.model}AP",
+        "iTunesStoreAccountIsActive": True,
+        "iTunesStoreAccountHash": "2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
     }
     if facts.platform is not Platform.APPLE_TV:
         known |= {
@@ -171,29 +80,182 @@ def _device_facts(situation: Situation) -> Keys:
             "BatteryLevel": 0.8,
         }
     if situation.is_mac:
-        known |= {
-            "HostName": f"{facts.serial_number.lower()}.local",
-            "LocalHostName": facts.serial_number.lower(),
-            "IsAppleSilicon": True,
-            "SystemIntegrityProtectionEnabled": True,
-            "ProvisioningUDID": facts.udid,
-            "ActiveManagedUsers": [user.guid for user, is_logged_in in situation.users.items() if is_logged_in],
-        }
-    if facts.imei is not None:
-        known |= {"IMEI": facts.imei, "CellularTechnology": 3, "IsRoaming": False, "DataRoamingEnabled": False}
-    if facts.platform in (Platform.IPHONE, Platform.IPAD):
-        known["IsMDMLostModeEnabled"] = contents.is_lost
+        known |= _mac_facts(situation)
+    else:
+        known |= _mobile_facts(situation)
+    if situation.is_shared_ipad:
+        known |= _shared_facts(situation)
     if situation.user is not None:
         known["PushToken"] = situation.push_token
     return known
 
 
-def _may_tell(situation: Situation, query: str) -> bool:
-    if situation.facts.is_user_enrollment and query in KEPT_PRIVATE:
-        return False
-    if query in ALWAYS_TOLD:
-        return True
-    return situation.has_right(32 if query in NETWORK else 16)
+def _mac_facts(situation: Situation) -> Keys:
+    facts, contents = situation.facts, situation.contents
+    name = facts.serial_number.lower()
+    admins: list[PlistValue] = [{"GUID": guid, "shortName": short_name} for guid, short_name in contents.auto_admins]
+    present: list[PlistValue] = [user.guid for user, is_logged_in in situation.users.items() if is_logged_in]
+    return {
+        "HostName": _set(situation, "HostName", "HostName", f"{name}.local"),
+        "LocalHostName": name,
+        "IsAppleSilicon": facts.is_apple_silicon,
+        "HasBattery": "Book" in facts.product.model_name,
+        "SystemIntegrityProtectionEnabled": True,
+        "ProvisioningUDID": facts.udid,
+        "ActiveManagedUsers": present,
+        "AutoSetupAdminAccounts": admins,
+        "IsActivationLockEnabled": False,
+        "IsActivationLockSupported": True,
+        "SupportsLOMDevice": supports_lom(situation),
+        "SupportsiOSAppInstalls": facts.is_apple_silicon,
+        "PINRequiredForEraseDevice": not facts.is_apple_silicon,
+        "PINRequiredForDeviceLock": True,
+        "EthernetMAC": facts.wifi_mac,
+        "EACSPreflight": "success",
+        "OSUpdateSettings": {
+            "CatalogURL": "",
+            "IsDefaultCatalog": True,
+            "PreviousScanDate": (situation.now - NIGHTLY).replace(microsecond=0),
+            "PerformPeriodicCheck": True,
+            "AutoCheckEnabled": True,
+            "BackgroundDownloadEnabled": True,
+            "AutomaticAppInstallationEnabled": False,
+            "AutomaticOSInstallationEnabled": False,
+            "AutomaticSecurityUpdatesEnabled": True,
+        },
+    }
+
+
+def _mobile_facts(situation: Situation) -> Keys:
+    facts, contents = situation.facts, situation.contents
+    known: Keys = {
+        "IsDeviceLocatorServiceEnabled": False,
+        "IsActivationLockEnabled": False,
+        "IsDoNotDisturbInEffect": False,
+        "IsCloudBackupEnabled": True,
+        "LastCloudBackupDate": (situation.now - NIGHTLY).replace(microsecond=0),
+        "EASDeviceIdentifier": facts.udid.replace("-", "")[-24:],
+        "IsMDMLostModeEnabled": contents.is_lost,
+        "IsMultiUser": situation.is_shared_ipad,
+        "IsNetworkTethered": False,
+        "DiagnosticSubmissionEnabled": _set(situation, "DiagnosticSubmission", "Enabled", value=False),
+        "AppAnalyticsEnabled": _set(situation, "AppAnalytics", "Enabled", value=False),
+        "TimeZone": _set(situation, "TimeZone", "TimeZone", "Europe/Berlin"),
+        "SoftwareUpdateSettings": {
+            "RecommendationCadence": _set(situation, "SoftwareUpdateSettings", "RecommendationCadence", 0)
+        },
+        "AccessibilitySettings": {"TextSize": 4} | contents.settings.get("AccessibilitySettings", {}),
+    }
+    if facts.platform is Platform.APPLE_TV:
+        known["DeviceID"] = facts.wifi_mac.upper()
+    if facts.imei is not None:
+        is_roaming_allowed = _set(situation, "DataRoaming", "Enabled", value=False)
+        known |= {
+            "IMEI": facts.imei,
+            "ModemFirmwareVersion": "3.20.03",
+            "CellularTechnology": 3,
+            "ICCID": "8949 0200 0012 3456 789",
+            "PhoneNumber": "",
+            "CurrentCarrierNetwork": "Telekom.de",
+            "SubscriberCarrierNetwork": "Telekom.de",
+            "SubscriberMCC": "262",
+            "SubscriberMNC": "01",
+            "CurrentMCC": "262",
+            "CurrentMNC": "01",
+            "IsRoaming": False,
+            "DataRoamingEnabled": is_roaming_allowed,
+            "VoiceRoamingEnabled": _set(situation, "VoiceRoaming", "Enabled", value=False),
+            "PersonalHotspotEnabled": _set(situation, "PersonalHotspot", "Enabled", value=False),
+            "ServiceSubscriptions": [
+                {"Slot": "CTSubscriptionSlotOne", "IMEI": facts.imei, "Label": "Primary", "IsRoaming": False}
+            ],
+        }
+    return known
+
+
+def _shared_facts(situation: Situation) -> Keys:
+    shared = situation.contents.settings.get("SharedDeviceConfiguration", {})
+    return {
+        "MaximumResidentUsers": _set(situation, "MaximumResidentUsers", "MaximumResidentUsers", 10),
+        "EstimatedResidentUsers": 10,
+        "QuotaSize": shared.get("QuotaSize", 2048),
+        "ResidentUsers": len(situation.users),
+        "UserSessionTimeout": shared.get("UserSessionTimeout", 0),
+        "TemporarySessionTimeout": shared.get("TemporarySessionTimeout", 0),
+        "TemporarySessionOnly": shared.get("TemporarySessionOnly", False),
+        "ManagedAppleIDDefaultDomains": shared.get("ManagedAppleIDDefaultDomains", []),
+        "OnlineAuthenticationGracePeriod": shared.get("OnlineAuthenticationGracePeriod", 0),
+        "SkipLanguageAndLocaleSetupForNewUsers": shared.get("SkipLanguageAndLocaleSetupForNewUsers", False),
+    }
+
+
+def _mac_security(situation: Situation) -> Keys:
+    facts, contents = situation.facts, situation.contents
+    info: Keys = {
+        "FDE_Enabled": contents.is_disk_encrypted,
+        "SystemIntegrityProtectionEnabled": True,
+        "AuthenticatedRootVolumeEnabled": True,
+        "FirewallSettings": {"FirewallEnabled": True, "BlockAllIncoming": False, "StealthMode": False},
+        "SecureBoot": {"SecureBootLevel": "full", "ExternalBootLevel": "disallowed"},
+        "ManagementStatus": {
+            "EnrolledViaDEP": False,
+            "UserApprovedEnrollment": True,
+            "IsUserEnrollment": facts.is_user_enrollment,
+            "IsActivationLockManageable": facts.is_supervised,
+        },
+    }
+    if facts.is_user_enrollment:
+        return info
+    info |= {
+        "FDE_HasPersonalRecoveryKey": contents.recovery_key is not None,
+        "FDE_HasInstitutionalRecoveryKey": contents.has_institutional_key,
+        "BootstrapTokenAllowedForAuthentication": "allowed" if facts.is_apple_silicon else "not supported",
+        "BootstrapTokenRequiredForSoftwareUpdate": facts.is_apple_silicon,
+        "BootstrapTokenRequiredForKernelExtensionApproval": facts.is_apple_silicon,
+        "RemoteDesktopEnabled": contents.is_remote_desktop_enabled,
+    }
+    if facts.is_apple_silicon:
+        info["IsRecoveryLockEnabled"] = contents.recovery_lock is not None
+    else:
+        exists = contents.firmware_password is not None
+        info["FirmwarePasswordStatus"] = {"PasswordExists": exists, "ChangePending": False, "AllowOroms": True}
+    return info | escrowed_recovery_key(situation)
+
+
+def _passcode(situation: Situation) -> Keys:
+    facts, contents = situation.facts, situation.contents
+    is_demanded = any(
+        payload.get("PayloadType") == PASSCODE_POLICY and payload.get("forcePIN") is True
+        for profile in contents.profiles.values()
+        for payload in profile.payloads
+    )
+    info: Keys = {"HardwareEncryptionCaps": 3, "PasscodeCompliant": contents.has_passcode or not is_demanded}
+    if not facts.is_user_enrollment:
+        grace_period = _set(situation, "PasscodeLockGracePeriod", "PasscodeLockGracePeriod", 0)
+        info |= {
+            "PasscodePresent": contents.has_passcode,
+            "PasscodeCompliantWithProfiles": contents.has_passcode or not is_demanded,
+            "PasscodeLockGracePeriod": grace_period,
+            "PasscodeLockGracePeriodEnforced": grace_period,
+        }
+        if facts.platform is not Platform.APPLE_TV:
+            info["AutoLockTime"] = 120
+    info["ManagementStatus"] = {"IsUserEnrollment": facts.is_user_enrollment}
+    return info
+
+
+def _set(situation: Situation, item: str, key: str, value: PlistValue) -> PlistValue:
+    """What Settings made of something; *value* where it was never set."""
+    return situation.contents.settings.get(item, {}).get(key, value)
+
+
+@cache
+def _queries() -> Mapping[str, KeyFacts]:
+    """What the catalogue says of each question of DeviceInformation."""
+    command = find_command("DeviceInformation")
+    assert command is not None
+    queries = next(key for key in command.request if key.name == "Queries")
+    return {query.name: query for query in queries.members[0].members}
 
 
 def _common_name(certificate_der: bytes) -> str:
@@ -203,54 +265,14 @@ def _common_name(certificate_der: bytes) -> str:
         return ""
 
 
-def _application(situation: Situation, application: Application) -> Keys:
-    common: Keys = {
-        "Identifier": application.identifier,
-        "Name": application.name,
-        "Version": application.version,
-        "ShortVersion": application.version,
-        "BundleSize": application.bundle_size,
-    }
-    if situation.is_mac:
-        return common
-    return common | {"Installing": False, "IsValidated": True, "DynamicSize": 192_512, "HasUpdateAvailable": False}
-
-
-def _mac_user(number: int, user: User, *, is_logged_in: bool) -> Keys:
-    return {
-        "UserName": user.short_name,
-        "FullName": user.long_name,
-        "UID": 501 + number,  # what macOS gives its first user
-        "UserGUID": user.guid,
-        "IsLoggedIn": is_logged_in,
-        "MobileAccount": False,
-        "HasSecureToken": True,
-    }
-
-
-def _shared_user(user: User, is_logged_in: bool) -> Keys:
-    return {
-        "UserName": user.short_name,
-        "IsLoggedIn": is_logged_in,
-        "HasDataToSync": False,
-        "DataQuota": 2_000_000_000,
-        "DataUsed": 300_000_000,
-    }
-
-
-_NOT_MAC = frozenset(Platform) - {Platform.MAC}
-
-QUERIES: dict[str, Responder] = {
-    "CertificateList": Responder(certificate_list, right=1),
-    "DeviceInformation": Responder(device_information),
-    "InstalledApplicationList": Responder(installed_application_list, right=256),
-    "ManagedApplicationList": Responder(managed_application_list, right=4096),
-    "ProfileList": Responder(profile_list, right=1),
-    "ProvisioningProfileList": Responder(provisioning_profile_list, right=64),
-    "Restrictions": Responder(restrictions, _NOT_MAC, 512, in_user_enrollment=False),
-    "SecurityInfo": Responder(security_info, right=1024),
-    "UserList": Responder(user_list, frozenset({Platform.MAC, Platform.IPAD}), in_user_enrollment=False),
+INVENTORY_RESPONDERS = {
+    "CertificateList": Responder(certificate_list, "lists its identity, then the authorities of the enrollment"),
+    "DeviceInformation": Responder(
+        device_information, "answers what it has and may tell, and leaves out the rest without a word"
+    ),
+    "SecurityInfo": Responder(
+        security_info,
+        "tells of passcode or encryption; a Mac adds its recovery key, encrypted to the certificate of an installed "
+        "escrow profile",
+    ),
 }
-
-RESPONDERS: dict[str, Responder] = QUERIES | ACTIONS
-"""Every command that a simulated device knows."""

@@ -170,6 +170,14 @@ class Machine:
             line.is_open = False
             self.presence.stop_listening(line.token)
 
+    def delete_user(self, user: User) -> None:
+        """Delete the account of *user*: nobody listens on that channel any more, and its token ends."""
+        self.users.pop(user, None)
+        line = self.enrollment.user_lines.pop(user, None) if self.enrollment else None
+        if line is not None:
+            line.is_open = False
+            self.close_line(line)
+
     async def rotate_token(self, line: Line | None = None) -> None:
         """Get a new push token for *line* (None: the device's), as after an OS upgrade, and say so. Raises nothing."""
         line = line or self.enrolled().device_line
@@ -192,6 +200,13 @@ class Machine:
         for line in enrollment.lines if enrollment else ():
             if self.enrollment is enrollment:
                 await self.update_token(line)
+
+    async def install_due_update(self) -> None:
+        """Install the update of the OS that a command asked for, once it is downloaded. Raises nothing."""
+        update = self.contents.scheduled_update
+        if update is not None and update.installs and update.downloaded_at <= self.now:
+            self.contents.scheduled_update = None
+            await self.update_os(update.os_version, update.build_version)
 
     def _renew_token(self, line: Line) -> None:
         self.presence.end(line.token)
@@ -231,12 +246,25 @@ class Machine:
         self._follow_network()
 
     def power_on(self) -> None:
-        """Boot: APNs hands over what it kept, and the device has a reason of its own to connect."""
+        """Boot: APNs hands over what it kept, and the device has a reason of its own to connect.
+
+        A Mac that was locked waits for its PIN first (`enter_pin`).
+        """
+        if self.contents.lock_pin is not None:
+            return
         self.is_powered = True
         self.restart_due = False
         self._follow_network()
         if self.enrollment is not None:
             self.want_connect(self.enrollment.device_line)
+
+    def enter_pin(self, pin: str) -> bool:
+        """Have somebody enter *pin* at a Mac that was locked; False when it is another, or none is wanted."""
+        if self.contents.lock_pin is None or pin != self.contents.lock_pin:
+            return False
+        self.contents.lock_pin = None
+        self.power_on()
+        return True
 
     def change_network(self, network: Network) -> None:
         """Come into another network: APNs hands over what it kept once it is reached, and what waited goes out."""
