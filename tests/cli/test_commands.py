@@ -282,14 +282,43 @@ def test_show_gives_the_answer_decoded(muster: CommandLine, data_dir: Path) -> N
     assert "<string>15.5</string>" in text
 
 
-def answer(data_dir: Path, command_uuid: str, body: bytes) -> None:
+def answer(data_dir: Path, command_uuid: str, body: bytes, *, is_sealed: bool = False) -> None:
     engine = SqliteEngine(data_dir / "muster.db")
     engine.write(
         lambda tx: reports.record_unqueued(
-            tx, ChannelId(MAC), CommandUUID(command_uuid), status="Acknowledged", body=body, epoch=1, at=NOW
+            tx,
+            ChannelId(MAC),
+            CommandUUID(command_uuid),
+            request_type="DeviceInformation",
+            status="Acknowledged",
+            body=body,
+            is_sealed=is_sealed,
+            epoch=1,
+            at=NOW,
         )
     )
     engine.close()
+
+
+def test_command_that_holds_a_secret_is_not_shown(muster: CommandLine) -> None:
+    command_uuid = muster.send(MAC, "DeviceLock", "--set", "PIN=483920", "--anyway")
+
+    shown = muster("commands", "show", command_uuid)
+
+    assert shown["command"] == "kept secret; see `muster secrets`"
+    assert "483920" not in muster.run("commands", "show", command_uuid, "--json")[1]
+
+
+def test_answer_that_holds_a_secret_is_not_shown(muster: CommandLine, data_dir: Path) -> None:
+    command_uuid = muster.send(MAC, "ActivationLockBypassCode", "--anyway")
+    answer(data_dir, command_uuid, b"sealed", is_sealed=True)
+
+    shown = muster("commands", "show", command_uuid)
+    _, text, _ = muster.run("commands", "show", command_uuid)
+
+    assert shown["answers"] == {MAC: "kept secret; see `muster secrets`"}
+    assert "sealed" not in text
+    assert "kept secret" in text
 
 
 @pytest.mark.parametrize("arguments", [["list", "nobody"], ["show", "nothing"]])

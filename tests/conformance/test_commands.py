@@ -7,7 +7,7 @@ from tests.support.instants import NOON
 from muster.domain.control.contact import ContactDay
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage import commands, queues, reports
-from muster.storage.commands import NewCommand
+from muster.storage.commands import NewCommand, StoredBody
 from muster.storage.engine import Engine, Transaction
 from muster.storage.hot import AppliedConnect
 from muster.storage.reports import CLOSED
@@ -25,8 +25,10 @@ def record(engine: Engine, channel_id: str, uuid: str, status: str, minutes: int
             tx,
             ChannelId(channel_id),
             CommandUUID(uuid),
+            request_type=commands.request_type_of(tx, CommandUUID(uuid)),
             status=status,
             body=body,
+            is_sealed=False,
             epoch=4,
             at=after(minutes=minutes),
         )
@@ -36,7 +38,7 @@ def record(engine: Engine, channel_id: str, uuid: str, status: str, minutes: int
 def test_command_has_its_body_once_it_was_stored(engine: Engine) -> None:
     engine.write(lambda tx: commands.add(tx, NewCommand(ONE, "DeviceLock", b"\x00body", "ada"), NOON))
 
-    assert engine.read(lambda tx: commands.body(tx, ONE)) == b"\x00body"
+    assert engine.read(lambda tx: commands.body(tx, ONE)) == StoredBody(b"\x00body", is_sealed=False)
     assert engine.read(lambda tx: commands.body(tx, TWO)) is None
     (stored,) = rows(engine, sa.select(commands_table))
     assert tuple(stored) == ("one", "DeviceLock", b"\x00body", False, NOON, "ada")

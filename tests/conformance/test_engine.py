@@ -175,6 +175,7 @@ def test_largest_body_of_a_report_is_kept_byte_for_byte(engine: Engine) -> None:
     def work(tx: Transaction) -> None:
         tx.connection.execute(
             sa.insert(reports).values(
+                is_sealed=False,
                 channel_id="A",
                 command_uuid="one",
                 status="Acknowledged",
@@ -201,6 +202,7 @@ def test_partitions_are_ready_before_and_after_rows_arrive(engine: Engine) -> No
     def add_report(tx: Transaction, at: datetime) -> None:
         tx.connection.execute(
             sa.insert(reports).values(
+                is_sealed=False,
                 channel_id="A",
                 command_uuid=at.isoformat(),
                 status="Idle",

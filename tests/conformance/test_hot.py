@@ -218,6 +218,7 @@ def test_closed_command_leaves_the_queue_and_its_report_keeps_its_whole_story(en
         "request_type": "DeviceInformation",
         "status": "Acknowledged",
         "body": b"<plist>\x00\xff</plist>",
+        "is_sealed": False,
         "epoch": 2,
         "queued_at": NOON,
         "handed_out_at": after(minutes=2),

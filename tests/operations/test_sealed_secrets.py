@@ -1,5 +1,6 @@
 """No secret stands in the database as it is: every column of every table is searched, and SQLite's files."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,24 +9,28 @@ import sqlalchemy as sa
 from tests.support import databases
 from tests.support.profiles import scep_of
 from tests.support.push_portal import developer_relations, root, vendor_certificate
-from tests.support.site import MAC, SOURCE, Site, authenticate, print_of, token_update
+from tests.support.site import IPAD, MAC, SOURCE, Site, authenticate, id_of, print_of, token_update
 
 from muster.crypto.certificates import pem_from_der
 from muster.crypto.issuance import make_push_certificate
 from muster.crypto.keys import private_key_der, private_key_pem, public_key_der
 from muster.domain.access import DEVICE
+from muster.domain.errors import Refusal
+from muster.operations.answer_connect import ConnectReply
 from muster.operations.enrollment_links import LinkOpened, LinkOrder, open_links
 from muster.operations.enrollment_profiles import EnrollmentTerms
+from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
 from muster.operations.request_push_certificate import RequestOrder, request_push_certificates
 from muster.operations.retry_deferred import Deferral, claim_deferred, defer_messages, process_deferred
 from muster.operations.sign_in import Session, create_sign_in_links, sign_in
 from muster.operations.upload_push_certificate import UploadedPushCertificate, upload_push_certificates
 from muster.operations.upload_vendor_certificate import UploadedVendorCertificate, upload_vendor_certificates
 from muster.protocol.checkin import SetBootstrapToken, encode_checkin
-from muster.protocol.identifiers import resolve_channel
+from muster.protocol.command import CommandRequest
+from muster.protocol.identifiers import CommandUUID, resolve_channel
 from muster.protocol.profile import EnrollmentProfile
 from muster.simulator.keys.published import published_keys
-from muster.storage import escrow, schema
+from muster.storage import escrow, queues, schema
 from muster.storage.escrow import SecretKind
 from muster.storage.push_certificates import RequestPurpose
 
@@ -85,6 +90,55 @@ def test_message_that_waits_for_another_attempt_is_sealed(site: Site) -> None:
     found = stored(site)
     assert b"SetBootstrapToken" in found
     assert IN_A_BODY not in found
+
+
+def test_command_with_a_secret_is_sealed_whoever_sends_it_and_leaves_as_it_was_meant(site: Site) -> None:
+    identity = site.enroll()
+    lock = CommandRequest("SetRecoveryLock", {"NewPassword": SECRET.decode()})
+
+    site.do(queue_commands, CommandOrder((CHANNEL.id,), lock, anyway=True))
+
+    assert SECRET not in stored(site)
+    handed_out = site.connect(identity)
+    assert isinstance(handed_out, ConnectReply)
+    assert SECRET in handed_out.body
+
+
+@pytest.mark.parametrize("is_queued", [True, False], ids=["queued", "late"])
+def test_answer_with_a_secret_is_sealed(site: Site, *, is_queued: bool) -> None:
+    identity = site.enroll()
+    answer = {"ActivationLockBypassCode": SECRET.decode()}
+    queued = site.queue("one", request_type="ActivationLockBypassCode")
+    if not is_queued:
+        site.engine.write(lambda tx: queues.close(tx, CHANNEL.id, queued.command_uuid, site.now))
+
+    site.connect(identity, MAC, "Acknowledged", "one", answer=answer)
+
+    assert SECRET not in stored(site)
+    assert site.reports()[-1] == ("one", "Acknowledged")
+
+
+def test_answer_with_a_secret_to_a_command_that_is_not_ours_is_sealed(site: Site) -> None:
+    identity = site.enroll()
+
+    site.connect(identity, MAC, "Acknowledged", "elsewhere", answer={"UnlockToken": SECRET})
+
+    assert b"<key>UnlockToken</key>" not in stored(site)
+    assert site.reports() == [("elsewhere", "Acknowledged")]
+
+
+def test_same_command_with_a_secret_goes_to_another_channel_under_its_uuid(site: Site) -> None:
+    site.enroll()
+    site.enroll(IPAD)
+    pin = CommandRequest("ClearPasscode", {"UnlockToken": SECRET})
+    order = CommandOrder((CHANNEL.id,), pin, command_uuid=CommandUUID("one"), anyway=True)
+    site.do(queue_commands, order)
+
+    (again,) = site.do(queue_commands, replace(order, channel_ids=(id_of(IPAD),)))
+    (other,) = site.do(queue_commands, replace(order, request=CommandRequest("ClearPasscode", {"UnlockToken": b"1"})))
+
+    assert isinstance(again, QueuedCommand)
+    assert isinstance(other, Refusal)
 
 
 def test_key_of_the_push_certificate_is_sealed(site: Site) -> None:

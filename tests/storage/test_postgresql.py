@@ -404,6 +404,7 @@ def test_outcome_of_a_push_is_written_in_place_without_touching_an_index(impatie
 def add_report(tx: Transaction, at: datetime) -> None:
     tx.connection.execute(
         sa.insert(reports).values(
+            is_sealed=False,
             channel_id="A",
             command_uuid="one",
             status="Idle",

@@ -119,6 +119,7 @@ def add_report(
     insert(
         engine,
         sa.insert(schema.reports).values(
+            is_sealed=False,
             channel_id=channel_id,
             command_uuid=command_uuid,
             request_type="ProfileList",

@@ -20,6 +20,8 @@ from muster.protocol.plist import read_plist
 
 app = typer.Typer(help="Commands and what became of them.", no_args_is_help=True)
 
+SEALED = "kept secret; see `muster secrets`"
+"""What stands for a command or an answer that holds a secret."""
 FINDINGS_SHOWN = 10
 """Of what is said of a command; a query for everything has dozens of questions that one kind of device can't answer."""
 
@@ -144,12 +146,14 @@ def show(
     if details is None:
         raise CommandFailed(f"no command {command_uuid} is known", code=ExitCode.ABSENT)
     if as_json:
-        answers = {channel_id: _readable(body) for channel_id, body in details.answers.items()}
+        answers = {
+            channel_id: SEALED if body is None else _readable(body) for channel_id, body in details.answers.items()
+        }
         fields = {name: getattr(details, name) for name in ("command_uuid", "request_type", "created_at", "created_by")}
         print_json(
             {
                 **fields,
-                "command": None if details.body is None else _readable(details.body),
+                "command": SEALED if details.body is None else _readable(details.body),
                 "channels": details.rows,
                 "answers": answers,
             }
@@ -159,9 +163,9 @@ def show(
     for row in details.rows:
         when = "" if row.reported_at is None else f", {ago(row.reported_at, now)}"
         print(f"\n{row.channel_id}: {row.status}{when}")
-        body = details.answers.get(row.channel_id)
-        if body is not None and row.reported_at is not None:
-            print(_as_text(body))
+        if row.channel_id in details.answers and row.reported_at is not None:
+            body = details.answers[row.channel_id]
+            print(SEALED if body is None else _as_text(body))
 
 
 def _readable(body: bytes) -> object:

@@ -19,6 +19,7 @@ from muster.domain.command_queue import (
     head_query,
     is_once_only,
 )
+from muster.domain.command_secrets import answer_holds_secret
 from muster.domain.control.contact import fold_contact
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import (
@@ -45,7 +46,7 @@ from muster.operations.settle_answers import SettledEntry, settle_answers
 from muster.operations.turn_away import restored_refused, turned_away
 from muster.protocol.connect import ReportHead, Status
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import enrollments, evidence, reports
+from muster.storage import commands, enrollments, evidence, reports
 from muster.storage.engine import Transaction
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
 from muster.storage.journal_records import handed_out_record
@@ -157,7 +158,7 @@ def _answer(
             enrollment.channel.id,
             fold_contact(channel.contact, ctx.now) if is_free else None,
             is_proof=is_free and answered is not None and head.status is Status.ACKNOWLEDGED,
-            closed=_closed(answered, head, request.body) if answered is not None and _closes(head) else None,
+            closed=_closed(answered, head, request.body, ctx) if answered is not None and _closes(head) else None,
             not_now=answered.command_uuid if answered is not None and effect is QueueEffect.COUNT_NOT_NOW else None,
             handed_out=next_entry,
             withhold_after=is_last_time,
@@ -300,8 +301,16 @@ def _closes(head: ReportHead) -> bool:
     return effect_of(head.status) is QueueEffect.CLOSE
 
 
-def _closed(answered: QueueEntry, head: ReportHead, body: bytes) -> ClosedEntry:
-    return ClosedEntry(answered, head.status_text, body, is_to_be_read(answered.request_type, answered.purpose))
+def _closed(answered: QueueEntry, head: ReportHead, body: bytes, ctx: Context) -> ClosedEntry:
+    is_secret = answer_holds_secret(answered.request_type, body)
+    kept = _seal_answer(body, head.channel.id, answered.command_uuid, ctx) if is_secret else body
+    is_read = is_to_be_read(answered.request_type, answered.purpose)
+    return ClosedEntry(answered, head.status_text, kept, is_read, is_secret)
+
+
+def _seal_answer(body: bytes, channel_id: ChannelId, command_uuid: CommandUUID, ctx: Context) -> bytes:
+    row = reports.report_row(channel_id, command_uuid)
+    return ctx.seal(body, table="reports", column="body", row=row)
 
 
 def _write_aside(tx: Transaction, aside: _Aside, ctx: Context) -> None:
@@ -351,8 +360,17 @@ def _record_unqueued(
         status = recorded.get(pair)
         if status == request.head.status_text:
             continue  # said again, as devices do when our reply was lost; it changes nothing
+        request_type = commands.request_type_of(tx, pair[1])
+        is_secret = answer_holds_secret(request_type, request.body)
         reports.record_unqueued(
-            tx, *pair, status=request.head.status_text, body=request.body, epoch=enrollment.epoch, at=ctx.now
+            tx,
+            *pair,
+            request_type=request_type,
+            status=request.head.status_text,
+            body=_seal_answer(request.body, *pair, ctx) if is_secret else request.body,
+            is_sealed=is_secret,
+            epoch=enrollment.epoch,
+            at=ctx.now,
         )
         observed = "unknown_command" if status is None else "late_answer"
         observations.append(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from muster.domain.command_findings import Finding, Severity
+from muster.domain.command_secrets import holds_secret
 from muster.domain.enrollment import Enrollment, EnrollmentState
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.letting_go import DepartureKind
@@ -34,7 +35,7 @@ class CommandOrder:
     """Higher goes first; 0 is the rule."""
     command_uuid: CommandUUID | None = None
     is_secret: bool = False
-    """Its body holds a secret, and is sealed until it is handed out; the UUID is ours then."""
+    """Its body holds a secret that `holds_secret` knows nothing of; it is sealed until it is handed out."""
     anyway: bool = False
     """Queue it also where the catalogue says that the device would refuse it. A wrong form is refused nevertheless."""
 
@@ -70,7 +71,7 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     command_uuid = order.command_uuid or CommandUUID(ctx.new_id().upper())
     command = Command(command_uuid, order.request.request_type, order.request.keys)
     body = encode_command(command)
-    known = None if order.command_uuid is None else commands.body(tx, command_uuid)
+    known = None if order.command_uuid is None else _body(tx, command_uuid, ctx)
     if known is not None and (
         known != body or not commands.channels_of(tx, command_uuid).isdisjoint(order.channel_ids)
     ):
@@ -99,8 +100,9 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
         if limited is not None:
             return limited
     if known is None:
-        kept = ctx.seal(body, table="commands", column="body", row=command_uuid) if order.is_secret else body
-        new = commands.NewCommand(command_uuid, command.request_type, kept, ctx.actor.name, is_sealed=order.is_secret)
+        is_secret = order.is_secret or holds_secret(order.request)
+        kept = ctx.seal(body, table="commands", column="body", row=command_uuid) if is_secret else body
+        new = commands.NewCommand(command_uuid, command.request_type, kept, ctx.actor.name, is_sealed=is_secret)
         commands.add(tx, new, ctx.now)
     queues.enqueue(
         tx, command_uuid, [(one.channel.id, one.epoch) for one in targets], priority=order.priority, at=ctx.now
@@ -121,6 +123,14 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     people.record_act(tx, ctx.actor, "command.queue", subject, detail, ctx.now)
     said = {channel_id: found for channel_id, found in findings.items() if found}
     return QueuedCommand(command_uuid, command.request_type, queued_on, refused, said)
+
+
+def _body(tx: Transaction, command_uuid: CommandUUID, ctx: Context) -> bytes | None:
+    """Return the plist of a command as its devices get it; None when there is none of this UUID."""
+    stored = commands.body(tx, command_uuid)
+    if stored is None or not stored.is_sealed:
+        return None if stored is None else stored.body
+    return ctx.open(stored.body, table="commands", column="body", row=command_uuid)
 
 
 def _overruled(findings: Mapping[ChannelId, tuple[Finding, ...]], targets: Sequence[Enrollment]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from muster.domain.command_queue import QueuePurpose
+from muster.domain.command_secrets import holds_secret
 from muster.domain.push_policy import PushReason
 from muster.operations.context import Context
 from muster.protocol.command import Command, CommandRequest, encode_command
@@ -24,12 +25,13 @@ def queue_own(
 ) -> CommandUUID:
     """Queue *request* on *targets*, pairs of an enrolled channel and its epoch, and push them; returns its UUID.
 
-    *is_secret*: its body holds a secret, and is sealed until it is handed out. *wakes* False: nobody is pushed for it,
-    so that it waits for the next contact. Neither the catalogue is asked nor an act recorded: whoever calls has reason
-    to, and has said so.
+    *is_secret*: its body holds a secret that `holds_secret` knows nothing of, and is sealed. *wakes* False: nobody is
+    pushed for it, so that it waits for the next contact. Neither the catalogue is asked nor an act recorded: whoever
+    calls has reason to, and has said so.
     """
     command_uuid = CommandUUID(ctx.new_id().upper())
     body = encode_command(Command(command_uuid, request.request_type, request.keys))
+    is_secret = is_secret or holds_secret(request)
     if is_secret:
         body = ctx.seal(body, table="commands", column="body", row=command_uuid)
     new = commands.NewCommand(command_uuid, request.request_type, body, ctx.actor.name, is_sealed=is_secret)

@@ -19,7 +19,7 @@ from muster.protocol.command import CommandRequest, decode_command
 from muster.protocol.connect import Report, decode_report
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId
-from muster.storage import answers, enrollments, evidence
+from muster.storage import answers, enrollments, evidence, reports
 from muster.storage.answers import AnswerKey, StoredAnswer
 from muster.storage.engine import Transaction
 
@@ -93,11 +93,14 @@ class _Decoded:
 def _decode(stored: StoredAnswer, ctx: Context) -> _Decoded | Fault:
     if stored.body is None or stored.command is None:
         return Fault("", "its command is not known")
-    command = stored.command
+    command, body = stored.command, stored.body
     if stored.command_is_sealed:
         command = ctx.open(command, table="commands", column="body", row=stored.key.command_uuid)
+    if stored.is_sealed:
+        row = reports.report_row(stored.key.channel_id, stored.key.command_uuid)
+        body = ctx.open(body, table="reports", column="body", row=row)
     try:
-        report = decode_report(stored.body)
+        report = decode_report(body)
     except MalformedMessage as error:
         return Fault("", f"it can't be decoded: {error}")
     sent = decode_command(command)

@@ -37,6 +37,8 @@ class StoredAnswer:
     request_type: str | None
     status: str
     body: bytes | None
+    is_sealed: bool
+    """The answer holds a secret: see `muster.storage.reports.report_row`."""
     epoch: int
     attempts: int
     command: bytes | None
@@ -96,9 +98,10 @@ _WITH_COMMAND = (
         reports.c.request_type,
         reports.c.status,
         reports.c.body,
+        reports.c.is_sealed,
         reports.c.epoch,
         commands.c.body.label("command"),
-        commands.c.is_sealed,
+        commands.c.is_sealed.label("command_is_sealed"),
     )
     .join(reports, _is_its_report())
     .outerjoin(commands, commands.c.command_uuid == unread_answers.c.command_uuid)
@@ -122,10 +125,11 @@ def _stored(row: Any, key: AnswerKey, attempts: int) -> StoredAnswer:
         row.request_type,
         row.status,
         row.body,
+        row.is_sealed,
         row.epoch,
         attempts,
         row.command,
-        bool(row.is_sealed),
+        bool(row.command_is_sealed),
     )
 
 

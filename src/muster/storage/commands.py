@@ -22,10 +22,26 @@ class NewCommand:
     """The body holds a secret: it is sealed with associated data (commands, body, *command_uuid*)."""
 
 
-def body(tx: Transaction, command_uuid: CommandUUID) -> bytes | None:
+@dataclass(frozen=True, slots=True)
+class StoredBody:
+    """The plist of a command as it is stored: as its devices get it, or that sealed."""
+
+    body: bytes
+    is_sealed: bool
+
+
+def body(tx: Transaction, command_uuid: CommandUUID) -> StoredBody | None:
     """Return the plist of a command as it was stored; None when there never was one of this UUID."""
-    found: bytes | None = tx.connection.scalar(
-        sa.select(commands.c.body).where(commands.c.command_uuid == command_uuid)
+    row = tx.connection.execute(
+        sa.select(commands.c.body, commands.c.is_sealed).where(commands.c.command_uuid == command_uuid)
+    ).one_or_none()
+    return None if row is None else StoredBody(row.body, row.is_sealed)
+
+
+def request_type_of(tx: Transaction, command_uuid: CommandUUID) -> str | None:
+    """Tell what kind of command has this UUID; None when there never was one."""
+    found: str | None = tx.connection.scalar(
+        sa.select(commands.c.request_type).where(commands.c.command_uuid == command_uuid)
     )
     return found
 

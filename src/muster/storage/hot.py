@@ -35,6 +35,8 @@ class ClosedEntry:
     body: bytes
     is_to_be_read: bool = False
     """What it says is for more than the record: see muster.operations.read_answers."""
+    is_sealed: bool = False
+    """It holds a secret, and *body* is sealed for this row: see `muster.storage.reports.report_row`."""
 
 
 @dataclass(frozen=True, slots=True)

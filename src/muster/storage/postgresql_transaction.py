@@ -72,9 +72,9 @@ WHERE q.channel_id = v.channel_id AND q.command_uuid = v.command_uuid
 """
 _REPORTS = """
 INSERT INTO reports (reported_at, channel_id, command_uuid, request_type, status, body, epoch, queued_at,
-                     handed_out_at, handed_out_count, not_now_count)
+                     handed_out_at, handed_out_count, not_now_count, is_sealed)
 SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::int[], %s::timestamptz[],
-                         %s::timestamptz[], %s::int[], %s::int[])
+                         %s::timestamptz[], %s::int[], %s::int[], %s::bool[])
 """
 _UNREAD = """
 INSERT INTO unread_answers (reported_at, next_attempt_at, attempts, channel_id, command_uuid)
@@ -340,6 +340,7 @@ def _reports(closed: Sequence[ClosedEntry]) -> tuple[BinaryArray, ...]:
         TIMESTAMPTZ.array(c.entry.handed_out_at for c in closed),
         INT4.array(c.entry.handed_out_count for c in closed),
         INT4.array(c.entry.not_now_count for c in closed),
+        BOOL.array(c.is_sealed for c in closed),
     )
 
 

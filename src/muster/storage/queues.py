@@ -100,6 +100,7 @@ def _close(tx: Transaction, stale: sa.ColumnElement[bool], at: datetime) -> int:
                 "handed_out_count": row.handed_out_count,
                 "not_now_count": row.not_now_count,
                 "reported_at": at,
+                "is_sealed": False,
             }
             for row in rows
         ],

@@ -7,10 +7,15 @@ import sqlalchemy as sa
 
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage.engine import Transaction, slices
-from muster.storage.schema import commands, reports
+from muster.storage.schema import reports
 
 CLOSED = "closed"
 """Status of a command that was never answered and won't be handed out again; ours, not Apple's."""
+
+
+def report_row(channel_id: ChannelId, command_uuid: CommandUUID) -> str:
+    """Name the row for which an answer that holds a secret is sealed: its associated data is (reports, body, this)."""
+    return f"{channel_id} {command_uuid}"
 
 
 def recorded_statuses(
@@ -32,15 +37,14 @@ def record_unqueued(
     channel_id: ChannelId,
     command_uuid: CommandUUID,
     *,
+    request_type: str | None,
     status: str,
     body: bytes,
+    is_sealed: bool,
     epoch: int,
     at: datetime,
 ) -> None:
     """Keep an answer to a command that isn't queued on this channel: late, of another epoch, or not ours."""
-    request_type = tx.connection.scalar(
-        sa.select(commands.c.request_type).where(commands.c.command_uuid == command_uuid)
-    )
     tx.connection.execute(
         sa.insert(reports).values(
             channel_id=channel_id,
@@ -48,6 +52,7 @@ def record_unqueued(
             request_type=request_type,
             status=status,
             body=body,
+            is_sealed=is_sealed,
             epoch=epoch,
             handed_out_count=0,
             not_now_count=0,

@@ -49,8 +49,8 @@ WHERE id = ?
 _CLOSE = "DELETE FROM queue WHERE channel_id = ? AND command_uuid = ?"
 _REPORT = """
 INSERT INTO reports (channel_id, command_uuid, request_type, status, body, epoch, queued_at, handed_out_at,
-                     handed_out_count, not_now_count, reported_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                     handed_out_count, not_now_count, reported_at, is_sealed)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _UNREAD = """
 INSERT INTO unread_answers (channel_id, command_uuid, reported_at, next_attempt_at, attempts) VALUES (?, ?, ?, ?, 0)
@@ -241,4 +241,5 @@ def _report(channel_id: ChannelId, closed: ClosedEntry, at: int) -> tuple[Any, .
         entry.handed_out_count,
         entry.not_now_count,
         at,
+        closed.is_sealed,
     )

@@ -42,7 +42,8 @@ class CommandDetails:
     body: bytes | None
     """Absent where it holds a secret, and is sealed."""
     rows: tuple[CommandRow, ...]
-    answers: dict[ChannelId, bytes]
+    answers: dict[ChannelId, bytes | None]
+    """None where the answer holds a secret, and is sealed."""
 
 
 def list_commands(tx: Transaction, channel_id: ChannelId) -> tuple[CommandRow, ...] | None:
@@ -100,7 +101,7 @@ def show_command(tx: Transaction, command_uuid: CommandUUID) -> CommandDetails |
         return None
     answered = reports.c.command_uuid == command_uuid
     bodies = tx.connection.execute(
-        sa.select(reports.c.channel_id, reports.c.body)
+        sa.select(reports.c.channel_id, reports.c.body, reports.c.is_sealed)
         .where(answered, reports.c.body.is_not(None))
         .order_by(reports.c.reported_at)
         .limit(LIST_LIMIT)
@@ -112,7 +113,7 @@ def show_command(tx: Transaction, command_uuid: CommandUUID) -> CommandDetails |
         command.created_by,
         None if command.is_sealed else command.body,
         (*_waiting(tx, queue.c.command_uuid == command_uuid), *_answered(tx, answered)),
-        {ChannelId(row.channel_id): row.body for row in bodies},
+        {ChannelId(row.channel_id): None if row.is_sealed else row.body for row in bodies},
     )
 
 
