@@ -23,7 +23,7 @@ UUID = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}")
 def sent(muster: CommandLine, *arguments: str) -> Any:
     """The keys of a command that was sent, as the device will get them."""
     made = muster("commands", "send", MAC, *arguments)
-    return muster("commands", "show", made["command_uuid"])["command"]["Command"]
+    return muster.body(made["command_uuid"])["Command"]
 
 
 def test_send_prints_the_commands_uuid_and_nothing_else(muster: CommandLine) -> None:
@@ -99,7 +99,7 @@ def test_set_takes_a_files_content_as_data(muster: CommandLine, tmp_path: Path) 
 
     keys = sent(muster, "InstallProfile", "--set", f"Payload=@{tmp_path / 'wifi.mobileconfig'}")
 
-    assert keys == {"RequestType": "InstallProfile", "Payload": PROFILE.hex()}
+    assert keys == {"RequestType": "InstallProfile", "Payload": PROFILE}
 
 
 # --- what is held against it ------------------------------------------------------------------------------------------

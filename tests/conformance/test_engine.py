@@ -13,6 +13,7 @@ from tests.conformance.fleet import after, channel, enroll, rows
 from tests.support.instants import NOON
 
 from muster.domain.enrollment import EnrollmentState
+from muster.domain.roles import Role
 from muster.protocol.identifiers import ChannelId
 from muster.storage import enrollments, installations, people, reviews
 from muster.storage.engine import Engine, Transaction
@@ -39,12 +40,12 @@ def test_work_that_raises_leaves_nothing_and_its_error_comes_through(engine: Eng
 
 
 def test_broken_statement_is_our_fault_and_not_an_outage(engine: Engine) -> None:
-    engine.write(lambda tx: people.add_administrator(tx, Administrator("1", "ada"), NOON))
+    engine.write(lambda tx: people.add_administrator(tx, Administrator("1", "ada", Role.OWNER), NOON))
 
     with pytest.raises(sa.exc.IntegrityError):
-        engine.write(lambda tx: people.add_administrator(tx, Administrator("2", "ada"), NOON))
+        engine.write(lambda tx: people.add_administrator(tx, Administrator("2", "ada", Role.OWNER), NOON))
 
-    assert engine.read(lambda tx: people.find_administrator(tx, "ada")) == Administrator("1", "ada")
+    assert engine.read(lambda tx: people.find_administrator(tx, "ada")) == Administrator("1", "ada", Role.OWNER)
 
 
 def test_error_of_a_statement_tells_nothing_of_its_parameters(engine: Engine) -> None:

@@ -6,10 +6,11 @@ import sqlalchemy as sa
 from tests.conformance.fleet import after, rows
 from tests.support.instants import NOON
 
+from muster.domain.secrets import SecretKind
 from muster.protocol.identifiers import DeviceId
 from muster.storage import escrow
 from muster.storage.engine import Engine
-from muster.storage.escrow import SealedSecret, SecretKind
+from muster.storage.escrow import SealedSecret
 from muster.storage.schema import escrow as escrow_table
 
 A, B = DeviceId("A"), DeviceId("B")
@@ -20,7 +21,7 @@ def keep(
     engine: Engine, name: str, *, device: DeviceId = A, kind: SecretKind = UNLOCK, epoch: int = 1, minutes: int = 0
 ) -> SealedSecret:
     secret = SealedSecret(name, name.encode() + b"\x00", epoch, after(minutes=minutes))
-    engine.write(lambda tx: escrow.add(tx, device, kind, secret))
+    engine.write(lambda tx: escrow.add(tx, device, kind, secret, origin="TokenUpdate"))
     return secret
 
 

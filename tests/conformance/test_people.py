@@ -9,12 +9,13 @@ from tests.conformance.fleet import after, rows
 from tests.support.instants import NOON
 
 from muster.domain.access import SERVER, Actor, ActorKind
+from muster.domain.roles import Role
 from muster.storage import people
 from muster.storage.engine import Engine
 from muster.storage.people import Administrator, AuditDetail, audit_hash
 from muster.storage.schema import audit
 
-ADA = Administrator("1", "ada")
+ADA = Administrator("1", "ada", Role.OWNER)
 ACTOR = Actor(ActorKind.ADMINISTRATOR, "ada")
 
 

@@ -16,6 +16,7 @@ from muster.crypto.issuance import make_push_certificate
 from muster.crypto.keys import private_key_der, private_key_pem, public_key_der
 from muster.domain.access import DEVICE
 from muster.domain.errors import Refusal
+from muster.domain.secrets import SecretKind
 from muster.operations.answer_connect import ConnectReply
 from muster.operations.enrollment_links import LinkOpened, LinkOrder, open_links
 from muster.operations.enrollment_profiles import EnrollmentTerms
@@ -31,7 +32,6 @@ from muster.protocol.identifiers import CommandUUID, resolve_channel
 from muster.protocol.profile import EnrollmentProfile
 from muster.simulator.keys.published import published_keys
 from muster.storage import escrow, queues, schema
-from muster.storage.escrow import SecretKind
 from muster.storage.push_certificates import RequestPurpose
 
 CHANNEL = resolve_channel(MAC)

@@ -7,15 +7,15 @@ from tests.support.site import NOT_AFTER, SOURCE, Site, authenticate, print_of, 
 
 from muster.crypto.cms.signing import SignerIdentity
 from muster.domain.access import DEVICE
+from muster.domain.secrets import SecretKind
 from muster.operations.answer_checkin import AnyCheckin, answer_checkins
 from muster.operations.checkin import CheckinOutcome, CheckinRequest
-from muster.operations.keep_bootstrap_token import open_secret
+from muster.operations.keep_secrets import open_secret
 from muster.operations.replay_journal import Replayed, ReplayResult, replay_records
 from muster.protocol.checkin import CheckinMessage, encode_checkin
 from muster.protocol.identifiers import DeviceId, Identifiers
 from muster.storage import escrow, identities, schema
 from muster.storage.engine import Transaction
-from muster.storage.escrow import SecretKind
 from muster.storage.journal import JournalRecord
 from muster.storage.journal_records import JournaledIdentity, identity_record
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import plistlib
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 from tests.simulator.apns_pki import push_certificate
 
 from muster.cli import main
+from muster.cli.connection import connect
+from muster.operations.queue_command import command_body
 from muster.protocol.identifiers import CommandUUID
 
 
@@ -59,6 +62,16 @@ class CommandLine:
     def send(self, channel_id: str, request_type: str, *arguments: str) -> CommandUUID:
         """Send a command and return its UUID."""
         return CommandUUID(self("commands", "send", channel_id, request_type, *arguments)["command_uuid"])
+
+    def body(self, command_uuid: str) -> Any:
+        """A command as its devices get it, decoded, also where it holds a secret."""
+        option, directory = self._where
+        assert option == "--data-dir"
+        with connect(Path(directory), None, None) as data:
+            uuids = [CommandUUID(command_uuid)]
+            (found,) = data.run_all(lambda tx, some, ctx: [command_body(tx, one, ctx) for one in some], uuids)
+        assert found is not None
+        return plistlib.loads(found)
 
     def statuses(self, channel_id: str) -> dict[str, str]:
         """The status of each command of a channel, by its UUID."""

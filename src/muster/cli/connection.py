@@ -19,6 +19,7 @@ from muster.bootstrap.runner import EngineRunner, make_context
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
 from muster.domain.access import SERVER, Actor, ActorKind
 from muster.domain.errors import Refusal
+from muster.domain.roles import Role
 from muster.operations.context import Context
 from muster.operations.enrollment_profiles import EnrollmentTerms
 from muster.operations.first_start import check_key_ring
@@ -46,7 +47,7 @@ class Connection:
     def __init__(self, settings: Settings, runner: EngineRunner) -> None:
         self.settings = settings
         self._runner = runner
-        self._actor = Actor(ActorKind.COMMAND_LINE, f"{getpass.getuser()}@{socket.gethostname()}")
+        self._actor = Actor(ActorKind.COMMAND_LINE, f"{getpass.getuser()}@{socket.gethostname()}", Role.OWNER)
 
     def run(
         self,

@@ -7,6 +7,7 @@ from enum import StrEnum
 from muster.domain.enrollment import Provenance
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.os_versions import build_key, version_key
+from muster.domain.roles import Role
 from muster.protocol.identifiers import DeviceId
 
 ALL_ACCESS_RIGHTS = 8191
@@ -32,6 +33,8 @@ class Actor:
 
     kind: ActorKind
     name: str
+    role: Role = Role.VIEWER
+    """What somebody may do who is a person, or sits at the server."""
 
 
 SERVER = Actor(ActorKind.SERVER, "muster")

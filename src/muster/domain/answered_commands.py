@@ -16,10 +16,22 @@ from muster.protocol.identifiers import CommandUUID
 
 READ_REQUEST_TYPES: Final = frozenset(
     {
+        "AccountConfiguration",
+        "ActivationLockBypassCode",
         "DeviceInformation",
         "InstallProfile",
         "ProfileList",
         "RemoveProfile",
+        "DeviceLock",
+        "EraseDevice",
+        "RequestUnlockToken",
+        "RotateFileVaultKey",
+        "SecurityInfo",
+        "SetAutoAdminPassword",
+        "SetFirmwarePassword",
+        "SetRecoveryLock",
+        "VerifyFirmwarePassword",
+        "VerifyRecoveryLock",
     }
 )
 """Commands whose answers are read, whatever their status; those of others are kept, and that is all."""

@@ -12,6 +12,7 @@ from muster.domain.letting_go import DepartureKind
 from muster.domain.push_policy import PushReason
 from muster.operations.check_commands import check_channels, malformed, unfit_for
 from muster.operations.context import Context
+from muster.operations.keep_secrets import propose_secrets
 from muster.operations.let_go import (
     DepartureOrder,
     enqueue_removal,
@@ -71,7 +72,7 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     command_uuid = order.command_uuid or CommandUUID(ctx.new_id().upper())
     command = Command(command_uuid, order.request.request_type, order.request.keys)
     body = encode_command(command)
-    known = None if order.command_uuid is None else _body(tx, command_uuid, ctx)
+    known = None if order.command_uuid is None else command_body(tx, command_uuid, ctx)
     if known is not None and (
         known != body or not commands.channels_of(tx, command_uuid).isdisjoint(order.channel_ids)
     ):
@@ -107,6 +108,7 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     queues.enqueue(
         tx, command_uuid, [(one.channel.id, one.epoch) for one in targets], priority=order.priority, at=ctx.now
     )
+    propose_secrets(tx, order.request, command_uuid, targets, ctx)
     enqueue_removal(tx, command_uuid, ending, ctx)
     queued_on = tuple(one.channel.id for one in (*targets, *ending))
     awake = [channel_id for channel_id in queued_on if stored[channel_id].state is EnrollmentState.ENROLLED]
@@ -125,7 +127,7 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     return QueuedCommand(command_uuid, command.request_type, queued_on, refused, said)
 
 
-def _body(tx: Transaction, command_uuid: CommandUUID, ctx: Context) -> bytes | None:
+def command_body(tx: Transaction, command_uuid: CommandUUID, ctx: Context) -> bytes | None:
     """Return the plist of a command as its devices get it; None when there is none of this UUID."""
     stored = commands.body(tx, command_uuid)
     if stored is None or not stored.is_sealed:

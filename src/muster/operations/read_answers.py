@@ -14,6 +14,7 @@ from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import Enrollment
 from muster.operations.context import Context
 from muster.operations.follow_profiles import follow_installation, follow_profile_list, follow_removal
+from muster.operations.keep_secrets import keep_given, keep_recovery_key, settle_secrets, settle_verification
 from muster.operations.learn_inventory import learn_device_information
 from muster.protocol.command import CommandRequest, decode_command
 from muster.protocol.connect import Report, decode_report
@@ -38,10 +39,22 @@ Reader: TypeAlias = Callable[[Transaction, AnsweredCommand, Context], Sequence[F
 acknowledgements, answers of earlier lives of the device, and the same answer twice where it was sent twice."""
 
 READERS: Final[Mapping[str, tuple[Reader, ...]]] = {
+    "AccountConfiguration": (settle_secrets,),
+    "ActivationLockBypassCode": (keep_given,),
     "DeviceInformation": (learn_device_information,),
     "InstallProfile": (follow_installation,),
     "ProfileList": (follow_profile_list,),
     "RemoveProfile": (follow_removal,),
+    "DeviceLock": (settle_secrets,),
+    "EraseDevice": (settle_secrets,),
+    "RequestUnlockToken": (keep_given,),
+    "RotateFileVaultKey": (keep_recovery_key,),
+    "SecurityInfo": (keep_recovery_key,),
+    "SetAutoAdminPassword": (settle_secrets,),
+    "SetFirmwarePassword": (settle_secrets,),
+    "SetRecoveryLock": (settle_secrets,),
+    "VerifyFirmwarePassword": (settle_verification,),
+    "VerifyRecoveryLock": (settle_verification,),
 }
 """By request type; those of `muster.domain.answered_commands.READ_REQUEST_TYPES`."""
 

@@ -13,17 +13,17 @@ from muster.crypto.certificates import known_certificate
 from muster.crypto.errors import CryptoError
 from muster.domain.enrollment import Provenance
 from muster.domain.errors import Refusal
+from muster.domain.secrets import SecretKind
 from muster.operations.answer_checkin import AnyCheckin, answer_checkin
 from muster.operations.checkin import CheckinRequest, speaking
 from muster.operations.context import Context
-from muster.operations.keep_bootstrap_token import keep_secret
+from muster.operations.keep_secrets import keep_secret
 from muster.operations.retry_deferred import is_overtaken
 from muster.protocol.checkin import CheckinMessage, SetBootstrapToken, TokenUpdate, decode_checkin
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId, DeviceId
 from muster.storage import enrollment_profiles, enrollments, escrow, identities, queues
 from muster.storage.engine import Transaction
-from muster.storage.escrow import SecretKind
 from muster.storage.journal import JournalRecord
 from muster.storage.journal_index import device_of
 from muster.storage.journal_records import (
@@ -169,20 +169,22 @@ def _keep_missing_secret(tx: Transaction, request: AnyCheckin, then: Context) ->
     secret = _secret_in(request.message)
     if secret is None:
         return False
-    kind, value = secret
+    kind, value, origin = secret
     device_id = request.message.channel.device_id
     changed_at = escrow.changed_at(tx, device_id, kind)
     if changed_at is not None and changed_at >= then.now:
         return False
     spoken = speaking(tx, request, then)
-    return not isinstance(spoken, Refusal) and keep_secret(tx, device_id, kind, value, spoken.epoch, then)
+    if isinstance(spoken, Refusal):
+        return False
+    return keep_secret(tx, device_id, kind, value, spoken.epoch, then, origin=origin)
 
 
-def _secret_in(message: CheckinMessage) -> tuple[SecretKind, bytes] | None:
+def _secret_in(message: CheckinMessage) -> tuple[SecretKind, bytes, str] | None:
     match message:
         case TokenUpdate() if message.unlock_token:
-            return SecretKind.UNLOCK_TOKEN, message.unlock_token
+            return SecretKind.UNLOCK_TOKEN, message.unlock_token, "TokenUpdate"
         case SetBootstrapToken() if message.bootstrap_token:
-            return SecretKind.BOOTSTRAP_TOKEN, message.bootstrap_token
+            return SecretKind.BOOTSTRAP_TOKEN, message.bootstrap_token, "SetBootstrapToken"
         case _:
             return None

@@ -11,18 +11,18 @@ from datetime import datetime, timedelta
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import channel_unknown
 from muster.domain.errors import Refusal
+from muster.domain.secrets import SecretKind
 from muster.operations.answer_checkin import AnyCheckin, answer_checkins
 from muster.operations.answer_connect import ConnectRequest, answer_connects
 from muster.operations.checkin import CheckinRequest, speaker_for, speaking
 from muster.operations.context import Context
-from muster.operations.keep_bootstrap_token import keep_secret
+from muster.operations.keep_secrets import keep_secret
 from muster.protocol.checkin import CheckinMessage, CheckOut, SetBootstrapToken, TokenUpdate, decode_checkin
 from muster.protocol.connect import read_report_head
 from muster.protocol.identifiers import Channel, ChannelId
 from muster.storage import deferred, enrollments, escrow, evidence, identities, push
 from muster.storage.deferred import DeferredMessage
 from muster.storage.engine import Transaction
-from muster.storage.escrow import SecretKind
 
 RETRY_DELAYS = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
 """The last one is repeated: an update of ours may cure what nothing else does."""
@@ -132,7 +132,8 @@ def _process_checkin(tx: Transaction, request: AnyCheckin, then: Context) -> Non
         newer = escrow.changed_at(tx, device_id, SecretKind.UNLOCK_TOKEN)
         spoken = speaking(tx, request, then)
         if not isinstance(spoken, Refusal) and (newer is None or newer < then.now):
-            keep_secret(tx, device_id, SecretKind.UNLOCK_TOKEN, message.unlock_token, spoken.epoch, then)
+            kind, token = SecretKind.UNLOCK_TOKEN, message.unlock_token
+            keep_secret(tx, device_id, kind, token, spoken.epoch, then, origin="TokenUpdate")
 
 
 def is_overtaken(tx: Transaction, message: CheckinMessage, received_at: datetime) -> bool:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from muster.domain.access import Actor, ActorKind
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.roles import Role
 from muster.operations.context import Context
 from muster.operations.issue_certificate import hash_secret, random_secret
 from muster.storage import people
@@ -24,14 +25,18 @@ class SignInLink:
 
 
 def create_sign_in_links(tx: Transaction, names: Sequence[str], ctx: Context) -> list[SignInLink]:
-    """Make a sign-in link for each named administrator, who is added when there is none of that name."""
+    """Make a sign-in link for each named administrator, who is added when there is none of that name.
+
+    The first one is the owner; those after it may look, until somebody gives them another role.
+    """
     links = []
     for name in names:
         administrator = people.find_administrator(tx, name)
         if administrator is None:
-            administrator = Administrator(ctx.new_id(), name)
+            role = Role.VIEWER if people.count_administrators(tx) else Role.OWNER
+            administrator = Administrator(ctx.new_id(), name, role)
             people.add_administrator(tx, administrator, ctx.now)
-            people.record_act(tx, ctx.actor, "administrator.add", name, {}, ctx.now)
+            people.record_act(tx, ctx.actor, "administrator.add", name, {"role": role.value}, ctx.now)
         token = random_secret(ctx)
         expires_at = ctx.now + ctx.policy.sign_in_lifetime
         people.add_sign_in_link(
@@ -73,7 +78,7 @@ def sign_in(tx: Transaction, tokens: Sequence[str], ctx: Context) -> list[SignIn
         people.add_session(
             tx, token_hash=hash_secret(token), administrator_id=administrator.id, at=ctx.now, expires_at=expires_at
         )
-        actor = Actor(ActorKind.ADMINISTRATOR, administrator.name)
+        actor = Actor(ActorKind.ADMINISTRATOR, administrator.name, administrator.role)
         people.record_act(tx, actor, "administrator.sign_in", administrator.name, {}, ctx.now)
         outcomes.append(Session(administrator, token, expires_at))
     return outcomes

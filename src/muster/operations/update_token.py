@@ -18,6 +18,7 @@ from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.events import Event, EventType
 from muster.domain.letting_go import LetGo
 from muster.domain.push_policy import PushReason
+from muster.domain.secrets import SecretKind
 from muster.operations.checkin import (
     CheckinAnswer,
     CheckinOutcome,
@@ -32,14 +33,13 @@ from muster.operations.checkin import (
 )
 from muster.operations.context import Context
 from muster.operations.follow_pin import complete_renewal, follow_pin, note_rolled_back
-from muster.operations.keep_bootstrap_token import keep_secret
+from muster.operations.keep_secrets import keep_secret
 from muster.operations.release_set_up import note_awaiting
 from muster.operations.turn_away import restored_refused
 from muster.protocol.checkin import TokenUpdate
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
 from muster.storage import enrollments, escrow, evidence, identities, outbox, push, queues, renewals, reviews
 from muster.storage.engine import Transaction
-from muster.storage.escrow import SecretKind
 from muster.storage.renewals import ClosedBecause
 
 
@@ -77,7 +77,8 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
     else:
         note_restricted(tx, spoken, ctx, request.source)
     if message.unlock_token:
-        keep_secret(tx, message.channel.device_id, SecretKind.UNLOCK_TOKEN, message.unlock_token, epoch, ctx)
+        device_id, kind = message.channel.device_id, SecretKind.UNLOCK_TOKEN
+        keep_secret(tx, device_id, kind, message.unlock_token, epoch, ctx, origin="TokenUpdate")
     if meaning is TokenUpdateMeaning.REFRESH and not changed:
         return CheckinAnswer(signal="unchanged")  # a retransmission: the contact is all there is to it
     observed = "token_changed" if meaning is TokenUpdateMeaning.REFRESH else meaning.value

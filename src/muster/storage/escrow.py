@@ -1,21 +1,20 @@
-"""Secrets that devices gave us to keep: sealed, with their history, outliving re-enrollment."""
+"""Secrets of devices: sealed, with their history, outliving re-enrollment and the device's record."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 
-from muster.protocol.identifiers import DeviceId
-from muster.storage.engine import Transaction
-from muster.storage.schema import escrow
+from muster.domain.secrets import SecretKind, SecretState
+from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId
+from muster.storage import reviews
+from muster.storage.engine import Transaction, slices
+from muster.storage.schema import device_facts, escrow, escrow_certificates
 
-
-class SecretKind(StrEnum):
-    """What kind of secret is kept."""
-
-    UNLOCK_TOKEN = "unlock_token"  # noqa: S105 - a kind, not a secret
-    BOOTSTRAP_TOKEN = "bootstrap_token"  # noqa: S105 - as above
+LIST_LIMIT = 1000
+"""Secrets of one device that are read at most; a decade of yearly rotations has ten of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,34 +27,114 @@ class SealedSecret:
     stored_at: datetime
 
 
-def current(tx: Transaction, device_id: DeviceId, kind: SecretKind, *, epoch: int) -> SealedSecret | None:
+@dataclass(frozen=True, slots=True)
+class KeptSecret:
+    """A secret and what is known of it. *subject* is what on the device it is of, empty where there is but one."""
+
+    secret: SealedSecret
+    device_id: DeviceId
+    serial_number: str | None
+    kind: SecretKind
+    subject: str
+    state: SecretState
+    origin: str
+    command_uuid: CommandUUID | None
+    in_force_at: datetime | None
+    archived_at: datetime | None
+    rotate_at: datetime | None
+
+    @property
+    def since(self) -> datetime:
+        """Since when it is in its state."""
+        return self.archived_at or self.in_force_at or self.secret.stored_at
+
+
+def current(
+    tx: Transaction, device_id: DeviceId, kind: SecretKind, *, epoch: int, subject: str = ""
+) -> SealedSecret | None:
     """Read the secret that is in force in *epoch*; None when there is none."""
     row = tx.connection.execute(
         sa.select(escrow.c.id, escrow.c.sealed, escrow.c.epoch, escrow.c.stored_at)
-        .where(
-            escrow.c.device_id == device_id,
-            escrow.c.kind == kind.value,
-            escrow.c.epoch == epoch,
-            escrow.c.archived_at.is_(None),
-        )
+        .where(_same(device_id, kind, epoch, subject), escrow.c.state == SecretState.IN_FORCE.value)
         .order_by(escrow.c.stored_at.desc(), escrow.c.id.desc())
         .limit(1)
     ).one_or_none()
     return None if row is None else SealedSecret(row.id, row.sealed, row.epoch, row.stored_at)
 
 
-def add(tx: Transaction, device_id: DeviceId, kind: SecretKind, secret: SealedSecret) -> None:
-    """Keep a secret in force from now on; those of its kind and epoch before it are archived."""
-    archive(tx, device_id, kind, at=secret.stored_at, epoch=secret.epoch)
+def add(
+    tx: Transaction,
+    device_id: DeviceId,
+    kind: SecretKind,
+    secret: SealedSecret,
+    *,
+    origin: str,
+    subject: str = "",
+    command_uuid: CommandUUID | None = None,
+    state: SecretState = SecretState.IN_FORCE,
+) -> None:
+    """Keep a secret. One in force puts those of its kind, subject and epoch that were kept before it out of force."""
+    is_in_force = state is SecretState.IN_FORCE
+    if is_in_force:
+        _replace(tx, _same(device_id, kind, secret.epoch, subject), secret.stored_at)
+    serial = sa.select(device_facts.c.serial_number).where(device_facts.c.channel_id == device_id)
     tx.connection.execute(
         sa.insert(escrow).values(
             id=secret.id,
             device_id=device_id,
+            serial_number=serial.scalar_subquery(),
             kind=kind.value,
+            subject=subject,
             epoch=secret.epoch,
+            state=state.value,
             sealed=secret.sealed,
+            origin=origin,
+            command_uuid=command_uuid,
             stored_at=secret.stored_at,
+            in_force_at=secret.stored_at if is_in_force else None,
+            archived_at=secret.stored_at if state not in _OPEN else None,
         )
+    )
+
+
+_OPEN = (SecretState.PROPOSED, SecretState.IN_FORCE)
+
+
+def confirm(tx: Transaction, kept: KeptSecret, at: datetime) -> None:
+    """Bring a kept secret into force; those of its kind, subject and epoch that were kept before it are replaced."""
+    secret = kept.secret
+    others = _same(kept.device_id, kept.kind, secret.epoch, kept.subject)
+    _replace(tx, sa.and_(others, escrow.c.stored_at <= secret.stored_at, escrow.c.id != secret.id), at)
+    in_force = {"state": SecretState.IN_FORCE.value, "in_force_at": at, "archived_at": None}
+    tx.connection.execute(sa.update(escrow).where(escrow.c.id == secret.id).values(in_force))
+
+
+def refuse(tx: Transaction, secret_id: str, at: datetime) -> None:
+    """Note that the device did not take a proposed secret; it is kept nevertheless."""
+    tx.connection.execute(
+        sa.update(escrow)
+        .where(escrow.c.id == secret_id, escrow.c.state == SecretState.PROPOSED.value)
+        .values(state=SecretState.REFUSED.value, archived_at=at)
+    )
+
+
+def replace_current(tx: Transaction, device_id: DeviceId, kind: SecretKind, *, epoch: int, at: datetime) -> None:
+    """Note that nothing of *kind* is in force any more: the device says that it has none now."""
+    _replace(tx, _same(device_id, kind, epoch, ""), at)
+
+
+def _replace(tx: Transaction, which: sa.ColumnElement[bool], at: datetime) -> None:
+    is_open = escrow.c.state.in_([one.value for one in _OPEN])
+    values = {"state": SecretState.REPLACED.value, "archived_at": at, "rotate_at": None}
+    tx.connection.execute(sa.update(escrow).where(which, is_open).values(values))
+
+
+def _same(device_id: DeviceId, kind: SecretKind, epoch: int, subject: str) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        escrow.c.device_id == device_id,
+        escrow.c.kind == kind.value,
+        escrow.c.epoch == epoch,
+        escrow.c.subject == subject,
     )
 
 
@@ -76,7 +155,8 @@ def archive(
         statement = statement.where(escrow.c.epoch == epoch)
     if below_epoch is not None:
         statement = statement.where(escrow.c.epoch < below_epoch)
-    tx.connection.execute(statement.values(archived_at=at))
+    values = {"state": SecretState.ARCHIVED.value, "archived_at": at, "rotate_at": None}
+    tx.connection.execute(statement.values(values))
 
 
 def changed_at(tx: Transaction, device_id: DeviceId, kind: SecretKind) -> datetime | None:
@@ -87,3 +167,100 @@ def changed_at(tx: Transaction, device_id: DeviceId, kind: SecretKind) -> dateti
         )
     ).one()
     return max((time for time in times if time is not None), default=None)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def of_device(tx: Transaction, device_id: DeviceId, kind: SecretKind | None = None) -> tuple[KeptSecret, ...]:
+    """Read the secrets of a device, of every life it had, the newest first; at most LIST_LIMIT."""
+    condition = escrow.c.device_id == device_id
+    return _read(tx, condition if kind is None else sa.and_(condition, escrow.c.kind == kind.value))
+
+
+def of_serial(tx: Transaction, serial_number: str) -> tuple[KeptSecret, ...]:
+    """Read the secrets that were kept of a serial number, whatever device it was then; the newest first."""
+    return _read(tx, escrow.c.serial_number == serial_number)
+
+
+def of_command(tx: Transaction, device_id: DeviceId, command_uuid: CommandUUID) -> tuple[KeptSecret, ...]:
+    """Read the secrets that a command sets on a device."""
+    return _read(tx, sa.and_(escrow.c.device_id == device_id, escrow.c.command_uuid == command_uuid))
+
+
+def _read(tx: Transaction, condition: sa.ColumnElement[bool]) -> tuple[KeptSecret, ...]:
+    newest_first = (escrow.c.stored_at.desc(), escrow.c.id.desc())
+    rows = tx.connection.execute(sa.select(escrow).where(condition).order_by(*newest_first).limit(LIST_LIMIT))
+    return tuple(_kept(row) for row in rows)
+
+
+def _kept(row: Any) -> KeptSecret:
+    return KeptSecret(
+        SealedSecret(row.id, row.sealed, row.epoch, row.stored_at),
+        DeviceId(row.device_id),
+        row.serial_number,
+        SecretKind(row.kind),
+        row.subject,
+        SecretState(row.state),
+        row.origin,
+        None if row.command_uuid is None else CommandUUID(row.command_uuid),
+        row.in_force_at,
+        row.archived_at,
+        row.rotate_at,
+    )
+
+
+# --- rotation ---------------------------------------------------------------------------------------------------------
+
+
+def rotate_at(tx: Transaction, kept: KeptSecret, at: datetime) -> None:
+    """Have a secret replaced at *at*, or when it was to be already."""
+    if kept.rotate_at is not None and kept.rotate_at <= at:
+        return
+    tx.connection.execute(sa.update(escrow).where(escrow.c.id == kept.secret.id).values(rotate_at=at))
+    reviews.schedule(tx, ChannelId(kept.device_id), at)
+
+
+def rotations(tx: Transaction, channel_ids: Sequence[ChannelId]) -> tuple[KeptSecret, ...]:
+    """Read what is to be rotated on any of *channel_ids*, those of devices, the earliest first."""
+    found: list[KeptSecret] = []
+    for ids in slices(channel_ids):
+        select = sa.select(escrow).where(escrow.c.device_id.in_(ids), escrow.c.rotate_at.is_not(None))
+        found += [_kept(row) for row in tx.connection.execute(select.order_by(escrow.c.rotate_at, escrow.c.id))]
+    return tuple(found)
+
+
+def rotation_done(tx: Transaction, secret_id: str) -> None:
+    """Forget that a secret was to be rotated."""
+    tx.connection.execute(sa.update(escrow).where(escrow.c.id == secret_id).values(rotate_at=None))
+
+
+# --- the certificate to which Macs encrypt ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EscrowCertificate:
+    """A certificate of ours. Its key's associated data is (escrow_certificates, key_sealed, *fingerprint* in hex)."""
+
+    fingerprint: bytes
+    certificate_der: bytes
+    key_sealed: bytes
+
+
+def certificates(tx: Transaction) -> tuple[EscrowCertificate, ...]:
+    """Read every certificate ever ours, the present one first."""
+    table = escrow_certificates
+    rows = tx.connection.execute(sa.select(table).order_by(table.c.created_at.desc(), table.c.fingerprint))
+    return tuple(EscrowCertificate(row.fingerprint, row.certificate_der, row.key_sealed) for row in rows)
+
+
+def add_certificate(tx: Transaction, certificate: EscrowCertificate, at: datetime) -> None:
+    """Store a new certificate, the present one from now on."""
+    tx.connection.execute(
+        sa.insert(escrow_certificates).values(
+            fingerprint=certificate.fingerprint,
+            certificate_der=certificate.certificate_der,
+            key_sealed=certificate.key_sealed,
+            created_at=at,
+        )
+    )

@@ -5,10 +5,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from muster.domain.access import Actor
+from muster.domain.roles import Role
 from muster.storage.engine import Transaction
 from muster.storage.schema import administrators, audit, sessions, sign_in_links
 from muster.storage.types import to_microseconds
@@ -20,12 +22,17 @@ class Administrator:
 
     id: str
     name: str
+    role: Role
+
+
+def _administrator(row: Any) -> Administrator:
+    return Administrator(row.id, row.name, Role(row.role))
 
 
 def find_administrator(tx: Transaction, name: str) -> Administrator | None:
     """Read an administrator by name."""
     row = tx.connection.execute(sa.select(administrators).where(administrators.c.name == name)).one_or_none()
-    return None if row is None else Administrator(row.id, row.name)
+    return None if row is None else _administrator(row)
 
 
 def count_administrators(tx: Transaction) -> int:
@@ -35,7 +42,23 @@ def count_administrators(tx: Transaction) -> int:
 
 def add_administrator(tx: Transaction, administrator: Administrator, at: datetime) -> None:
     """Store a new administrator."""
-    tx.connection.execute(sa.insert(administrators).values(id=administrator.id, name=administrator.name, created_at=at))
+    tx.connection.execute(
+        sa.insert(administrators).values(
+            id=administrator.id, name=administrator.name, role=administrator.role.value, created_at=at
+        )
+    )
+
+
+def set_role(tx: Transaction, administrator_id: str, role: Role) -> None:
+    """Give an administrator another role."""
+    tx.connection.execute(
+        sa.update(administrators).where(administrators.c.id == administrator_id).values(role=role.value)
+    )
+
+
+def all_administrators(tx: Transaction) -> tuple[Administrator, ...]:
+    """Read every administrator, by name."""
+    return tuple(_administrator(row) for row in tx.connection.execute(sa.select(administrators).order_by("name")))
 
 
 def add_sign_in_link(
@@ -64,7 +87,7 @@ def use_sign_in_link(tx: Transaction, token_hash: bytes, now: datetime) -> Admin
     if used is None:
         return None
     row = tx.connection.execute(sa.select(administrators).where(administrators.c.id == used.administrator_id)).one()
-    return Administrator(row.id, row.name)
+    return _administrator(row)
 
 
 def add_session(
@@ -85,7 +108,7 @@ def session(tx: Transaction, token_hash: bytes, now: datetime) -> Administrator 
         .join(sessions, sessions.c.administrator_id == administrators.c.id)
         .where(sessions.c.token_hash == token_hash, sessions.c.expires_at > now)
     ).one_or_none()
-    return None if row is None else Administrator(row.id, row.name)
+    return None if row is None else _administrator(row)
 
 
 def end_session(tx: Transaction, token_hash: bytes) -> None:

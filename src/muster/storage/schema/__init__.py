@@ -27,7 +27,14 @@ from muster.storage.schema.identity_tables import (
     ota_enrollments,
     renewals,
 )
-from muster.storage.schema.installation_tables import authorities, installation, journal_marks, ring_canaries, rollbacks
+from muster.storage.schema.installation_tables import (
+    authorities,
+    escrow_certificates,
+    installation,
+    journal_marks,
+    ring_canaries,
+    rollbacks,
+)
 from muster.storage.schema.installed_tables import installed_profiles
 from muster.storage.schema.inventory_tables import inventory, inventory_changes, inventory_items
 from muster.storage.schema.people_tables import (
@@ -70,6 +77,7 @@ __all__ = [
     "enrollment_users",
     "epochs",
     "escrow",
+    "escrow_certificates",
     "evidence",
     "identities",
     "installation",

@@ -32,6 +32,15 @@ authorities = Table(
     Column("is_current", Boolean, nullable=False),
 )
 
+escrow_certificates = Table(
+    "escrow_certificates",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("certificate_der", LargeBinary, nullable=False, comment="to which Macs encrypt their recovery keys"),
+    Column("key_sealed", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
 journal_marks = Table(
     "journal_marks",
     metadata,

@@ -19,6 +19,7 @@ administrators = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
 )
 

@@ -185,12 +185,22 @@ Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("device_id", Identifier, nullable=False),
+    Column("serial_number", Text, comment="as known when it was kept: the device's record may go, this stays"),
     Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False, comment="what on the device it is of, an account; empty: of all of it"),
     Column("epoch", Integer, nullable=False),
+    Column("state", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
+    Column("origin", Text, nullable=False, comment="the message or command that it came with, or was sent with"),
+    Column("command_uuid", Identifier, comment="the command that sets it; absent when the device gave it"),
     Column("stored_at", Instant, nullable=False),
-    Column("archived_at", Instant),
+    Column("in_force_at", Instant),
+    Column("archived_at", Instant, comment="since when it is neither proposed nor in force"),
+    Column("rotate_at", Instant, comment="when a new one is to take its place, since somebody saw it"),
     Index(None, "device_id", "kind"),
+    Index(None, "serial_number"),
+    Index(None, "command_uuid"),
+    Index(None, "rotate_at"),
 )
 
 Table(
@@ -444,6 +454,15 @@ Table(
 )
 
 Table(
+    "escrow_certificates",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("certificate_der", LargeBinary, nullable=False, comment="to which Macs encrypt their recovery keys"),
+    Column("key_sealed", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+Table(
     "journal_marks",
     metadata,
     Column("node", Text, primary_key=True),
@@ -537,6 +556,7 @@ Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
 )
 
