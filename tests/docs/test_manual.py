@@ -1,14 +1,16 @@
 """The manual says what the code does."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 
 import pytest
 
-from muster.cli.manual import push_times, settings_page, simulator_page
+from muster.cli.manual import push_times, query_fields, settings_page, simulator_page
 from muster.domain.push_breaker import BreakerCause
 from muster.domain.push_policy import NoPush, PushReason
 from muster.domain.push_standing import Standing
+from muster.domain.queries.parser import parse_query
 from muster.protocol.apns import OutcomeClass
 from muster.simulator.responders import RESPONDERS
 
@@ -19,6 +21,19 @@ def test_the_page_of_settings_is_the_list_of_settings() -> None:
     page = (MANUAL / "settings.md").read_text()
 
     assert page == settings_page(), "run `make manual`"
+
+
+def test_the_fields_of_queries_are_those_of_the_code() -> None:
+    assert query_fields() in (MANUAL / "queries.md").read_text(), "put in what query_fields() returns"
+
+
+def test_the_examples_of_queries_are_queries() -> None:
+    page = (MANUAL / "queries.md").read_text()
+    examples = re.findall(r'--where "(.+?)"', page) + re.findall(r"^    (.+)$", page, re.MULTILINE)
+
+    assert len(examples) > 10
+    for example in examples:
+        parse_query(example)
 
 
 def test_the_times_of_pushing_are_those_of_the_code() -> None:

@@ -18,6 +18,7 @@ from muster.cli import (
     demo,
     devices,
     enroll,
+    groups,
     held_commands,
     identities,
     journal,
@@ -43,6 +44,7 @@ server.register(app)
 demo.register(app)
 app.add_typer(enroll.app, name="enroll")
 app.add_typer(devices.app, name="devices")
+app.add_typer(groups.app, name="groups")
 app.add_typer(identities.app, name="identities")
 command_types.register(commands.app)
 held_commands.register(commands.app)

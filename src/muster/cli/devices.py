@@ -1,19 +1,30 @@
 """`muster devices`: which devices there are, and what is known of one."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
+from muster.cli.device_tables import print_devices
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
 from muster.cli.output import ago, print_json, print_table
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.errors import Refusal
 from muster.operations.ask_for_renewals import AskedRenewal, ask_for_renewals
-from muster.operations.views.devices import PAGE_LIMIT, DeviceDetails, DeviceQuery, DeviceRow, list_devices, show_device
+from muster.operations.read_query import read_query
+from muster.operations.views.devices import (
+    PAGE_LIMIT,
+    DeviceDetails,
+    DeviceQuery,
+    DeviceRow,
+    find_devices,
+    list_devices,
+    show_device,
+)
 from muster.operations.views.identities import RenewalRow, renewal_of
 from muster.protocol.identifiers import ChannelId
 
@@ -24,48 +35,49 @@ app = typer.Typer(help="Devices and their channels.", no_args_is_help=True)
 def list_(
     search: Annotated[str, typer.Option("--search", help="Only those whose id, serial number or name has this.")] = "",
     state: Annotated[EnrollmentState | None, typer.Option("--state", help="Only those in this state.")] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where", metavar="QUERY", help="Only those whom this finds: \"platform = 'macOS' and os_version < '26'\"."
+        ),
+    ] = None,
     data_dir: DataDir = None,
     database: Database = None,
     key_ring: KeyRingFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List devices, with their last contact."""
-    rows: list[DeviceRow] = []
-    after: ChannelId | None = None
+    if where is not None and (search or state is not None):
+        raise typer.BadParameter(
+            "leave --search and --state out: a query has `name contains` and `state =`", param_hint="--where"
+        )
     with connect(data_dir, database, key_ring) as data:
-        while True:
-            query = DeviceQuery(search, None if state is None else state.value, after, PAGE_LIMIT)
-            page = data.view(lambda tx, query=query: list_devices(tx, query))  # type: ignore[misc]
-            rows += page.rows
-            after = page.next_after
-            if after is None:
-                break
         now = data.now
+        if where is None:
+            rows = _all_devices(data, search, state)
+        else:
+            query = data.view(lambda tx: read_query(tx, where))
+            if isinstance(query, Refusal):
+                raise CommandRefused(query)
+            rows = data.view(lambda tx: find_devices(tx, query, now))
     if as_json:
         print_json(rows)
-        return
-    if not rows:
-        if search or state is not None:
-            print("No such devices.")
-        else:
-            print("No devices. `muster enroll link` makes a link that enrolls one.")
-        return
-    print_table(
-        ("ID", "SERIAL", "NAME", "MODEL", "OS", "STATE", "LAST CONTACT", "WAITING"),
-        [
-            (
-                row.id,
-                row.serial_number,
-                row.name,
-                row.model,
-                row.os_version,
-                row.state,
-                ago(row.last_contact_at, now),
-                row.commands_waiting,
-            )
-            for row in rows
-        ],
-    )
+    elif rows or search or where is not None or state is not None:
+        print_devices(rows, now)
+    else:
+        print("No devices. `muster enroll link` makes a link that enrolls one.")
+
+
+def _all_devices(data: Connection, search: str, state: EnrollmentState | None) -> Sequence[DeviceRow]:
+    rows: list[DeviceRow] = []
+    after: ChannelId | None = None
+    while True:
+        query = DeviceQuery(search, None if state is None else state.value, after, PAGE_LIMIT)
+        page = data.view(lambda tx, query=query: list_devices(tx, query))  # type: ignore[misc]
+        rows += page.rows
+        after = page.next_after
+        if after is None:
+            return rows
 
 
 @app.command("show")

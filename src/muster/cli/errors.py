@@ -48,6 +48,7 @@ _CODES = {
     RefusalCode.PUSH_REQUEST_UNFIT: ExitCode.USAGE,
     RefusalCode.COUNT_WRONG: ExitCode.USAGE,
     RefusalCode.COMMAND_MALFORMED: ExitCode.USAGE,
+    RefusalCode.QUERY_UNFIT: ExitCode.USAGE,
 }
 
 _EXIT_CODES: tuple[tuple[type[Exception], ExitCode], ...] = (

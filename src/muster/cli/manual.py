@@ -1,4 +1,4 @@
-"""What the manual says that the code knows better: settings, the times of pushing, simulated devices."""
+"""What the manual says that the code knows better: settings, fields of queries, times of pushing, simulated devices."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -21,6 +21,7 @@ from muster.domain.push_policy import (
     STORED_SILENCE,
     UNANSWERED,
 )
+from muster.domain.queries.fields import FIELDS
 from muster.protocol.catalogue.commands import find_command
 from muster.settings import PREFIX, Settings
 from muster.simulator.facts import Platform
@@ -51,6 +52,18 @@ def _row(name: str, field: FieldInfo) -> str:
 
 def _shown(default: object) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def query_fields() -> str:
+    """Return the table of fields in the page about queries, Markdown."""
+    head = "| field | type | what it is |\n|---|---|---|\n"
+    return head + "".join(
+        f"| `{field.name}` | {field.kind} | {field.help}{_words(field.words)} |\n" for field in FIELDS.values()
+    )
+
+
+def _words(words: Sequence[str]) -> str:
+    return f": {', '.join(f'`{word}`' for word in words)}" if words else ""
 
 
 def push_times() -> str:

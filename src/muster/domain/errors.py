@@ -68,6 +68,7 @@ class RefusalCode(StrEnum):
     DEVICE_CHANNEL_ONLY = "device_channel_only"
     COMMAND_MALFORMED = "command_malformed"
     COMMAND_UNFIT = "command_unfit"
+    QUERY_UNFIT = "query_unfit"
     # people who enroll
     BEARER_UNKNOWN = "bearer_unknown"
     BEARER_EXPIRED = "bearer_expired"

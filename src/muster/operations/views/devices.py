@@ -10,10 +10,12 @@ import sqlalchemy as sa
 
 from muster.domain.control.contact import ContactDay, contacts_of
 from muster.domain.enrollment import EnrollmentState
+from muster.domain.queries.syntax import Query
 from muster.operations.views.contacts import contact_days_of
 from muster.operations.views.departures import DepartureRow, departure_of, same_serial_as
 from muster.operations.views.evidence import EvidenceRow, evidence_of
 from muster.protocol.identifiers import ChannelId
+from muster.storage import queries
 from muster.storage.engine import Transaction
 from muster.storage.schema import (
     channels,
@@ -104,6 +106,19 @@ def list_devices(tx: Transaction, query: DeviceQuery) -> DevicePage:
     condition = _in_state(_found(tx, query.search), query.state)
     total = tx.connection.execute(sa.select(sa.func.count()).select_from(channels).where(condition)).scalar_one()
     return _page(tx, query, condition, total)
+
+
+def find_devices(tx: Transaction, query: Query, now: datetime) -> tuple[DeviceRow, ...]:
+    """Read all devices that *query* finds, by id; a part in each statement, for they may be many."""
+    found: list[DeviceRow] = []
+    after: ChannelId | None = None
+    while True:
+        ids = queries.find(tx, query, now, after=after, limit=PAGE_LIMIT)
+        rows = tx.connection.execute(_select(channels.c.id.in_(ids)).order_by(channels.c.id)).mappings()
+        found += [_row(row) for row in rows]
+        if len(ids) < PAGE_LIMIT:
+            return tuple(found)
+        after = ids[-1]
 
 
 def browse_devices(tx: Transaction, query: DeviceQuery, silent_since: datetime) -> tuple[DevicePage, DeviceCounts]:

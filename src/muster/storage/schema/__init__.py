@@ -18,6 +18,7 @@ from muster.storage.schema.enrollment_tables import (
 )
 from muster.storage.schema.event_tables import outbox, subscriptions
 from muster.storage.schema.evidence_tables import evidence, reviews, rumours
+from muster.storage.schema.group_tables import device_groups, group_members, sends
 from muster.storage.schema.identity_tables import (
     challenges,
     enrollment_links,
@@ -70,6 +71,7 @@ __all__ = [
     "deferred_messages",
     "departures",
     "device_facts",
+    "device_groups",
     "enrollment_links",
     "enrollment_profiles",
     "enrollment_sessions",
@@ -79,6 +81,7 @@ __all__ = [
     "escrow",
     "escrow_certificates",
     "evidence",
+    "group_members",
     "identities",
     "installation",
     "installed_profiles",
@@ -104,6 +107,7 @@ __all__ = [
     "ring_canaries",
     "rollbacks",
     "rumours",
+    "sends",
     "sessions",
     "set_ups",
     "sign_in_attempts",

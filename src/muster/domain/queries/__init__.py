@@ -1,0 +1,1 @@
+"""The small language in which administrators say which devices are meant."""

@@ -1,0 +1,74 @@
+"""What a query can ask for: each field's name, its type and the words it may have.
+
+A field of `device_facts` of the same name needs its line here and nothing else; where others come from is said in
+`storage/queries.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from muster.domain.access import LinkKind
+from muster.domain.enrollment import EnrollmentState
+from muster.protocol.identifiers import ChannelKind
+from muster.protocol.os_family import OsFamily
+
+
+class FieldKind(StrEnum):
+    """Of what type a field is; it decides what can be asked of it."""
+
+    TEXT = "text"
+    WORD = "word"
+    """One of a few words."""
+    VERSION = "version"
+    """Compared number by number: 26.10 is later than 26.9."""
+    NUMBER = "number"
+    FLAG = "true or false"
+    INSTANT = "time"
+    LIST = "list"
+    """Identifiers of which a device has many: its apps, its profiles."""
+    GROUP = "group"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. *words* are those that it may have, in the case in which they are stored; none where any will do."""
+
+    name: str
+    kind: FieldKind
+    help: str
+    words: tuple[str, ...] = ()
+
+
+_ALL: Final = (
+    Field("id", FieldKind.TEXT, "the id of the device: its UDID, or the EnrollmentID of a user's own device"),
+    Field("serial", FieldKind.TEXT, "serial number"),
+    Field("name", FieldKind.TEXT, "the device's name"),
+    Field("platform", FieldKind.WORD, "operating system; iPadOS goes as iOS", tuple(OsFamily)),
+    Field("model", FieldKind.TEXT, "what the device calls its model: MacBook Pro, or Mac14,2 where it says no more"),
+    Field("product", FieldKind.TEXT, "ProductName, such as Mac14,2"),
+    Field("os_version", FieldKind.VERSION, "version of the operating system"),
+    Field("build", FieldKind.TEXT, "build of the operating system, such as 25B78"),
+    Field("state", FieldKind.WORD, "of the enrollment", tuple(EnrollmentState)),
+    Field("kind", FieldKind.WORD, "of the channel: a device's or a user's", tuple(ChannelKind)),
+    Field("is_supervised", FieldKind.FLAG, "whether the device is supervised"),
+    Field("user", FieldKind.TEXT, "short name of the user of a user's channel"),
+    Field("account", FieldKind.TEXT, "Managed Apple Account by which it enrolled"),
+    Field("link", FieldKind.TEXT, "id of the enrollment link by which its present enrollment came"),
+    Field("way", FieldKind.WORD, "by which way its present enrollment came", tuple(LinkKind)),
+    Field("enrolled", FieldKind.INSTANT, "when its present enrollment began"),
+    Field("first_seen", FieldKind.INSTANT, "when it was heard of first"),
+    Field("last_contact", FieldKind.INSTANT, "when it was heard last"),
+    Field("last_proof", FieldKind.INSTANT, "when it last did what a command asked"),
+    Field("identity_expires", FieldKind.INSTANT, "until when its identity certificate is valid"),
+    Field("push_refused", FieldKind.INSTANT, "since when APNs takes no pushes for it; unknown where it does"),
+    Field("app", FieldKind.LIST, "identifier of an app it has, such as com.apple.Pages"),
+    Field("profile", FieldKind.LIST, "PayloadIdentifier of a profile it has"),
+    Field("certificate", FieldKind.LIST, "SHA-256 of a certificate it has"),
+    Field("group", FieldKind.GROUP, "name of a group it is in"),
+)
+
+FIELDS: Final[Mapping[str, Field]] = MappingProxyType({field.name: field for field in _ALL})
+"""By name, in the order of the manual."""
