@@ -19,7 +19,7 @@ from muster.protocol.profile import EnrollmentProfile
 from muster.simulator.behaviour import Behaviour
 from muster.simulator.contents import Contents, Keys
 from muster.simulator.facts import DeviceFacts, Platform, User
-from muster.simulator.fitness import Addressee, Obstacle, fault_in, obstacle
+from muster.simulator.fitness import Addressee, Obstacle, fault_in, heeded, obstacle
 
 
 class Aftermath(Enum):
@@ -128,7 +128,8 @@ UNFIT = 12044
 
 def answer(responders: Mapping[str, Responder], situation: Situation, command: Command) -> Answer:
     """What the device says to *command*: what it doesn't know, or not from whom it comes, it refuses as real ones do;
-    what is not whole it calls malformed."""
+    what is not whole it calls malformed, and keys that are
+    for other devices it passes over."""
     responder = responders.get(command.request_type)
     facts = find_command(command.request_type)
     if responder is None or facts is None:
@@ -143,10 +144,11 @@ def answer(responders: Mapping[str, Responder], situation: Situation, command: C
             return refused(UNFIT, f"{command.request_type} needs a supervised device.")
         case Obstacle.NO_RIGHT if not responder.waives_right:
             return no_right()
-    fault = fault_in(facts.request, command.keys)
+    keys = heeded(facts.request, command.keys, situation.addressee)
+    fault = fault_in(facts.request, keys, situation.addressee)
     if fault is not None:
         return badly_formed(situation, command.request_type, fault)
-    return responder.respond(situation, dict(command.keys))
+    return responder.respond(situation, keys)
 
 
 def refused(code: int, description: str, domain: str = "MCMDMErrorDomain") -> Answer:

@@ -23,7 +23,7 @@ from muster.simulator.answers import (
 )
 from muster.simulator.applications import set_attributes, set_configuration
 from muster.simulator.contents import Keys
-from muster.simulator.fitness import Obstacle, fault_in, obstacle
+from muster.simulator.fitness import Obstacle, fault_in, heeded, obstacle
 
 _REFUSALS: Mapping[Obstacle, tuple[int, str]] = {
     Obstacle.UNKNOWN: (INVALID_REQUEST, "is not known here"),
@@ -51,7 +51,8 @@ def _apply(situation: Situation, item: PlistValue) -> Answer:
     if facts is None or found is not None:
         code, words = _REFUSALS[found or Obstacle.UNKNOWN]
         return refused(code, f"The setting “{name}” {words}.")
-    fault = fault_in(facts.members, item)
+    item = heeded(facts.members, item, situation.addressee)
+    fault = fault_in(facts.members, item, situation.addressee)
     if fault is not None:
         return refused(MALFORMED, f"“{fault}” is missing in “{name}”, or has another type.")
     return _SPECIAL.get(name, _keep)(situation, item)

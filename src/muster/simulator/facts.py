@@ -64,6 +64,9 @@ PRODUCTS: dict[Platform, tuple[Product, ...]] = {
     Platform.APPLE_TV: (Product("AppleTV14,1", "Apple TV", "MN873", 59.60),),
 }
 
+INTEL_MAC = Product("MacBookPro16,1", "MacBook Pro", "MacBookPro16,1", 494.38)
+"""A Mac of the kind that has firmware passwords. It is never drawn; whoever wants it gives it to a device."""
+
 RELEASES: dict[Platform, tuple[tuple[str, str], ...]] = {
     Platform.MAC: (("15.5", "24F74"), ("15.4.1", "24E263"), ("14.7.6", "23H626")),
     Platform.IPHONE: (("18.5", "22F76"), ("18.4.1", "22E252"), ("17.7.2", "21H221")),

@@ -54,29 +54,50 @@ def obstacle(by_family: SupportByFamily, addressee: Addressee) -> Obstacle | Non
     return None
 
 
-def fault_in(keys: Sequence[KeyFacts], given: Mapping[str, PlistValue]) -> str | None:
+def heeded(keys: Sequence[KeyFacts], given: Mapping[str, PlistValue], addressee: Addressee) -> dict[str, PlistValue]:
+    """*given* without what *addressee* passes over: keys that are for others, in dictionaries within as well. What
+    nobody knows stays."""
+    named = {key.name: key for key in keys}
+    return {
+        name: _heeded_value(named.get(name), value, addressee)
+        for name, value in given.items()
+        if name not in named or obstacle(named[name].support, addressee) is None
+    }
+
+
+def _heeded_value(key: KeyFacts | None, value: PlistValue, addressee: Addressee) -> PlistValue:
+    if key is None:
+        return value
+    if isinstance(value, dict):
+        return heeded(key.members, value, addressee)
+    if isinstance(value, list) and len(key.members) == 1:
+        return [_heeded_value(key.members[0], item, addressee) for item in value]
+    return value
+
+
+def fault_in(keys: Sequence[KeyFacts], given: Mapping[str, PlistValue], addressee: Addressee) -> str | None:
     """The name of the first of *keys* that is missing in *given* or has another type, in dictionaries within as well;
-    None when there is none. Values are not looked at, nor keys that nobody knows."""
+    None when there is none. Values are not looked at, nor keys that nobody knows; what is for others isn't missed."""
     for key in keys:
         if key.stands_for_all:
             continue
         if key.name not in given:
-            if key.is_required:
+            if key.is_required and obstacle(key.support, addressee) is None:
                 return key.name
             continue
-        fault = _fault_of(key, given[key.name])
+        fault = _fault_of(key, given[key.name], addressee)
         if fault is not None:
             return fault
     return None
 
 
-def _fault_of(key: KeyFacts, value: PlistValue) -> str | None:
+def _fault_of(key: KeyFacts, value: PlistValue, addressee: Addressee) -> str | None:
     if not _is_of_kind(value, key.kind):
         return key.name
     if isinstance(value, dict):
-        return fault_in(key.members, value)
+        return fault_in(key.members, value, addressee)
     if isinstance(value, list) and len(key.members) == 1:  # of several kinds, whoever reads them tells them apart
-        faults = (_fault_of(key.members[0], item) for item in value)
+        faults = (_fault_of(key.members[0], item, addressee) for item in value)
         return next((fault for fault in faults if fault is not None), None)
     return None
 

@@ -65,7 +65,6 @@ def _facts(situation: Situation) -> Keys:
         "ProductName": facts.product.product_name,
         "IsSupervised": facts.is_supervised,
         "AwaitingConfiguration": situation.is_awaiting_configuration,
-        "OrganizationInfo": dict(contents.organization_info),
         "MDMOptions": _set(situation, "MDMOptions", "MDMOptions", {}),
         "WiFiMAC": facts.wifi_mac,
         "BluetoothMAC": facts.bluetooth_mac,
@@ -73,6 +72,8 @@ def _facts(situation: Situation) -> Keys:
         "iTunesStoreAccountIsActive": True,
         "iTunesStoreAccountHash": "2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
     }
+    if contents.organization_info:
+        known["OrganizationInfo"] = dict(contents.organization_info)
     if facts.platform is not Platform.APPLE_TV:
         known |= {
             "DeviceCapacity": facts.product.capacity_gb,

@@ -26,6 +26,8 @@ from muster.simulator.signed_profile import unwrap_profile
 CHANGE_PROFILES = 2
 """The right to install and remove profiles."""
 PROVISIONING_PROFILE_NOT_MANAGED = 12014
+REQUIRED = ("PayloadType", "PayloadVersion", "PayloadIdentifier", "PayloadUUID")
+"""Of a profile and of each payload (Apple, "Configuring Multiple Devices Using Profiles")."""
 
 RESTRICTING = frozenset(
     {"com.apple.applicationaccess", "com.apple.applicationaccess.new", "com.apple.mobiledevice.passwordpolicy"}
@@ -47,7 +49,9 @@ def install_profile(situation: Situation, keys: Keys) -> Answer:
     try:
         profile = read_profile(unwrap_profile(payload))
     except MalformedMessage:
-        return refused(1000, "Invalid Profile", "MCProfileErrorDomain")
+        return _invalid_profile()
+    if any(key not in payload for payload in (profile.keys, *profile.payloads) for key in REQUIRED):
+        return _invalid_profile()
     situation.contents.profiles[profile.identifier] = profile
     return Answer()
 
@@ -125,6 +129,10 @@ def restrictions(situation: Situation, keys: Keys) -> Answer:
             "ProfileRestrictions": own if keys.get("ProfileRestrictions") is True else {},
         }
     )
+
+
+def _invalid_profile() -> Answer:
+    return refused(1000, "Invalid Profile", "MCProfileErrorDomain")
 
 
 def _restrictions_of(profile: InstalledProfile) -> Keys:
