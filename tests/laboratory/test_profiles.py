@@ -25,7 +25,7 @@ A_WHILE = timedelta(hours=1)
 
 def profile(identifier: str, revision: int = 1) -> bytes:
     keys = {"PayloadType": "Configuration", "PayloadIdentifier": identifier, "PayloadUUID": f"{identifier}-{revision}"}
-    return write_plist({**keys, "PayloadContent": []})
+    return write_plist({**keys, "PayloadVersion": 1, "PayloadContent": []})
 
 
 @pytest.mark.parametrize("platform", [Platform.MAC, Platform.IPHONE])
