@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
 def table_module(folder: Path) -> str:
     """Write the module that holds the table. Raises UnknownFact; OSError where the folder is another one."""
     notice = (folder / "LICENSE.txt").read_text(encoding="utf-8").strip()
-    rows = "\n".join(_lines(_commands(folder / "mdm" / "commands")))
+    rows = "\n".join(catalogue_lines(_commands(folder / "mdm" / "commands")))
     if '"""' in rows or "\\" in rows:
         raise UnknownFact("a value needs quoting that the table does not have")
     return MODULE.format(notice=notice, rows=rows)
@@ -97,16 +97,17 @@ def _commands(folder: Path) -> dict[str, dict[str, Any]]:
         if name in commands:
             raise UnknownFact(f"{name} is there twice")
         commands[name] = {
-            "os": _support(payload["supportedOS"], name),
-            "req": [_key(key, f"{name}/{key['key']}") for key in document.get("payloadkeys") or []],
-            "res": [_key(key, f"{name} answered/{key['key']}") for key in document.get("responsekeys") or []],
+            "os": read_support(payload["supportedOS"], name),
+            "req": [read_key(key, f"{name}/{key['key']}") for key in document.get("payloadkeys") or []],
+            "res": [read_key(key, f"{name} answered/{key['key']}") for key in document.get("responsekeys") or []],
         }
     if not commands:
         raise FileNotFoundError(f"no commands in {folder}")
     return dict(sorted(commands.items()))
 
 
-def _key(key: Mapping[str, Any], place: str) -> dict[str, Any]:
+def read_key(key: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """Write a key of the schema, and those in it, as a row. Raises UnknownFact."""
     known = {
         "key",
         "type",
@@ -132,14 +133,15 @@ def _key(key: Mapping[str, Any], place: str) -> dict[str, Any]:
         if source in key:
             row[short] = [key[source].get("min"), key[source].get("max")]
     if "supportedOS" in key:
-        row["os"] = _support(key["supportedOS"], place)
-    rows = [_key(one, f"{place}/{one['key']}") for one in key.get("subkeys") or []]
+        row["os"] = read_support(key["supportedOS"], place)
+    rows = [read_key(one, f"{place}/{one['key']}") for one in key.get("subkeys") or []]
     if rows:
         row["s"] = rows
     return row
 
 
-def _support(families: Mapping[str, Mapping[str, Any]], place: str) -> dict[str, Any]:
+def read_support(families: Mapping[str, Mapping[str, Any]], place: str) -> dict[str, Any]:
+    """Write what the schema says of each family. Raises UnknownFact."""
     _only(families, set(OS_FAMILIES), place)
     return {family: _facts(families[family], f"{place} on {family}") for family in OS_FAMILIES if family in families}
 
@@ -174,7 +176,7 @@ def _only(said: Mapping[str, Any], known: set[str], place: str) -> None:
         raise UnknownFact(f"{place} says {', '.join(sorted(unknown))}")
 
 
-def _lines(commands: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def catalogue_lines(commands: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """One line for each command and one for each key, indented by what holds it."""
     for name, command in commands.items():
         yield _line({"c": name, "os": command["os"]}, 0)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from muster.cli import (
+    accounts,
     admins,
     authority,
     command_types,
@@ -53,6 +54,7 @@ app.add_typer(authority.app, name="authority")
 app.add_typer(commands.app, name="commands")
 app.add_typer(journal.app, name="journal")
 app.add_typer(profiles.app, name="profiles")
+app.add_typer(accounts.app, name="accounts")
 app.add_typer(push.app, name="push")
 app.add_typer(push_cert.app, name="push-cert")
 app.add_typer(users.app, name="users")

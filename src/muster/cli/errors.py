@@ -49,6 +49,8 @@ _CODES = {
     RefusalCode.COUNT_WRONG: ExitCode.USAGE,
     RefusalCode.COMMAND_MALFORMED: ExitCode.USAGE,
     RefusalCode.QUERY_UNFIT: ExitCode.USAGE,
+    RefusalCode.TEMPLATE_UNFIT: ExitCode.USAGE,
+    RefusalCode.VARIABLE_UNKNOWN: ExitCode.USAGE,
 }
 
 _EXIT_CODES: tuple[tuple[type[Exception], ExitCode], ...] = (

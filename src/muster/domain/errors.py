@@ -69,6 +69,9 @@ class RefusalCode(StrEnum):
     COMMAND_MALFORMED = "command_malformed"
     COMMAND_UNFIT = "command_unfit"
     QUERY_UNFIT = "query_unfit"
+    TEMPLATE_UNFIT = "template_unfit"
+    VARIABLE_UNKNOWN = "variable_unknown"
+    ACCOUNT_UNFIT = "account_unfit"
     # people who enroll
     BEARER_UNKNOWN = "bearer_unknown"
     BEARER_EXPIRED = "bearer_expired"

@@ -59,9 +59,13 @@ def similar_names(name: str, names: Iterable[str]) -> tuple[str, ...]:
 
 @cache
 def _sections() -> Mapping[str, str]:
-    """The lines of each command, by its name."""
+    return sections_of(TABLE)
+
+
+def sections_of(table: str) -> Mapping[str, str]:
+    """The lines of each command of a table, by its name."""
     sections = {}
-    for section in TABLE.removeprefix(_COMMAND).split(f"\n{_COMMAND}"):
+    for section in table.removeprefix(_COMMAND).split(f"\n{_COMMAND}"):
         name, _, rest = section.partition('"')
         sections[name] = f'{_COMMAND}{name}"{rest}'.removesuffix("\n")
     return MappingProxyType(sections)
@@ -70,7 +74,12 @@ def _sections() -> Mapping[str, str]:
 @cache
 def _read(name: str) -> CommandFacts:
     """One command of the table. Few are ever asked for, so that each is read by itself."""
-    lines = _sections()[name].split("\n")
+    return read_section(name, _sections()[name])
+
+
+def read_section(name: str, section: str) -> CommandFacts:
+    """Read the lines of one command, which the table of payloads has, too."""
+    lines = section.split("\n")
     rows = json.loads(f"[{','.join(lines)}]")
     depths = [len(line) - len(line.lstrip(" ")) for line in lines]
     keys = _keys(rows, depths, 1, len(rows))

@@ -36,7 +36,7 @@ from muster.storage.schema.installation_tables import (
     ring_canaries,
     rollbacks,
 )
-from muster.storage.schema.installed_tables import installed_profiles
+from muster.storage.schema.installed_tables import account_templates, accounts, installed_profiles
 from muster.storage.schema.inventory_tables import inventory, inventory_changes, inventory_items
 from muster.storage.schema.people_tables import (
     administrators,
@@ -61,6 +61,8 @@ from muster.storage.schema.push_tables import (
 
 __all__ = [
     "PARTITIONED",
+    "account_templates",
+    "accounts",
     "administrators",
     "audit",
     "authorities",

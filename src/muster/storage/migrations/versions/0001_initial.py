@@ -544,6 +544,43 @@ Table(
     Column("changed_at", Instant, nullable=False, comment="when the state became what it is, by the device's answer"),
     Column("verified_at", Instant, comment="when a list last had it"),
     Index(None, "channel_id", "identifier"),
+    Index(None, "account_id"),
+)
+
+Table(
+    "account_templates",
+    metadata,
+    Column("name", Identifier, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("settings", Json, nullable=False, comment="keys of the payload, with ${name} where values are put in"),
+    Column("has_certificate", Boolean, nullable=False),
+    Column("certificate_name", Text, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+
+Table(
+    "accounts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("template", Identifier, nullable=False),
+    Column("channel_id", Identifier, nullable=False),
+    Column("variables", Json, nullable=False, comment="what was given for this account alone"),
+    Column("password_sealed", LargeBinary),
+    Column("identity_sealed", LargeBinary, comment="the PKCS #12 file and its password, as a property list"),
+    Column("certificate", LargeBinary, comment="the identity's, DER"),
+    Column("certificate_not_after", Instant),
+    Column("profile_identifier", Identifier, nullable=False),
+    Column(
+        "revision", Integer, nullable=False, comment="of what was sent; no two profiles of an account have the same"
+    ),
+    Column("created_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("removed_at", Instant, comment="when its removal was ordered"),
+    Index(None, "channel_id"),
+    Index(None, "template"),
 )
 
 Table(
