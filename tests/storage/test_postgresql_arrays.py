@@ -53,7 +53,8 @@ def test_array_arrives_as_it_was_given(
 def test_rows_arrive_as_they_were_given_and_what_is_alike_is_sent_once(
     postgresql_engine: PostgresqlEngine, ids: list[str], words: list[str | None], arrays: int
 ) -> None:
-    rows = rows_of({"id": Column(TEXT, ids), "word": Column(TEXT, words), "number": Column(INT8, [7] * len(ids))})
+    others: dict[str, Column[Any]] = {"word": Column(TEXT, words), "number": Column(INT8, [7] * len(ids))}
+    rows = rows_of({"id": Column(TEXT, ids)}, others)
 
     with postgresql_engine.sqlalchemy.connect() as connection:
         driver_connection = connection.connection.driver_connection

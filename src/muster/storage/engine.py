@@ -18,7 +18,7 @@ from muster.domain.command_queue import HeadQuery
 from muster.domain.push_policy import NoPush
 from muster.protocol.identifiers import ChannelId
 from muster.storage.hot import AppliedConnect, LockedChannel
-from muster.storage.hot_pushes import DueWish, PutOff, RecordedPush, SettledPush
+from muster.storage.hot_pushes import DueWish, NewWish, PutOff, RecordedPush, SettledPush
 from muster.storage.journal import JournalPosition, JournalRecord
 
 T = TypeVar("T")
@@ -73,6 +73,17 @@ class Transaction(ABC):
         """Write what was decided for channels that `lock_channels` locked in this transaction."""
 
     @abstractmethod
+    def make_wishes(self, wishes: Sequence[NewWish]) -> None:
+        """Store *wishes*. One that is there becomes the new one, with the earlier due time and its own fence raised.
+
+        Here and below the channels are sorted, and each stands there once.
+        """
+
+    @abstractmethod
+    def make_missing_wishes(self, wishes: Sequence[NewWish]) -> None:
+        """Store those of *wishes* whose channels have none."""
+
+    @abstractmethod
     def claim_wishes(self, now: datetime, limit: int) -> tuple[DueWish, ...]:
         """Hold up to *limit* of the wishes due at *now*, the longest due first; those held elsewhere are passed over.
 
@@ -89,7 +100,7 @@ class Transaction(ABC):
 
     @abstractmethod
     def put_off_wishes(self, waits: Sequence[PutOff]) -> None:
-        """Have each wish due later. Each channel stands in *waits* once."""
+        """Have each wish that this transaction holds due at another time. Each channel stands in *waits* once."""
 
     @abstractmethod
     def settle_targets(self, settled: Sequence[SettledPush], at: datetime) -> None:

@@ -44,6 +44,16 @@ class DueWish(NamedTuple):
     declined: int
 
 
+class NewWish(NamedTuple):
+    """A wish of which nothing was sent yet; *fence* is what it has where there was no wish of the channel before."""
+
+    channel_id: ChannelId
+    reason: PushReason
+    wanted_at: datetime
+    due_at: datetime
+    fence: int
+
+
 class PutOff(NamedTuple):
     """A claimed wish that is not pushed now. *held_because* names an obstacle whose end releases it sooner."""
 

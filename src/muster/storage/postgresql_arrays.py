@@ -96,26 +96,23 @@ class Rows:
     parameters: tuple[BinaryArray, ...]
 
 
-def rows_of(columns: Mapping[str, Column[Any]]) -> Rows:
-    """Make rows of *columns*, which are named by us, are equally long, and have a value at least.
+def rows_of(compared: Mapping[str, Column[Any]], others: Mapping[str, Column[Any]]) -> Rows:
+    """Make rows of columns that are named by us, are equally long, and have a value at least; one is *compared*.
 
-    The first is taken to differ from row to row, and is sent as an array in any case.
+    Those that the statement joins by are *compared*, and sent as arrays in any case: of a value that is alike in all
+    the planner makes a filter, from which it expects few rows, and then reads them all for each of ours.
     """
-    constants: list[str] = []
-    arrays: list[str] = []
-    constant_values: list[BinaryArray] = []
-    array_values: list[BinaryArray] = []
-    for name, column in columns.items():
-        values, kind = column.values, column.element.name
-        if arrays and values.count(values[0]) == len(values):
-            constants.append(f", (%s::{kind}[])[1] AS {name}")
-            constant_values.append(column.element.array(values[:1]))
-        else:
-            arrays.append(name)
-            array_values.append(column.element.array(values))
-    unnested = ", ".join(f"%s::{columns[name].element.name}[]" for name in arrays)
-    sql = f"(SELECT u.*{''.join(constants)} FROM unnest({unnested}) AS u({', '.join(arrays)})) AS v"  # noqa: S608 - the names are ours
-    return Rows(sql, (*constant_values, *array_values))
+    alike = {name: one for name, one in others.items() if one.values.count(one.values[0]) == len(one.values)}
+    arrays = {**compared, **{name: column for name, column in others.items() if name not in alike}}
+    constants = "".join(f", (%s::{column.element.name}[])[1] AS {name}" for name, column in alike.items())
+    unnested = ", ".join(f"%s::{column.element.name}[]" for column in arrays.values())
+    return Rows(
+        f"(SELECT u.*{constants} FROM unnest({unnested}) AS u({', '.join(arrays)})) AS v",  # noqa: S608 - the names are ours
+        (
+            *(column.element.array(column.values[:1]) for column in alike.values()),
+            *(column.element.array(column.values) for column in arrays.values()),
+        ),
+    )
 
 
 def adapt(connection: AdaptContext) -> None:

@@ -10,8 +10,8 @@ from psycopg import sql
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.push_policy import PushReason, TargetState
 from muster.protocol.identifiers import ChannelId
-from muster.storage.hot_pushes import DueWish, PushAddress, PutOff, RecordedPush, SettledPush
-from muster.storage.postgresql_arrays import BYTEA, INT4, INT8, TEXT, TIMESTAMPTZ, Column, rows_of
+from muster.storage.hot_pushes import DueWish, NewWish, PushAddress, PutOff, RecordedPush, SettledPush
+from muster.storage.postgresql_arrays import BYTEA, INT4, INT8, TEXT, TIMESTAMPTZ, Column, Rows, rows_of
 
 _WISH = "channel_id, reason, wanted_at, attempts, failures, fence"
 # Nothing is joined to the wishes being locked: one that changed a moment ago is seen as it is now, but what was joined
@@ -34,6 +34,19 @@ CROSS JOIN LATERAL (
   FROM queue WHERE channel_id = w.channel_id AND NOT is_withheld
 ) q
 """
+_MAKE_MISSING = """
+INSERT INTO push_wishes (channel_id, reason, wanted_at, due_at, attempts, failures, fence)
+SELECT channel_id, reason, wanted_at, due_at, 0, 0, fence FROM {rows}
+ON CONFLICT (channel_id) DO NOTHING
+"""
+_MAKE = _MAKE_MISSING.replace(
+    "NOTHING",
+    """
+UPDATE SET reason = excluded.reason, wanted_at = excluded.wanted_at,
+           due_at = least(push_wishes.due_at, excluded.due_at),
+           attempts = 0, failures = 0, fence = push_wishes.fence + 1, held_because = NULL
+""",
+)
 # These are joined to rows that `_by_keys` has looked up by their keys in the order given, which is that of their ids in
 # every transaction: where one statement is all that takes rows of its table, nobody has to lock them before.
 _LEASE = """
@@ -95,6 +108,18 @@ DROP_PATIENCE_MILLISECONDS = 1000
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 
+def make_wishes(cursor: Cursor, wishes: Sequence[NewWish]) -> None:
+    """Store wishes, in place of those before."""
+    rows = _new_wishes(wishes)
+    cursor.execute(_MAKE.format(rows=rows.sql), rows.parameters)
+
+
+def make_missing_wishes(cursor: Cursor, wishes: Sequence[NewWish]) -> None:
+    """Store wishes where there are none."""
+    rows = _new_wishes(wishes)
+    cursor.execute(_MAKE_MISSING.format(rows=rows.sql), rows.parameters)
+
+
 def claim_wishes(cursor: Cursor, now: datetime, limit: int) -> tuple[DueWish, ...]:
     """Take due wishes that no other node holds."""
     return _with_details(cursor, cursor.execute(_DUE, (now, limit)).fetchall())
@@ -114,11 +139,11 @@ def lease_wishes(cursor: Cursor, channel_ids: Sequence[ChannelId], until: dateti
 def put_off_wishes(cursor: Cursor, waits: Sequence[PutOff]) -> None:
     """Write when to look at each again."""
     rows = rows_of(
+        {"channel_id": Column(TEXT, [one.channel_id for one in waits])},
         {
-            "channel_id": Column(TEXT, [one.channel_id for one in waits]),
             "until": Column(TIMESTAMPTZ, [one.until for one in waits]),
             "because": Column(TEXT, [one.held_because for one in waits]),
-        }
+        },
     )
     cursor.execute(_BY_KEYS)
     cursor.execute(_PUT_OFF.format(rows=rows.sql), rows.parameters)
@@ -132,6 +157,8 @@ def settle_targets(cursor: Cursor, settled: Sequence[SettledPush], at: datetime)
             "channel_id": Column(TEXT, [one.channel_id for one in settled]),
             "token": Column(BYTEA, [one.token for one in settled]),
             "token_updated_at": Column(TIMESTAMPTZ, [one.token_updated_at for one in settled]),
+        },
+        {
             "outcome": Column(TEXT, [one.outcome for one in settled]),
             "reason": Column(TEXT, [one.reason for one in settled]),
             "refused_at": Column(TIMESTAMPTZ, [one.refused_at for one in targets]),
@@ -141,7 +168,7 @@ def settle_targets(cursor: Cursor, settled: Sequence[SettledPush], at: datetime)
             "budget_until": Column(TIMESTAMPTZ, [one.budget_until for one in targets]),
             "accepted_at": Column(TIMESTAMPTZ, [one.accepted_at for one in targets]),
             "unanswered": Column(INT4, [one.unanswered for one in targets]),
-        }
+        },
     )
     cursor.execute(_BY_KEYS)
     cursor.execute(_OUTCOMES.format(rows=rows.sql), (at, *rows.parameters))
@@ -156,32 +183,33 @@ def settle_wishes(cursor: Cursor, settled: Sequence[SettledPush]) -> None:
         cursor.execute(_LOCK_WISHES, (TEXT.array(one.channel_id for one in settled),))
     if kept:
         rows = rows_of(
+            _of_claim(kept),
             {
-                "channel_id": Column(TEXT, [one.channel_id for one in kept]),
-                "fence": Column(INT8, [one.fence for one in kept]),
                 "due_at": Column(TIMESTAMPTZ, [one.due_at for one in kept]),
                 "failures": Column(INT4, [one.failures for one in kept]),
                 "taken_back": Column(INT4, [one.taken_back for one in kept]),
                 "held_because": Column(TEXT, [one.held_because for one in kept]),
-            }
+            },
         )
         cursor.execute(_SETTLE.format(rows=rows.sql), rows.parameters)
     if over:
-        rows = rows_of(
-            {
-                "channel_id": Column(TEXT, [one.channel_id for one in over]),
-                "fence": Column(INT8, [one.fence for one in over]),
-            }
-        )
+        rows = rows_of(_of_claim(over), {})
         cursor.execute(_SETTLE_FOR_GOOD.format(rows=rows.sql), rows.parameters)
+
+
+def _of_claim(settled: Sequence[SettledPush]) -> dict[str, Column[Any]]:
+    return {
+        "channel_id": Column(TEXT, [one.channel_id for one in settled]),
+        "fence": Column(INT8, [one.fence for one in settled]),
+    }
 
 
 def append_pushes(cursor: Cursor, recorded: Sequence[RecordedPush]) -> None:
     """Append to the log."""
     outcomes = [one.outcome for one in recorded]
     rows = rows_of(
+        {"channel_id": Column(TEXT, [one.channel_id for one in recorded])},
         {
-            "channel_id": Column(TEXT, [one.channel_id for one in recorded]),
             "at": Column(TIMESTAMPTZ, [one.at for one in recorded]),
             "apns_id": Column(TEXT, [one.apns_id for one in recorded]),
             "topic": Column(TEXT, [one.topic for one in recorded]),
@@ -193,7 +221,7 @@ def append_pushes(cursor: Cursor, recorded: Sequence[RecordedPush]) -> None:
             "latency_ms": Column(INT4, [one.latency_ms for one in recorded]),
             "attempts": Column(INT4, [one.attempts for one in recorded]),
             "consequence": Column(TEXT, [one.consequence for one in recorded]),
-        }
+        },
     )
     cursor.execute(_APPEND.format(rows=rows.sql), rows.parameters)
 
@@ -216,6 +244,18 @@ def forget_pushes(cursor: Cursor, before: datetime, limit: int) -> bool:
             pass
     cursor.execute(_FORGET, (before, limit))
     return cursor.rowcount == limit
+
+
+def _new_wishes(wishes: Sequence[NewWish]) -> Rows:
+    return rows_of(
+        {"channel_id": Column(TEXT, [one.channel_id for one in wishes])},
+        {
+            "reason": Column(TEXT, [one.reason for one in wishes]),
+            "wanted_at": Column(TIMESTAMPTZ, [one.wanted_at for one in wishes]),
+            "due_at": Column(TIMESTAMPTZ, [one.due_at for one in wishes]),
+            "fence": Column(INT8, [one.fence for one in wishes]),
+        },
+    )
 
 
 def _with_details(cursor: Cursor, wishes: Sequence[tuple[Any, ...]]) -> tuple[DueWish, ...]:

@@ -17,7 +17,7 @@ from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, Command
 from muster.storage import postgresql_pushes
 from muster.storage.engine import Transaction, Work
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
-from muster.storage.hot_pushes import DueWish, PutOff, RecordedPush, SettledPush
+from muster.storage.hot_pushes import DueWish, NewWish, PutOff, RecordedPush, SettledPush
 from muster.storage.postgresql_arrays import BOOL, BYTEA, INT4, TEXT, TIMESTAMPTZ, BinaryArray
 from muster.storage.schema import PARTITIONED
 
@@ -136,6 +136,18 @@ class PostgresqlTransaction(Transaction):
                     _NOT_NOW, (TEXT.array(pair[0] for pair in not_now), TEXT.array(pair[1] for pair in not_now))
                 )
             _hand_out(cursor, connects, now)
+
+    def make_wishes(self, wishes: Sequence[NewWish]) -> None:
+        """One statement for all."""
+        if wishes:
+            with self._cursor() as cursor:
+                postgresql_pushes.make_wishes(cursor, wishes)
+
+    def make_missing_wishes(self, wishes: Sequence[NewWish]) -> None:
+        """One statement for all."""
+        if wishes:
+            with self._cursor() as cursor:
+                postgresql_pushes.make_missing_wishes(cursor, wishes)
 
     def claim_wishes(self, now: datetime, limit: int) -> tuple[DueWish, ...]:
         """Two statements: what is joined to rows being locked may be older than they are."""

@@ -12,15 +12,10 @@ from muster.domain.push_policy import NoPush, PushReason, TargetState
 from muster.protocol.apns import OutcomeClass
 from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction, Work, slices
-from muster.storage.hot_pushes import DueWish, PutOff, SettledPush
+from muster.storage.hot_pushes import DueWish, NewWish, PutOff, SettledPush
 from muster.storage.schema import channels, push_targets, push_wishes
 from muster.storage.types import to_microseconds
 
-_RELEASE = (
-    sa.update(push_wishes)
-    .where(push_wishes.c.channel_id == sa.bindparam("id"), push_wishes.c.held_because.is_not(None))
-    .values(due_at=sa.bindparam("at"), held_because=None)
-)
 _DROP = sa.delete(push_wishes).where(push_wishes.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
 _HASTEN = (
     sa.update(push_wishes)
@@ -92,52 +87,14 @@ def wish(
     if not channel_ids:
         return
     tx.made_due(Work.PUSH, due_at)
-    insert = tx.insert(push_wishes)
-    wanted = insert.excluded
-    tx.connection.execute(
-        insert.on_conflict_do_update(
-            index_elements=["channel_id"],
-            set_={
-                "reason": wanted.reason,
-                "wanted_at": wanted.wanted_at,
-                "due_at": sa.case((push_wishes.c.due_at < wanted.due_at, push_wishes.c.due_at), else_=wanted.due_at),
-                "attempts": 0,
-                "failures": 0,
-                "fence": push_wishes.c.fence + 1,
-                "held_because": None,
-            },
-        ),
-        [
-            {
-                "channel_id": channel_id,
-                "reason": reason.value,
-                "wanted_at": at,
-                "due_at": due_at,
-                "attempts": 0,
-                "failures": 0,
-                "fence": _first_fence(at),
-            }
-            for channel_id in sorted(set(channel_ids))
-        ],
-    )
+    fence = _first_fence(at)
+    tx.make_wishes([NewWish(id_, reason, at, due_at, fence) for id_ in sorted(set(channel_ids))])
 
 
 def wish_if_none(tx: Transaction, channel_id: ChannelId, *, reason: PushReason, at: datetime) -> None:
     """Wish to push *channel_id* at once, unless there is a wish already."""
     tx.made_due(Work.PUSH, at)
-    tx.connection.execute(
-        tx.insert(push_wishes)
-        .values(
-            channel_id=channel_id,
-            reason=reason.value,
-            wanted_at=at,
-            due_at=at,
-            attempts=0,
-            failures=0,
-            fence=_first_fence(at),
-        )
-        .on_conflict_do_nothing()
-    )
+    tx.make_missing_wishes([NewWish(channel_id, reason, at, at, _first_fence(at))])
 
 
 def _first_fence(at: datetime) -> int:
@@ -211,6 +168,7 @@ def settle(tx: Transaction, settled: Sequence[SettledPush], at: datetime) -> Non
 
 RELEASED_PER_SECOND = 500
 """Held wishes come due at this pace, and not all at once: each wakes a device that connects within seconds."""
+_PACE = timedelta(seconds=1) / RELEASED_PER_SECOND
 
 
 def release_held(tx: Transaction, topic: str, now: datetime) -> int:
@@ -219,11 +177,10 @@ def release_held(tx: Transaction, topic: str, now: datetime) -> int:
         push_wishes.c.held_because.is_not(None),
         push_wishes.c.channel_id.in_(sa.select(push_targets.c.channel_id).where(push_targets.c.topic == topic)),
     )
-    ids = tx.connection.scalars(held.order_by(push_wishes.c.channel_id)).all()
+    ids = tx.connection.scalars(held.order_by(push_wishes.c.channel_id).with_for_update()).all()
     if ids:
         tx.made_due(Work.PUSH, now)
-        pace = timedelta(seconds=1) / RELEASED_PER_SECOND
-        tx.connection.execute(_RELEASE, [{"id": id_, "at": now + pace * number} for number, id_ in enumerate(ids)])
+        tx.put_off_wishes([PutOff(ChannelId(id_), now + _PACE * number, None) for number, id_ in enumerate(ids)])
     return len(ids)
 
 
@@ -255,13 +212,9 @@ def wish_at_pace(tx: Transaction, channel_ids: Sequence[ChannelId], *, reason: P
     if not channel_ids:
         return
     tx.made_due(Work.PUSH, at)
-    pace = timedelta(seconds=1) / RELEASED_PER_SECOND
-    rows = [
-        {"channel_id": id_, "reason": reason.value, "wanted_at": at, "due_at": at + pace * number}
-        for number, id_ in enumerate(sorted(channel_ids))
-    ]
-    insert = tx.insert(push_wishes).values(attempts=0, failures=0, fence=_first_fence(at))
-    tx.connection.execute(insert.on_conflict_do_nothing(), rows)
+    fence = _first_fence(at)
+    in_turn = enumerate(sorted(set(channel_ids)))
+    tx.make_missing_wishes([NewWish(id_, reason, at, at + _PACE * number, fence) for number, id_ in in_turn])
 
 
 def forget_refusals(

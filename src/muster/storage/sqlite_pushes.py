@@ -8,7 +8,7 @@ from typing import Any
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.push_policy import NoPush, PushReason, TargetState
 from muster.protocol.identifiers import ChannelId
-from muster.storage.hot_pushes import DueWish, PushAddress, PutOff, RecordedPush, SettledPush
+from muster.storage.hot_pushes import DueWish, NewWish, PushAddress, PutOff, RecordedPush, SettledPush
 from muster.storage.types import from_microseconds, to_microseconds
 
 _WISHES = """
@@ -22,6 +22,17 @@ FROM push_wishes w JOIN channels c ON c.id = w.channel_id LEFT JOIN push_targets
 # the order of the index and of nothing else: to sort, all that is due would be read
 _DUE = f"{_WISHES} WHERE w.due_at <= ? ORDER BY w.due_at, w.rowid LIMIT ?"
 _HELD = f"{_WISHES} WHERE w.held_because = ? AND t.topic = ? ORDER BY w.due_at, w.rowid LIMIT ?"
+_MAKE_MISSING = """
+INSERT INTO push_wishes (channel_id, reason, wanted_at, due_at, attempts, failures, fence) VALUES (?, ?, ?, ?, 0, 0, ?)
+ON CONFLICT (channel_id) DO NOTHING
+"""
+_MAKE = _MAKE_MISSING.replace(
+    "NOTHING",
+    """
+UPDATE SET reason = excluded.reason, wanted_at = excluded.wanted_at, due_at = min(due_at, excluded.due_at),
+           attempts = 0, failures = 0, fence = fence + 1, held_because = NULL
+""",
+)
 _LEASE = """
 UPDATE push_wishes SET due_at = ?, attempts = attempts + 1, fence = fence + 1, held_because = NULL WHERE channel_id = ?
 """
@@ -47,6 +58,16 @@ _FORGET = """
 DELETE FROM pushes
 WHERE rowid IN (SELECT rowid FROM (SELECT rowid, at FROM pushes ORDER BY rowid LIMIT ?) WHERE at < ?)
 """
+
+
+def make_wishes(cursor: sqlite3.Cursor, wishes: Iterable[NewWish]) -> None:
+    """Store wishes, in place of those before."""
+    cursor.executemany(_MAKE, (_new_wish(one) for one in wishes))
+
+
+def make_missing_wishes(cursor: sqlite3.Cursor, wishes: Iterable[NewWish]) -> None:
+    """Store wishes where there are none."""
+    cursor.executemany(_MAKE_MISSING, (_new_wish(one) for one in wishes))
 
 
 def claim_wishes(cursor: sqlite3.Cursor, now: datetime, limit: int) -> tuple[DueWish, ...]:
@@ -97,6 +118,16 @@ def append_pushes(cursor: sqlite3.Cursor, recorded: Sequence[RecordedPush]) -> N
 def forget_pushes(cursor: sqlite3.Cursor, before: datetime, limit: int) -> bool:
     """Delete the oldest rows; tells whether there may be more of them."""
     return cursor.execute(_FORGET, (limit, to_microseconds(before))).rowcount == limit
+
+
+def _new_wish(wish: NewWish) -> tuple[object, ...]:
+    return (
+        wish.channel_id,
+        wish.reason.value,
+        to_microseconds(wish.wanted_at),
+        to_microseconds(wish.due_at),
+        wish.fence,
+    )
 
 
 def _due_wish(row: tuple[Any, ...]) -> DueWish:

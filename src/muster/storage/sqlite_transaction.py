@@ -17,7 +17,7 @@ from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, Command
 from muster.storage import sqlite_pushes
 from muster.storage.engine import Transaction, Work
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
-from muster.storage.hot_pushes import DueWish, PutOff, RecordedPush, SettledPush
+from muster.storage.hot_pushes import DueWish, NewWish, PutOff, RecordedPush, SettledPush
 from muster.storage.types import from_microseconds, to_microseconds
 
 _LOCK = """
@@ -93,6 +93,16 @@ class SqliteTransaction(Transaction):
                 _apply_connect(cursor, connect, at)
         if any(connect.closed is not None and connect.closed.is_to_be_read for connect in connects):
             self.made_due(Work.ANSWERS, now)
+
+    def make_wishes(self, wishes: Sequence[NewWish]) -> None:
+        """A short statement for each."""
+        with closing(self._cursor()) as cursor:
+            sqlite_pushes.make_wishes(cursor, wishes)
+
+    def make_missing_wishes(self, wishes: Sequence[NewWish]) -> None:
+        """A short statement for each."""
+        with closing(self._cursor()) as cursor:
+            sqlite_pushes.make_missing_wishes(cursor, wishes)
 
     def claim_wishes(self, now: datetime, limit: int) -> tuple[DueWish, ...]:
         """Read each with its details by one statement."""

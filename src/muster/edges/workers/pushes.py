@@ -26,6 +26,7 @@ from muster.operations.push_devices import (
     claim_pushes,
     record_push_outcomes,
 )
+from muster.protocol.apns import OutcomeClass
 from muster.storage.errors import Unavailable
 
 MAXIMUM_UNDER_WAY = 4000
@@ -141,10 +142,10 @@ class PushWorker:
         claimed = self._under_way.pop(receipt.apns_id, None)
         if claimed is None:
             return
+        if not self._arrived:
+            self._wake()  # for those after it, it is awake
         self._arrived.append(PushResult(claimed, receipt))
         self._is_settled.set()
-        if len(self._arrived) == 1:
-            self._wake()  # for those after it, it is awake
 
     async def _record(self) -> None:
         """Record what has arrived. Unavailable, it is kept in its order; a batch that fails otherwise is halved, until
@@ -168,32 +169,32 @@ class PushWorker:
                     log.exception("push_outcome_lost", enrollment_id=batch[0].claimed.channel_id)
                 continue
             for one in batch:
-                OUTCOMES.labels(one.receipt.outcome.outcome_class.value).inc()
                 LATENCY.observe(one.receipt.latency_seconds)
             _tell(batch, recorded)
         UNDER_WAY.set(len(self._under_way))
 
 
 def _tell(results: Sequence[PushResult], recorded: Sequence[RecordedOutcome]) -> None:
-    """Log each token that is refused and each breaker that turns; of the rest, how many there were of a kind."""
-    others: Tally[tuple[str, str, str | None]] = Tally()
-    for result, one in zip(results, recorded, strict=True):
-        outcome, push = result.receipt.outcome, result.claimed.push
-        if one.consequence is Consequence.STOPPED:
+    """Count all, and log how many there were of a kind, each token that is refused, and each breaker that turns."""
+    kinds: Tally[tuple[Consequence, OutcomeClass, str | None]] = Tally()
+    for (claimed, receipt, _), (consequence, opened, closed) in zip(results, recorded, strict=True):
+        outcome = receipt.outcome
+        kinds[consequence, outcome.outcome_class, outcome.reason] += 1
+        if consequence is Consequence.STOPPED:
             log.warning(
                 "push_token_refused",
-                enrollment_id=result.claimed.channel_id,
+                enrollment_id=claimed.channel_id,
                 outcome=outcome.outcome_class.value,
                 reason=outcome.reason,
                 unregistered_at=outcome.unregistered_at,
-                apns_id=push.apns_id,
+                apns_id=claimed.push.apns_id,
             )
-        else:
-            others[one.consequence.value, outcome.outcome_class.value, outcome.reason] += 1
-        if one.opened is not None:
-            log.error("push_breaker_opened", topic=push.topic, cause=one.opened.cause.value, reason=outcome.reason)
-        if one.closed is not None:
-            log.warning("push_breaker_closed", topic=push.topic, cause=one.closed.cause.value)
-    for (consequence, outcome_class, reason), count in others.items():
-        level = log.info if consequence == Consequence.PUSHED.value else log.warning
-        level("pushes", count=count, outcome=outcome_class, consequence=consequence, reason=reason)
+        if opened is not None:
+            log.error("push_breaker_opened", topic=claimed.push.topic, cause=opened.cause.value, reason=outcome.reason)
+        if closed is not None:
+            log.warning("push_breaker_closed", topic=claimed.push.topic, cause=closed.cause.value)
+    for (consequence, outcome_class, reason), count in kinds.items():
+        OUTCOMES.labels(outcome_class.value).inc(count)
+        if consequence is not Consequence.STOPPED:
+            level = log.info if consequence is Consequence.PUSHED else log.warning
+            level("pushes", count=count, outcome=outcome_class.value, consequence=consequence.value, reason=reason)
