@@ -140,8 +140,15 @@ class Settings(BaseModel):
     setup_patience_minutes: int = Field(
         30, ge=1, le=1440, description="How long an unanswered command holds a device in Setup Assistant, in minutes."
     )
-    manage_network_users: bool = Field(
-        False, description="Manage directory users of Macs (UserAuthenticate) instead of declining them."
+    directory_file: Path | None = Field(
+        None,
+        description="File with the passwords of network users of Macs, for the policy network_users; "
+        "default: directory in data_dir.",
+    )
+    directory_realm: str = Field(
+        "muster",
+        pattern=r'^[^\x00-\x1f\x7f:"\\]{1,64}$',
+        description="Realm of the passwords in directory_file; under another one, none of them is good.",
     )
     leavings_per_hour: int = Field(
         10,
@@ -169,6 +176,11 @@ class Settings(BaseModel):
     def key_ring_path(self) -> Path:
         """Where the key ring is."""
         return self.key_ring or self.data_dir / "keys" / "ring.json"
+
+    @property
+    def directory_path(self) -> Path:
+        """Where the passwords of network users are."""
+        return self.directory_file or self.data_dir / "directory"
 
     @property
     def database_path(self) -> Path:
@@ -207,7 +219,7 @@ class Settings(BaseModel):
             challenge_lifetime=timedelta(hours=self.challenge_lifetime_hours),
             set_up_hold=timedelta(seconds=self.setup_hold_seconds),
             set_up_patience=timedelta(minutes=self.setup_patience_minutes),
-            manages_network_users=self.manage_network_users,
+            directory_realm=self.directory_realm,
             allows_pkcs12_identities=self.allow_pkcs12_identities,
             accepts_unattested_macs=self.accept_unattested_macs,
             leavings_per_hour=self.leavings_per_hour,

@@ -22,8 +22,7 @@ from tests.support.site import (
 from muster.crypto.cms.signing import SignerIdentity
 from muster.domain.enrollment import EndReason, EnrollmentState, Pins
 from muster.domain.errors import Refusal, RefusalCode
-from muster.domain.policy import Policy
-from muster.operations.checkin import CheckinAnswer, CheckinOutcome, DeclarationUnknown, UserNotManaged
+from muster.operations.checkin import CheckinAnswer, CheckinOutcome, DeclarationUnknown
 from muster.protocol.checkin import (
     CheckOut,
     DeclarativeManagement,
@@ -31,7 +30,6 @@ from muster.protocol.checkin import (
     GetToken,
     ReturnToService,
     SetBootstrapToken,
-    UserAuthenticate,
 )
 from muster.protocol.checkin_replies import read_bootstrap_token_reply
 from muster.protocol.identifiers import SHARED_IPAD_USER_ID, ChannelKind, Identifiers, resolve_channel
@@ -363,21 +361,6 @@ def test_re_enrollment_ends_users_until_they_log_in_again(site: Site) -> None:
     assert (ended.state, ended.ended_reason) == (EnrollmentState.ENDED, EndReason.RE_ENROLLED)
     assert site.reports(ADA) == [("for Ada", "closed")]
     assert (site.enrollment(ADA).state, site.enrollment(ADA).epoch) == (EnrollmentState.ENROLLED, 2)
-
-
-def test_directory_user_is_declined_unless_the_operator_manages_them(site: Site) -> None:
-    identity = site.enroll()
-    first = UserAuthenticate(ADA, resolve_channel(ADA))
-
-    declined = site.check_in(first, identity)
-    site.runner.policy = Policy(manages_network_users=True)
-    challenged = site.check_in(first, identity)
-    accepted = site.check_in(replace(first, digest_response="x"), identity)
-
-    assert declined == UserNotManaged()
-    assert isinstance(challenged, CheckinAnswer)
-    assert read_plist(challenged.body) == {"DigestChallenge": ""}
-    assert accepted == CheckinAnswer(b"")
 
 
 # Leaving and coming back

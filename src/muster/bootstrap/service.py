@@ -28,6 +28,7 @@ from muster.edges.device.messages import MessageDoor
 from muster.edges.device.presented import MessagePolicy
 from muster.edges.device.refusals import RefusalRecorder
 from muster.edges.device.scep import ScepDoor
+from muster.edges.directory.password_file import PasswordFile
 from muster.edges.health.readiness import Check
 from muster.edges.health.routes import make_health
 from muster.edges.workers.answers import AnswerWorker
@@ -262,6 +263,7 @@ def _device_application(
             policy=policy,
             bodies=bodies,
             bearers=BearerWatch(views),
+            directory=PasswordFile(settings.directory_path, settings.directory_realm),
             seek=seek,
         ),
         scep=ScepDoor(

@@ -18,6 +18,7 @@ from muster.cli import (
     commands,
     demo,
     devices,
+    directory,
     enroll,
     groups,
     held_commands,
@@ -58,6 +59,7 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(push.app, name="push")
 app.add_typer(push_cert.app, name="push-cert")
 app.add_typer(users.app, name="users")
+app.add_typer(directory.app, name="directory")
 return_to_service.register(devices.app)
 app.add_typer(return_to_service.app, name="return-to-service")
 app.add_typer(admins.app, name="admins")

@@ -31,7 +31,7 @@ def add(
 ) -> None:
     """Add a person who may enroll devices where signing in is asked for."""
     with connect(data_dir, database, key_ring) as data:
-        user = data.run(add_enrollment_users, UserOrder(name, _password(password_stdin)))
+        user = data.run(add_enrollment_users, UserOrder(name, ask_for_password(password_stdin)))
     _show(user, as_json, f"{user.user_name} may sign in to enroll devices.")
 
 
@@ -46,7 +46,7 @@ def set_password(
 ) -> None:
     """Give a person another password; one who was disabled may sign in again."""
     with connect(data_dir, database, key_ring) as data:
-        user = data.run(set_passwords, UserOrder(name, _password(password_stdin)))
+        user = data.run(set_passwords, UserOrder(name, ask_for_password(password_stdin)))
     _show(user, as_json, f"{user.user_name} has a new password.")
 
 
@@ -92,7 +92,8 @@ def _show(user: EnrollmentUser, as_json: bool, words: str) -> None:
         print(words)
 
 
-def _password(from_stdin: bool) -> str:
+def ask_for_password(from_stdin: bool) -> str:
+    """Ask for a password twice, or read it from standard input. Raises CommandFailed where neither is possible."""
     if not from_stdin:
         if not sys.stdin.isatty():
             raise CommandFailed(

@@ -34,6 +34,9 @@ class EndReason(StrEnum):
     NEVER_COMPLETED = "never_completed"
     UNENROLLED = "unenrolled_by_us"
     REJECTED = "rejected_by_us"
+    USER_EVICTED = "user_evicted"
+    """A Shared iPad has the user no more."""
+    USER_DELETED = "user_deleted_by_us"
 
 
 class Provenance(StrEnum):

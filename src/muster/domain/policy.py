@@ -38,8 +38,8 @@ class Policy:
     """How long an unanswered command may hold a device in Setup Assistant."""
     leavings_per_hour: int = 10
     """How many devices may be let go within an hour, over all who order it, unless their count is named."""
-    manages_network_users: bool = False
-    """Whether directory users of a Mac get user channels (UserAuthenticate answered) or are declined (410)."""
+    directory_realm: str = "muster"
+    """The realm in which users of a directory have their passwords."""
     allows_pkcs12_identities: bool = False
     """Whether links may hand out identities made by the server, whose keys travel in profiles."""
     accepts_unattested_macs: bool = True

@@ -27,6 +27,7 @@ class PolicyName(StrEnum):
     ON_RESTORE = "on_restore"
     ADE_LINK = "ade_link"
     ACCOUNT_DRIVEN = "account_driven"
+    NETWORK_USERS = "network_users"
 
 
 class Admission(StrEnum):
@@ -34,6 +35,17 @@ class Admission(StrEnum):
 
     ACCEPT = "accept"
     REFUSE = "refuse"
+
+
+class NetworkUsers(StrEnum):
+    """What a Mac is told of a network or mobile user who logs in (UserAuthenticate)."""
+
+    DECLINE = "decline"
+    """Not managed: 410, until the next login."""
+    ACCEPT = "accept"
+    """Managed; the Mac has checked the password at its own directory."""
+    DIGEST = "digest"
+    """Managed when the password is that of the server's directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,7 @@ class StandingPolicies:
     """The link of Automated Device Enrollment without a token in its address."""
     account_driven: Mapping[str, str] = field(default_factory=dict)
     """The link by which people enroll with their account, by the model family of the device, or "default"."""
+    network_users: NetworkUsers = NetworkUsers.DECLINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,10 @@ class PolicyKind:
 
 def _admission_fault(value: PolicyValue) -> str | None:
     return None if value in tuple(Admission) else "it is accept or refuse"
+
+
+def _network_users_fault(value: PolicyValue) -> str | None:
+    return None if value in tuple(NetworkUsers) else f"it is one of {', '.join(NetworkUsers)}"
 
 
 DEFAULT_FAMILY = "default"
@@ -98,6 +115,12 @@ KINDS: Mapping[PolicyName, PolicyKind] = {
         'the links by which people enroll with their account, by kind of device, as in {"Mac": "ID", "default": "ID"}',
         {},
         _account_driven_fault,
+    ),
+    PolicyName.NETWORK_USERS: PolicyKind(
+        "decline, accept or digest: whether network and mobile users of Macs are managed (UserAuthenticate); with "
+        "digest those whose password the server's directory has",
+        NetworkUsers.DECLINE.value,
+        _network_users_fault,
     ),
 }
 
@@ -141,4 +164,5 @@ def standing_policies(stored: Mapping[str, PolicyValue]) -> StandingPolicies:
         on_restore=Admission(str(values[PolicyName.ON_RESTORE])),
         ade_link=None if ade_link == NO_LINK else ade_link,
         account_driven={family: str(link) for family, link in account_driven.items()},
+        network_users=NetworkUsers(str(values[PolicyName.NETWORK_USERS])),
     )

@@ -7,8 +7,10 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, assert_never
 
+from muster.domain.control.evidence import Observation, Signal
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.letting_go import LetGo
+from muster.operations.authenticate_user import authenticate_user
 from muster.operations.check_out import check_out
 from muster.operations.checkin import (
     JSON,
@@ -16,7 +18,7 @@ from muster.operations.checkin import (
     CheckinOutcome,
     CheckinRequest,
     DeclarationUnknown,
-    UserNotManaged,
+    Speaking,
     hear,
     speaking_freely,
 )
@@ -39,19 +41,18 @@ from muster.protocol.checkin import (
     TokenUpdate,
     UserAuthenticate,
 )
-from muster.protocol.checkin_replies import (
-    UserAuthenticateReply,
-    return_to_service_reply,
-    user_authenticate_reply,
-)
+from muster.protocol.checkin_replies import return_to_service_reply
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, journal_marks
+from muster.storage import enrollments, evidence, journal_marks
 from muster.storage.engine import Transaction
 from muster.storage.journal import JournalPosition
 
 AnyCheckin: TypeAlias = CheckinRequest[CheckinMessage]
 
 CheckinOperation: TypeAlias = Callable[[Transaction, Sequence[AnyCheckin], Context], list[CheckinOutcome]]
+
+MAXIMUM_SERVICE_CHARACTERS = 100
+"""Of the name of a service that somebody asks a token of, as evidence keeps it."""
 
 JOURNALED = (Authenticate, TokenUpdate, CheckOut, SetBootstrapToken)
 """Messages that change what we know, and that the device won't say again: written down before anything else."""
@@ -122,24 +123,28 @@ def _answer(tx: Transaction, request: CheckinRequest[Any], ctx: Context) -> Chec
             if isinstance(spoken, Refusal):
                 return spoken
             hear(tx, spoken, ctx, request.source)
+            if isinstance(message, UserAuthenticate):
+                return authenticate_user(tx, request, spoken, ctx)
             if isinstance(message, ReturnToService):
                 reply = answer_return(tx, spoken.enrollment, ctx, request.source)
                 return CheckinAnswer(return_to_service_reply(reply))
-            return _answer_question(message, ctx)
+            return _answer_question(tx, message, spoken, request.source, ctx)
         case _:
             assert_never(message)
 
 
-def _answer_question(message: UserAuthenticate | GetToken | DeclarativeManagement, ctx: Context) -> CheckinOutcome:
+def _answer_question(
+    tx: Transaction, message: GetToken | DeclarativeManagement, spoken: Speaking, source: str, ctx: Context
+) -> CheckinOutcome:
     """Answer what a device asks without anything changing."""
     match message:
-        case UserAuthenticate():
-            if not ctx.policy.manages_network_users:
-                return UserNotManaged()
-            # An empty challenge asks for no password; the Mac has checked it at its own directory.
-            reply = UserAuthenticateReply(digest_challenge="") if message.digest_response is None else None
-            return CheckinAnswer(b"" if reply is None else user_authenticate_reply(reply))
         case GetToken():
+            detail = {"service": message.token_service_type[:MAXIMUM_SERVICE_CHARACTERS]}
+            channel_id = spoken.enrollment.channel.id
+            seen = Observation(
+                channel_id, Signal.QUESTION, "token_service_unknown", ctx.now, spoken.epoch, source, detail
+            )
+            evidence.append(tx, [seen], ctx.new_id)
             return Refusal(
                 RefusalCode.SERVICE_UNKNOWN, f"no tokens of {message.token_service_type} are issued by this server"
             )

@@ -38,6 +38,8 @@ from muster.domain.enrollment import (
 from muster.domain.errors import Refusal
 from muster.domain.letting_go import LetGo
 from muster.domain.set_up import RELEASE_REQUEST_TYPES
+from muster.domain.user_login import UserLogin
+from muster.operations.attend_logins import Attended, attend, choose_for_login, note_login, read_logins
 from muster.operations.checkin import Speaking, come_back, note_restricted, speaker_for, wake, wakes
 from muster.operations.context import Context
 from muster.operations.follow_pin import follow_silently, move_on
@@ -99,6 +101,8 @@ class _Aside:
     settled: list[SettledEntry] = field(default_factory=list)
     gone_back: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
     moving_on: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
+    logins: dict[ChannelId, UserLogin] = field(default_factory=dict)
+    """Of the users of Macs in the batch, as they were before it."""
 
 
 def answer_connects(tx: Transaction, requests: Sequence[ConnectRequest], ctx: Context) -> list[ConnectOutcome]:
@@ -110,7 +114,7 @@ def answer_connects(tx: Transaction, requests: Sequence[ConnectRequest], ctx: Co
     locked = tx.lock_channels([head_query(r.head.channel.id, r.head.status, r.head.command_uuid) for r in requests])
     outcomes: list[ConnectOutcome] = []
     applied: list[AppliedConnect] = []
-    aside = _Aside()
+    aside = _Aside(logins=read_logins(tx, [request.head for request in requests]))
     for request in requests:
         outcome = _answer(tx, request, locked.get(request.head.channel.id), ctx, applied, aside)
         outcomes.append(outcome)
@@ -149,6 +153,9 @@ def _answer(
     next_entry = channel.head if is_open else None
     if next_entry is not None and not is_free and next_entry.purpose is not QueuePurpose.RENEWAL:
         next_entry = None
+    attended = _attend(request, ctx, aside)
+    if attended is not None and is_open:
+        next_entry = _attend_to(tx, request, enrollment, attended, next_entry, ctx, aside)
     is_last_time = next_entry is not None and is_once_only(next_entry.request_type, next_entry.purpose)
     if next_entry is not None and is_last_time:
         # it must not be handed out again from a backup that was made before
@@ -158,13 +165,43 @@ def _answer(
             enrollment.channel.id,
             fold_contact(channel.contact, ctx.now) if is_free else None,
             is_proof=is_free and answered is not None and head.status is Status.ACKNOWLEDGED,
-            closed=_closed(answered, head, request.body, ctx) if answered is not None and _closes(head) else None,
+            closed=_closed_by(answered, request, attended, ctx),
             not_now=answered.command_uuid if answered is not None and effect is QueueEffect.COUNT_NOT_NOW else None,
             handed_out=next_entry,
             withhold_after=is_last_time,
         )
     )
     return _reply(next_entry, ctx)
+
+
+def _attend(request: ConnectRequest, ctx: Context, aside: _Aside) -> Attended | None:
+    """Read what a report says of a user's login to a Mac; None for all others, and for what is processed belatedly."""
+    login = aside.logins.get(request.head.channel.id)
+    return attend(login, request.head, ctx.now) if login is not None and request.wants_command else None
+
+
+def _attend_to(
+    tx: Transaction,
+    request: ConnectRequest,
+    enrollment: Enrollment,
+    attended: Attended,
+    next_entry: QueueEntry | None,
+    ctx: Context,
+    aside: _Aside,
+) -> QueueEntry | None:
+    """Tell what a user who logs in is handed, and note what his report says of that."""
+    handed_out = choose_for_login(tx, attended, enrollment.channel.id, next_entry, ctx)
+    aside.observations += note_login(
+        tx,
+        attended,
+        request.head,
+        next_up=next_entry,
+        handed_out=handed_out,
+        epoch=enrollment.epoch,
+        source=request.source,
+        ctx=ctx,
+    )
+    return handed_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +332,13 @@ def _observe(request: ConnectRequest, channel: LockedChannel, ctx: Context, asid
             },
         )
     )
+
+
+def _closed_by(answered: QueueEntry | None, request: ConnectRequest, attended: Attended | None) -> ClosedEntry | None:
+    """Make the report close what it answers; None where it closes nothing."""
+    if answered is None or not _closes(request.head) or (attended is not None and attended.keeps(answered)):
+        return None
+    return _closed(answered, request.head, request.body, ctx)
 
 
 def _closes(head: ReportHead) -> bool:

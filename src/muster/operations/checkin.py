@@ -1,7 +1,7 @@
 """What the check-in operations share: the request, its outcomes, and who may speak."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeAlias, TypeVar
 
@@ -53,6 +53,8 @@ class CheckinRequest(Generic[MessageT_co]):
     """When it came, as the journal has it; absent: now."""
     wants_reply: bool = True
     """False for a message that is processed belatedly: nobody is there to be told anything."""
+    password_key: str | None = field(default=None, repr=False)
+    """What the directory keeps of the password of whom a UserAuthenticate names; absent: it knows no such user."""
 
 
 @dataclass(frozen=True, slots=True)

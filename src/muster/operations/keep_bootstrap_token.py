@@ -1,5 +1,6 @@
 """Set- and GetBootstrapToken: the Mac gives us its bootstrap token to keep, and asks for it when it needs it."""
 
+from muster.domain.control.evidence import Observation, Signal
 from muster.domain.errors import Refusal
 from muster.domain.secrets import SecretKind
 from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, hear, speaking_freely
@@ -7,7 +8,7 @@ from muster.operations.context import Context
 from muster.operations.keep_secrets import keep_secret, open_secret
 from muster.protocol.checkin import GetBootstrapToken, SetBootstrapToken
 from muster.protocol.checkin_replies import bootstrap_token_reply
-from muster.storage import escrow
+from muster.storage import escrow, evidence
 from muster.storage.engine import Transaction
 
 
@@ -34,4 +35,8 @@ def get_bootstrap_token(tx: Transaction, request: CheckinRequest[GetBootstrapTok
     hear(tx, spoken, ctx, request.source)
     secret = escrow.current(tx, request.message.channel.device_id, SecretKind.BOOTSTRAP_TOKEN, epoch=spoken.epoch)
     token = None if secret is None else open_secret(secret, ctx)
+    observed = "bootstrap_token_missing" if token is None else "bootstrap_token_given"
+    channel_id = spoken.enrollment.channel.id
+    seen = Observation(channel_id, Signal.QUESTION, observed, ctx.now, spoken.epoch, request.source)
+    evidence.append(tx, [seen], ctx.new_id)
     return CheckinAnswer(bootstrap_token_reply(token), signal="none" if token is None else "given")

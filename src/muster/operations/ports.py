@@ -59,6 +59,17 @@ class PushSender(Protocol):
         """Let go of connections, after settling what has no outcome yet as `no_answer`. May be repeated."""
 
 
+class UserDirectory(Protocol):
+    """Knows the passwords of network users who log in to Macs."""
+
+    async def find_key(self, user_name: str) -> str | None:
+        """Return what it keeps of a user's password in its realm (`user_digest.digest_key`); None: no such user.
+
+        Raises Unavailable when it can't tell.
+        """
+        ...
+
+
 class Runner(Protocol):
     """Runs operations and views for the edges: off the event loop, in a transaction, circumstances filled in."""
 

@@ -19,6 +19,8 @@ from muster.domain.events import Event, EventType
 from muster.domain.letting_go import LetGo
 from muster.domain.push_policy import PushReason
 from muster.domain.secrets import SecretKind
+from muster.domain.user_login import MAC_USERS, TokenStanding, token_standing
+from muster.operations.attend_logins import hash_of_token, note_console
 from muster.operations.checkin import (
     CheckinAnswer,
     CheckinOutcome,
@@ -38,7 +40,18 @@ from muster.operations.release_set_up import note_awaiting
 from muster.operations.turn_away import restored_refused
 from muster.protocol.checkin import TokenUpdate
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
-from muster.storage import enrollments, escrow, evidence, identities, outbox, push, queues, renewals, reviews
+from muster.storage import (
+    enrollments,
+    escrow,
+    evidence,
+    identities,
+    outbox,
+    push,
+    queues,
+    renewals,
+    reviews,
+    user_logins,
+)
 from muster.storage.engine import Transaction
 from muster.storage.renewals import ClosedBecause
 
@@ -76,6 +89,7 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
         record_contact(tx, channel_id, ctx)
     else:
         note_restricted(tx, spoken, ctx, request.source)
+    _note_login(tx, request, epoch, ctx)
     if message.unlock_token:
         device_id, kind = message.channel.device_id, SecretKind.UNLOCK_TOKEN
         keep_secret(tx, device_id, kind, message.unlock_token, epoch, ctx, origin="TokenUpdate")
@@ -94,6 +108,25 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
     push.wish(tx, [channel_id], reason=reason, at=ctx.now, due_at=ctx.now)
     reviews.schedule(tx, channel_id, ctx.now)
     return CheckinAnswer(signal=observed)
+
+
+def _note_login(tx: Transaction, request: CheckinRequest[TokenUpdate], epoch: int, ctx: Context) -> None:
+    """Note what a TokenUpdate says of a user's login to a Mac.
+
+    One without the token that he was given is heard all the same, for it hands nothing out, and may not come again.
+    """
+    message = request.message
+    channel = message.channel
+    if channel.kind not in MAC_USERS:
+        return
+    login = user_logins.find(tx, [channel.id]).get(channel.id)
+    note_console(tx, channel.id, message.not_on_console, login, ctx)
+    if login is None:
+        return
+    standing = token_standing(login, hash_of_token(message.auth_token))
+    if standing is not TokenStanding.GOOD:
+        seen = Observation(channel.id, Signal.QUESTION, standing.value, ctx.now, epoch, request.source)
+        evidence.append(tx, [seen], ctx.new_id)
 
 
 def _refused(
@@ -152,6 +185,7 @@ def _start_epoch(tx: Transaction, enrollment: Enrollment, decision: TokenUpdateD
     enrollments.set_current(tx, channel_id, epoch=decision.epoch, pins=decision.pins, enrolled_at=ctx.now)
     users = _users_of_earlier_epochs(tx, device_id, decision.epoch)
     enrollments.set_ended(tx, users, at=ctx.now, reason=EndReason.RE_ENROLLED)
+    user_logins.forget(tx, users)
     push.drop_wishes(tx, users)
     queues.close_unanswered(tx, [channel_id, *users], below_epoch=decision.epoch, at=ctx.now)
     escrow.archive(tx, device_id, None, at=ctx.now, below_epoch=decision.epoch)

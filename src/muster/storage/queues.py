@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from muster.domain.command_queue import ONCE_ONLY_REQUEST_TYPES, QueuePurpose
+from muster.domain.command_queue import ONCE_ONLY_REQUEST_TYPES, QueueEntry, QueuePurpose
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage.engine import Transaction, slices
 from muster.storage.reports import CLOSED
@@ -128,6 +128,40 @@ def unanswered(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[Channe
             entry = Unanswered(CommandUUID(row.command_uuid), row.request_type, row.queued_at)
             found[ChannelId(row.channel_id)] = (*found.get(ChannelId(row.channel_id), ()), entry)
     return found
+
+
+SET_UP_REQUEST_TYPES = ("DeviceConfigured", "InstallProfile")
+"""What a Mac may be of use for while Setup Assistant is about to make an account."""
+SET_UP_LOOKED_AT = 100
+"""Of the commands of these types that wait; each is read from storage."""
+
+
+def waiting_for_set_up(tx: Transaction, channel_id: ChannelId, *, before: datetime) -> tuple[QueueEntry, ...]:
+    """Read, in the order of the queue, what may be handed out of SET_UP_REQUEST_TYPES and was not since *before*."""
+    is_fresh = sa.or_(queue.c.handed_out_at.is_(None), queue.c.handed_out_at < before)
+    rows = tx.connection.execute(
+        sa.select(queue, commands.c.request_type, commands.c.body, commands.c.is_sealed)
+        .join(commands)
+        .where(queue.c.channel_id == channel_id, queue.c.is_withheld.is_(False), is_fresh)
+        .where(commands.c.request_type.in_(SET_UP_REQUEST_TYPES))
+        .order_by(queue.c.rank, queue.c.position, queue.c.command_uuid)
+        .limit(SET_UP_LOOKED_AT)
+    )
+    return tuple(
+        QueueEntry(
+            CommandUUID(row.command_uuid),
+            row.request_type,
+            row.body,
+            epoch=row.epoch,
+            queued_at=row.queued_at,
+            not_now_count=row.not_now_count,
+            handed_out_count=row.handed_out_count,
+            handed_out_at=row.handed_out_at,
+            purpose=QueuePurpose(row.purpose),
+            is_sealed=row.is_sealed,
+        )
+        for row in rows
+    )
 
 
 @dataclass(frozen=True, slots=True)

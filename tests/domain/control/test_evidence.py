@@ -13,6 +13,7 @@ def test_signals_have_the_numbers_that_stand_in_databases() -> None:
         "CHECK_OUT": "S8",
         "PROFILE_FETCHED": "S12",
         "IDENTITY_ISSUED": "S13",
+        "QUESTION": "S17",
         "OWN_ERROR": "own",
     }
 

@@ -119,6 +119,7 @@ class Doors:
         ours = authority()
         self.authorities: tuple[Authority, ...] = (ours,)
         self.looked_again = 0
+        self.password_keys: dict[str, str] = {}
         self.look_again: Callable[[], Awaitable[None]] = _nothing_new
         signer = ProfileSigner(SignerIdentity(ours.certificate_der, ours.key))
         self.app = DeviceApplication(
@@ -131,6 +132,7 @@ class Doors:
                 policy=lambda: self.policy,
                 bodies=self.bodies,
                 bearers=BearerWatch(site.runner),
+                directory=self,
                 seek=seek,
             ),
             scep=ScepDoor(
@@ -161,6 +163,10 @@ class Doors:
     def close(self) -> None:
         """End the loop."""
         self._loop.close()
+
+    async def find_key(self, user_name: str) -> str | None:
+        """Be the directory of network users: it has those of `password_keys`."""
+        return self.password_keys.get(user_name)
 
     async def _look_again(self) -> None:
         self.looked_again += 1

@@ -1,10 +1,13 @@
 """Check-ins and connects that are in order, from the header to the reply."""
 
+from dataclasses import replace
+
 import pytest
 from tests.edges.device.doors import CHECKIN_TYPE, CONNECT_TYPE, Doors
 from tests.support.site import ADA, MAC, Site, authenticate, head, token_update
 
 from muster.edges.device.messages import MAXIMUM_BODY_BYTES
+from muster.operations.set_policy import PolicyOrder, set_policies
 from muster.protocol.checkin import (
     DeclarativeManagement,
     GetBootstrapToken,
@@ -12,11 +15,12 @@ from muster.protocol.checkin import (
     UserAuthenticate,
     encode_checkin,
 )
-from muster.protocol.checkin_replies import read_bootstrap_token_reply
+from muster.protocol.checkin_replies import read_bootstrap_token_reply, read_user_authenticate_reply
 from muster.protocol.command import decode_command
 from muster.protocol.connect import Report, encode_report
 from muster.protocol.identifiers import resolve_channel
 from muster.protocol.mdm_signature import make_mdm_signature
+from muster.protocol.user_digest import digest_key, make_digest_answer
 
 
 def test_device_enrolls_and_works_its_queue_off(both_doors: Doors) -> None:
@@ -98,6 +102,31 @@ def test_bootstrap_token_comes_back(doors: Doors, site: Site) -> None:
 
     assert reply.headers["content-type"] == "application/xml"
     assert read_bootstrap_token_reply(reply.body) == b"secret"
+
+
+def test_network_user_shows_the_password_that_the_directory_has(doors: Doors, site: Site) -> None:
+    identity = site.enroll()
+    site.do(set_policies, PolicyOrder("network_users", "digest"))
+    doors.password_keys["ada"] = digest_key("ada", "muster", "secret")
+    first = UserAuthenticate(ADA, resolve_channel(ADA))
+
+    challenge = read_user_authenticate_reply(doors.check_in(first, identity).body).digest_challenge or ""
+    answer = make_digest_answer(challenge, "ada", "secret")
+    reply = doors.check_in(replace(first, digest_response=answer), identity)
+
+    assert reply.status == 200
+    assert read_user_authenticate_reply(reply.body).auth_token
+
+
+def test_wrong_password_is_answered_like_a_right_one_without_the_token(doors: Doors, site: Site) -> None:
+    identity = site.enroll()
+    site.do(set_policies, PolicyOrder("network_users", "digest"))
+    first = UserAuthenticate(ADA, resolve_channel(ADA))
+    doors.check_in(first, identity)
+
+    replies = [doors.check_in(replace(first, digest_response=text), identity) for text in ("x", "Digest a=b")]
+
+    assert [(reply.status, read_user_authenticate_reply(reply.body).auth_token) for reply in replies] == [(200, "")] * 2
 
 
 def test_directory_user_is_sent_away_with_410_and_nothing_else_is(doors: Doors, site: Site) -> None:

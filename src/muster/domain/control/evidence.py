@@ -26,10 +26,19 @@ class Signal(StrEnum):
     CHECK_OUT = "S8"
     PROFILE_FETCHED = "S12"
     IDENTITY_ISSUED = "S13"
+    QUESTION = "S17"
     OWN_ERROR = "own"
 
 
-COUNTED = frozenset({Signal.REFUSED_CONTACT, Signal.COMMAND_ANSWER, Signal.PROFILE_FETCHED, Signal.OWN_ERROR})
+COUNTED = frozenset(
+    {
+        Signal.REFUSED_CONTACT,
+        Signal.COMMAND_ANSWER,
+        Signal.PROFILE_FETCHED,
+        Signal.QUESTION,
+        Signal.OWN_ERROR,
+    }
+)
 """Signals of which repeats of one class are counted instead of kept one by one."""
 
 REFUSED_RENEWAL = "renewal_refused"

@@ -61,6 +61,8 @@ END_REASONS = {
     EndReason.NEVER_COMPLETED.value: "it was never completed",
     EndReason.UNENROLLED.value: "an administrator had its enrollment profile removed",
     EndReason.REJECTED.value: "an administrator rejected it",
+    EndReason.USER_EVICTED.value: "the device has this user no more",
+    EndReason.USER_DELETED.value: "an administrator had this user deleted",
 }
 
 PROVENANCES = {
@@ -203,6 +205,21 @@ _SENTENCES: dict[tuple[str, str], str] = {
     (Signal.IDENTITY_ISSUED, "renewal"): "A new identity was issued to it",
     (Signal.IDENTITY_ISSUED, "renewal_sent"): "The renewal of its identity was queued",
     (Signal.IDENTITY_ISSUED, REFUSED_RENEWAL): "Its request for a renewed identity was refused",
+    (Signal.QUESTION, "user_declined"): "A network user logged in, and is not managed",
+    (Signal.QUESTION, "user_let_in"): "A network user logged in, and is managed without a password of ours",
+    (Signal.QUESTION, "user_challenged"): "A network user logged in, and was asked for the password",
+    (Signal.QUESTION, "user_signed_in"): "A network user showed the password",
+    (Signal.QUESTION, "user_password_wrong"): "A network user showed a wrong password",
+    (Signal.QUESTION, "user_digest_malformed"): "A network user's answer could not be read",
+    (Signal.QUESTION, "user_challenge_stale"): "A network user answered a challenge that is over, or was never made",
+    (Signal.QUESTION, "user_limited"): "A network user tried too often to log in",
+    (Signal.QUESTION, "auth_token_missing"): "A user's message came without the token of his login, and got nothing",
+    (Signal.QUESTION, "auth_token_wrong"): "A user's message came with another token than his login's, and got nothing",
+    (Signal.QUESTION, "waits_at_login"): "A user waited at the login window while commands were handed out",
+    (Signal.QUESTION, "account_set_up"): "Setup Assistant asked for what holds for the account's password",
+    (Signal.QUESTION, "bootstrap_token_given"): "It asked for its bootstrap token, and got it",
+    (Signal.QUESTION, "bootstrap_token_missing"): "It asked for its bootstrap token, and there is none",
+    (Signal.QUESTION, "token_service_unknown"): "It asked for a token of a service that is not served",
     (Signal.COMMAND_ANSWER, "renewal_failed"): "The renewal of its identity failed",
 }
 
@@ -211,6 +228,10 @@ _ALARMING = frozenset(
         "token_update_missing",
         "cloned",
         "renewal_failed",
+        "user_password_wrong",
+        "user_limited",
+        "auth_token_missing",
+        "auth_token_wrong",
         REFUSED_RENEWAL,
         Status.ERROR.value,
         Status.COMMAND_FORMAT_ERROR.value,
@@ -250,6 +271,7 @@ def evidence_mark(row: EvidenceRow) -> Mark:
         Signal.CHECK_OUT.value: "CheckOut",
         Signal.PROFILE_FETCHED.value: "Profile",
         Signal.IDENTITY_ISSUED.value: "Identity",
+        Signal.QUESTION.value: "Question",
     }
     return Mark(names.get(row.signal, row.signal), shape, tone)
 

@@ -58,13 +58,14 @@ from muster.operations.checkin import (
     DeclarationUnknown,
     UserNotManaged,
 )
-from muster.operations.ports import JournalWriter, Runner
+from muster.operations.ports import JournalWriter, Runner, UserDirectory
 from muster.operations.retry_deferred import CONNECT, Deferral, defer_messages
 from muster.protocol.checkin import (
     CheckinMessage,
     CheckOut,
     SetBootstrapToken,
     TokenUpdate,
+    UserAuthenticate,
     decode_checkin,
 )
 from muster.protocol.connect import ReportHead, Status, looks_like_checkin, read_report_head
@@ -79,6 +80,7 @@ from muster.protocol.identifiers import (
     resolve_channel,
 )
 from muster.protocol.plist import read_top_level
+from muster.protocol.user_digest import read_digest_answer
 from muster.storage.errors import Unavailable
 from muster.storage.journal import JournalRecord
 
@@ -150,6 +152,7 @@ class MessageDoor:
         policy: Callable[[], MessagePolicy],
         bodies: BodyReader,
         bearers: BearerWatch,
+        directory: UserDirectory,
         seek: Callable[[DeviceId, bytes], bool] = _seek_nobody,
     ) -> None:
         self._seek = seek
@@ -161,6 +164,7 @@ class MessageDoor:
         self._issuers = Issuers(lookups, policy)
         self._bodies = bodies
         self._bearers = bearers
+        self._directory = directory
         self._last_instant = datetime.min.replace(tzinfo=UTC)
         self._connects: Batcher[ConnectRequest, ConnectOutcome] = Batcher(
             self._flush_connects, key=lambda r: r.head.channel.id, size=lambda r: len(r.body)
@@ -271,6 +275,7 @@ class MessageDoor:
             request.source,
             identity_not_after=request.speaker.not_after,
             beside=request.speaker.beside,
+            password_key=await self._password_key(message),
         )
         try:
             outcome = await self._checkins.submit((item, request.speaker.certificate_der))
@@ -298,6 +303,16 @@ class MessageDoor:
             case Refusal():
                 self._log_refusal(outcome, channel_id, request.source)
                 return self._refuse_speaker(outcome, message.channel, request.fingerprint)
+
+    async def _password_key(self, message: CheckinMessage) -> str | None:
+        """Ask the directory about whom the second step of a UserAuthenticate names; None for everything else."""
+        if not isinstance(message, UserAuthenticate) or message.digest_response is None:
+            return None
+        try:
+            answer = read_digest_answer(message.digest_response)
+        except MalformedMessage:
+            return None  # the operation says what is wrong with it
+        return await self._directory.find_key(answer.user_name)
 
     def _refuse_speaker(self, refusal: Refusal, channel: Channel, fingerprint: bytes) -> Reply:
         """Refuse; where the database may have lost the speaker, put off what it says until the journal was searched."""

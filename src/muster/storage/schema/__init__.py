@@ -15,6 +15,7 @@ from muster.storage.schema.enrollment_tables import (
     epochs,
     escrow,
     set_ups,
+    user_logins,
 )
 from muster.storage.schema.event_tables import outbox, subscriptions
 from muster.storage.schema.evidence_tables import evidence, reviews, rumours
@@ -116,6 +117,7 @@ __all__ = [
     "sign_in_links",
     "subscriptions",
     "unread_answers",
+    "user_logins",
     "vendor_certificates",
 ]
 

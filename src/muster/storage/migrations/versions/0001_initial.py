@@ -160,6 +160,23 @@ Table(
 )
 
 Table(
+    "user_logins",
+    metadata,
+    Column("channel_id", Identifier, primary_key=True, comment="a user's, which may not be enrolled (yet)"),
+    Column("challenge_hash", LargeBinary, comment="SHA-256 of the nonce that is to be answered"),
+    Column("challenge_expires_at", Instant),
+    Column("requires_token", Boolean, nullable=False, comment="the user has to have shown a password"),
+    Column("token_hash", LargeBinary, comment="SHA-256 of the AuthToken of the login in force"),
+    Column("is_on_console", Boolean),
+    Column("console_at", Instant, comment="when is_on_console was learned to be so"),
+    Column("is_logged_in", Boolean, comment="as the device's list of users said last"),
+    Column("logged_in_at", Instant, comment="when is_logged_in was learned"),
+    Column("phase", Text, comment="in which the dialogue at a login is, while it lasts"),
+    Column("phase_began_at", Instant),
+    Column("phase_handed_out", Integer, nullable=False, comment="commands, in this phase"),
+)
+
+Table(
     "contact_days",
     metadata,
     Column("channel_id", Identifier, primary_key=True),

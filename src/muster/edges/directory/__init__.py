@@ -1,0 +1,1 @@
+"""Directories that know the passwords of network users."""
