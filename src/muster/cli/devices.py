@@ -150,13 +150,14 @@ def _print_details(details: DeviceDetails, renewal: RenewalRow | None, now: date
         print(f"\n{details.departure.words}")
     print("\nChannels")
     print_table(
-        ("ID", "KIND", "STATE", "USER", "LAST CONTACT", "LAST PROOF", "WAITING"),
+        ("ID", "KIND", "STATE", "USER", "ON CONSOLE", "LAST CONTACT", "LAST PROOF", "WAITING"),
         [
             (
                 c.id,
                 c.kind,
                 c.state,
                 c.user_short_name,
+                {None: "", True: "yes", False: "no"}[c.is_on_console],
                 ago(c.last_contact_at, now),
                 ago(c.last_proof_at, now),
                 c.commands_waiting,

@@ -32,6 +32,9 @@ READ_REQUEST_TYPES: Final = frozenset(
         "SetRecoveryLock",
         "VerifyFirmwarePassword",
         "VerifyRecoveryLock",
+        "DeleteUser",
+        "LogOutUser",
+        "UserList",
     }
 )
 """Commands whose answers are read, whatever their status; those of others are kept, and that is all."""

@@ -15,6 +15,7 @@ from muster.domain.enrollment import Enrollment
 from muster.operations.context import Context
 from muster.operations.follow_profiles import follow_installation, follow_profile_list, follow_removal
 from muster.operations.keep_secrets import keep_given, keep_recovery_key, settle_secrets, settle_verification
+from muster.operations.follow_users import follow_deletion, follow_log_out, follow_user_list
 from muster.operations.learn_inventory import learn_device_information
 from muster.protocol.command import CommandRequest, decode_command
 from muster.protocol.connect import Report, decode_report
@@ -55,6 +56,9 @@ READERS: Final[Mapping[str, tuple[Reader, ...]]] = {
     "SetRecoveryLock": (settle_secrets,),
     "VerifyFirmwarePassword": (settle_verification,),
     "VerifyRecoveryLock": (settle_verification,),
+    "DeleteUser": (follow_deletion,),
+    "LogOutUser": (follow_log_out,),
+    "UserList": (follow_user_list,),
 }
 """By request type; those of `muster.domain.answered_commands.READ_REQUEST_TYPES`."""
 

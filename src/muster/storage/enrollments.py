@@ -6,6 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from muster.domain.device_users import UserChannel
 from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins, Provenance
 from muster.domain.os_versions import sortable
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
@@ -78,6 +79,27 @@ def user_channels_of(tx: Transaction, device_id: DeviceId) -> tuple[ChannelId, .
         sa.select(channels.c.id).where(channels.c.device_id == device_id, channels.c.id != device_id)
     )
     return tuple(sorted(rows))
+
+
+def users_of(tx: Transaction, device_id: DeviceId) -> tuple[UserChannel, ...]:
+    """Read the user channels of a device as decisions about its users need them, sorted by id."""
+    rows = tx.connection.execute(
+        sa.select(
+            channels.c.id, channels.c.kind, channels.c.state, channels.c.last_contact_at, device_facts.c.user_short_name
+        )
+        .select_from(channels.outerjoin(device_facts))
+        .where(channels.c.device_id == device_id, channels.c.id != device_id)
+        .order_by(channels.c.id)
+    )
+    return tuple(
+        UserChannel(
+            Channel(ChannelId(row.id), device_id, ChannelKind(row.kind)),
+            EnrollmentState(row.state),
+            row.user_short_name,
+            row.last_contact_at,
+        )
+        for row in rows
+    )
 
 
 def add(tx: Transaction, channel: Channel, *, state: EnrollmentState, epoch: int, first_seen_at: datetime) -> None:

@@ -184,6 +184,8 @@ _SENTENCES: dict[tuple[str, str], str] = {
     (Signal.COMMAND_ANSWER, "undefined_status"): "It answered {command} with a status that Apple does not define",
     (Signal.COMMAND_ANSWER, "unknown_command"): "It answered a command that this server does not know",
     (Signal.COMMAND_ANSWER, "unenrolled"): "It removed its enrollment profile, as an administrator had ordered",
+    (Signal.COMMAND_ANSWER, "user_evicted"): "Its list of users lacks this one",
+    (Signal.COMMAND_ANSWER, "user_deleted_by_us"): "It deleted this user, as an administrator had ordered",
     (Signal.COMMAND_ANSWER, "late_answer"): "It answered a command after that was closed",
     (Signal.TOKEN_UPDATE, "enrolled"): "A TokenUpdate completed the enrollment",
     (Signal.TOKEN_UPDATE, "restored"): "It speaks by an identity that was renewed since: restored from an older backup",

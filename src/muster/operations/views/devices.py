@@ -24,6 +24,7 @@ from muster.storage.schema import (
     identities,
     push_targets,
     queue,
+    user_logins,
 )
 
 PAGE_LIMIT = 500
@@ -276,6 +277,10 @@ class ChannelRow:
     last_proof_at: datetime | None
     commands_waiting: int
     user_long_name: str | None = None
+    is_on_console: bool | None = None
+    """Whether the user of a Mac sits before it; absent: not said."""
+    console_at: datetime | None = None
+    """When that was learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,18 +369,21 @@ def _push_of(tx: Transaction, device_id: ChannelId) -> PushRow | None:
 
 def _channels_of(tx: Transaction, device_id: ChannelId) -> tuple[ChannelRow, ...]:
     waiting = sa.select(sa.func.count()).select_from(queue).where(queue.c.channel_id == channels.c.id).scalar_subquery()
+    columns: list[sa.ColumnElement[Any]] = [
+        channels.c.id,
+        channels.c.kind,
+        channels.c.state,
+        device_facts.c.user_short_name,
+        channels.c.last_contact_at,
+        channels.c.last_proof_at,
+        waiting,
+        device_facts.c.user_long_name,
+        user_logins.c.is_on_console,
+        user_logins.c.console_at,
+    ]
     rows = tx.connection.execute(
-        sa.select(
-            channels.c.id,
-            channels.c.kind,
-            channels.c.state,
-            device_facts.c.user_short_name,
-            channels.c.last_contact_at,
-            channels.c.last_proof_at,
-            waiting,
-            device_facts.c.user_long_name,
-        )
-        .select_from(channels.outerjoin(device_facts))
+        sa.select(*columns)
+        .select_from(channels.outerjoin(device_facts).outerjoin(user_logins, user_logins.c.channel_id == channels.c.id))
         .where(channels.c.device_id == device_id)
         .order_by(channels.c.id)
     )
