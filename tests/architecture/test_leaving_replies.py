@@ -174,7 +174,7 @@ def test_410_is_reached_from_one_place() -> None:
 def test_operations_send_users_away_in_one_place() -> None:
     places = [path.name for path in OPERATIONS for called in calls(path) if called == "UserNotManaged"]
 
-    assert places == ["answer_checkin.py"]
+    assert places == ["authenticate_user.py"]
 
 
 @pytest.mark.parametrize("code", RefusalCode)

@@ -334,7 +334,9 @@ def _observe(request: ConnectRequest, channel: LockedChannel, ctx: Context, asid
     )
 
 
-def _closed_by(answered: QueueEntry | None, request: ConnectRequest, attended: Attended | None) -> ClosedEntry | None:
+def _closed_by(
+    answered: QueueEntry | None, request: ConnectRequest, attended: Attended | None, ctx: Context
+) -> ClosedEntry | None:
     """Make the report close what it answers; None where it closes nothing."""
     if answered is None or not _closes(request.head) or (attended is not None and attended.keeps(answered)):
         return None

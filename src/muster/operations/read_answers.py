@@ -14,8 +14,8 @@ from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import Enrollment
 from muster.operations.context import Context
 from muster.operations.follow_profiles import follow_installation, follow_profile_list, follow_removal
-from muster.operations.keep_secrets import keep_given, keep_recovery_key, settle_secrets, settle_verification
 from muster.operations.follow_users import follow_deletion, follow_log_out, follow_user_list
+from muster.operations.keep_secrets import keep_given, keep_recovery_key, settle_secrets, settle_verification
 from muster.operations.learn_inventory import learn_device_information
 from muster.protocol.command import CommandRequest, decode_command
 from muster.protocol.connect import Report, decode_report
