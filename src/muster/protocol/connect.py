@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from muster.protocol.connect_salvage import salvage_head
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.fields import (
     optional_array,
@@ -115,8 +116,15 @@ def read_report_head(body: bytes) -> ReportHead:
     Raises MalformedMessage when *body* is no property list, when Status is absent, empty or too long, when
     CommandUUID is no string or too long, and when the identifiers name no channel. That CommandUUID is there is not
     checked, nor that the rest of the body can be decoded; what a user's keys hold in another form counts as absent.
+    An answer to a command is accepted although it is no property list, where its head can be told (`salvage_head`).
     """
-    return _head(read_top_level(body, _HEAD_KEYS, _LENIENT_KEYS))
+    try:
+        return _head(read_top_level(body, _HEAD_KEYS, _LENIENT_KEYS))
+    except MalformedMessage:
+        salvaged = salvage_head(body)
+        if salvaged is None:
+            raise
+        return _head(salvaged)
 
 
 def decode_report(body: bytes) -> Report:
