@@ -93,6 +93,7 @@ def muster(
 ) -> Iterator[Target]:
     """Run `muster serve` on what `prepare` made."""
     arguments = ["-m", "muster.cli", "serve", "--data-dir", str(settings.data_dir), "--listen", "127.0.0.1:0"]
+    arguments += ["--inventory-hours", "0"]  # what is queued here is all that is measured
     if settings.database is not None:
         arguments += ["--database", settings.database.get_secret_value(), "--workers", str(workers)]
     with _running(arguments, settings.data_dir / "log") as (process, port):

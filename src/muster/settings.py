@@ -150,6 +150,13 @@ class Settings(BaseModel):
         pattern=r'^[^\x00-\x1f\x7f:"\\]{1,64}$',
         description="Realm of the passwords in directory_file; under another one, none of them is good.",
     )
+    inventory_hours: int = Field(
+        24,
+        ge=0,
+        le=8760,
+        description="How often devices are asked about themselves, in hours; what hardly changes a seventh as often. "
+        "0: never, unless somebody asks.",
+    )
     leavings_per_hour: int = Field(
         10,
         ge=0,
@@ -222,6 +229,7 @@ class Settings(BaseModel):
             directory_realm=self.directory_realm,
             allows_pkcs12_identities=self.allow_pkcs12_identities,
             accepts_unattested_macs=self.accept_unattested_macs,
+            inventory_interval=timedelta(hours=self.inventory_hours),
             leavings_per_hour=self.leavings_per_hour,
         )
 

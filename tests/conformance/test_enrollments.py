@@ -8,6 +8,7 @@ from tests.conformance.fleet import PIN, after, channel, enroll, rows
 from tests.support.instants import NOON
 
 from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins, Provenance
+from muster.domain.inventory.standing import STANDING_NAMES
 from muster.protocol.identifiers import ChannelId, DeviceId
 from muster.storage import enrollments
 from muster.storage.engine import Engine, Transaction
@@ -150,7 +151,7 @@ def test_facts_that_are_not_said_again_stay(engine: Engine) -> None:
 
 def test_every_fact_has_its_column(engine: Engine) -> None:
     enroll(engine, "A")
-    flags = {"awaiting_configuration": True, "is_supervised": False}
+    flags = {"awaiting_configuration": True}
     texts = {name: name.upper() for name in Facts.__dataclass_fields__ if name not in flags}
     values: dict[str, Any] = {**texts, **flags}
 
@@ -158,7 +159,8 @@ def test_every_fact_has_its_column(engine: Engine) -> None:
 
     (row,) = rows(engine, sa.select(device_facts))
     derived = {"family": None, "os_version_key": None}  # from a product and a version that nobody has
-    assert row._asdict() == {"channel_id": "A", **texts, **flags, **derived, "learned_at": NOON}
+    standing = dict.fromkeys((*STANDING_NAMES, "inventory_at"))  # said by inventory, not here
+    assert row._asdict() == {"channel_id": "A", **texts, **flags, **derived, **standing, "learned_at": NOON}
 
 
 def test_family_and_a_sortable_version_are_derived_from_what_was_said(engine: Engine) -> None:

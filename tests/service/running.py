@@ -63,7 +63,7 @@ class RunningServer:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         self._process = subprocess.Popen(
             [*MUSTER, "serve", "--data-dir", str(self.data_dir), "--listen", listen, *self._arguments],
-            env={**inherited, "MUSTER_LOG_FORMAT": "text", **self._environment},
+            env={**inherited, "MUSTER_LOG_FORMAT": "text", "MUSTER_INVENTORY_HOURS": "0", **self._environment},
             stderr=subprocess.PIPE,
             text=True,
         )

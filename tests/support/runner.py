@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from muster.crypto.sealing import KeyRing
@@ -22,6 +22,7 @@ NOW = datetime(2026, 11, 22, 14, 31, 7, tzinfo=UTC)
 class InlineRunner:
     """Runs operations on *engine* at `time` and under `policy`, which the test may set. Nothing is concurrent here.
 
+    By that policy nobody is asked for inventory: what a test queues is all there is.
     What they have to say to the journal is added to `journal`.
     """
 
@@ -30,7 +31,7 @@ class InlineRunner:
         self.time = NOW
         self.random_bytes = random.Random(seed).randbytes
         self.ring = KeyRing.generate(self.random_bytes, NOW)
-        self.policy = Policy()
+        self.policy = Policy(inventory_interval=timedelta(0))
         self.journal: list[JournalRecord] = []
 
     async def write(

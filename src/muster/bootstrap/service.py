@@ -40,6 +40,7 @@ from muster.edges.workers.resurrections import Resurrections, Sought
 from muster.edges.workers.reviews import ReviewWorker
 from muster.operations.ensure_partitions import ensure_partitions
 from muster.operations.first_start import Address, Foundation, announce_address, lay_foundation
+from muster.operations.forget_inventory_changes import forget_inventory_changes
 from muster.operations.forget_pushes import forget_pushes
 from muster.operations.ports import JournalWriter, PushSender
 from muster.operations.views.readiness import check_clock, check_journal, check_key_ring, check_schema
@@ -320,8 +321,9 @@ class _ViewRunner:
 def _partition_step(runner: EngineRunner) -> Callable[[], Awaitable[datetime | None]]:
     async def step() -> datetime | None:
         await runner.write(ensure_partitions, [None])
-        while (await runner.write(forget_pushes, [None]))[0]:
-            pass  # a part in each transaction, so that nobody waits for all of it
+        for forget in (forget_pushes, forget_inventory_changes):
+            while (await runner.write(forget, [None]))[0]:
+                pass  # a part in each transaction, so that nobody waits for all of it
         return runner.now() + PARTITION_INTERVAL
 
     return step

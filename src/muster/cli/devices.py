@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from muster.cli import inventory
 from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
 from muster.cli.device_tables import print_devices
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
@@ -130,6 +131,10 @@ def renew(
         print(f"{refusal.message}.", file=sys.stderr)
     if refused:
         raise CommandRefused(refused[0])
+
+
+app.command("inventory")(inventory.show)
+app.command("refresh")(inventory.refresh)
 
 
 def _print_details(details: DeviceDetails, renewal: RenewalRow | None, now: datetime) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from muster.domain.command_queue import QueuePurpose
 from muster.domain.enrollment import Enrollment
+from muster.domain.inventory.kinds import InventoryKind
 from muster.protocol.command import CommandRequest
 from muster.protocol.connect import Report, Status
 from muster.protocol.identifiers import CommandUUID
@@ -18,15 +19,12 @@ READ_REQUEST_TYPES: Final = frozenset(
     {
         "AccountConfiguration",
         "ActivationLockBypassCode",
-        "DeviceInformation",
         "InstallProfile",
-        "ProfileList",
         "RemoveProfile",
         "DeviceLock",
         "EraseDevice",
         "RequestUnlockToken",
         "RotateFileVaultKey",
-        "SecurityInfo",
         "SetAutoAdminPassword",
         "SetFirmwarePassword",
         "SetRecoveryLock",
@@ -36,7 +34,7 @@ READ_REQUEST_TYPES: Final = frozenset(
         "LogOutUser",
         "UserList",
     }
-)
+) | {kind.value for kind in InventoryKind}
 """Commands whose answers are read, whatever their status; those of others are kept, and that is all."""
 
 

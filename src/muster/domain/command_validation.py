@@ -105,8 +105,8 @@ def _is_absent_on(member: KeyFacts, target: CommandTarget) -> bool:
 
 def _check_value(key: KeyFacts, value: PlistValue, path: str, target: CommandTarget) -> Iterator[Finding]:
     yield from unfit(path, path, key.support, target, Part.KEY)
-    if not _is_of_kind(value, key.kind):
-        message = f"{path} must be {_a(key.kind)}, and is {_a(_kind_of(value))}; the device answers with an error"
+    if not is_of_kind(value, key.kind):
+        message = f"{path} must be {_a(key.kind)}, and is {_a(kind_of(value))}; the device answers with an error"
         yield Finding(Severity.ERROR, FindingCode.WRONG_TYPE, path, message)
         return
     yield from _check_bounds(key, value, path)
@@ -152,7 +152,7 @@ def _check_item(array: KeyFacts, item: PlistValue, path: str, target: CommandTar
         return
     kinds = {kind.name if (tag := _tag(kind)) is None else str(tag.allowed[0]): kind for kind in array.members}
     if not isinstance(item, dict):
-        message = f"{path} must be a dictionary, and is {_a(_kind_of(item))}; the device answers with an error"
+        message = f"{path} must be a dictionary, and is {_a(kind_of(item))}; the device answers with an error"
         yield Finding(Severity.ERROR, FindingCode.WRONG_TYPE, path, message)
         return
     tag_path, said = _join(path, tag_name), item.get(tag_name)
@@ -160,7 +160,7 @@ def _check_item(array: KeyFacts, item: PlistValue, path: str, target: CommandTar
         message = f"{tag_path} is missing, by which the device tells what it is asked; give a string"
         yield Finding(Severity.ERROR, FindingCode.MISSING_KEY, tag_path, message)
     elif not isinstance(said, str):
-        message = f"{tag_path} must be a string, and is {_a(_kind_of(said))}; the device answers with an error"
+        message = f"{tag_path} must be a string, and is {_a(kind_of(said))}; the device answers with an error"
         yield Finding(Severity.ERROR, FindingCode.WRONG_TYPE, tag_path, message)
     elif said not in kinds:
         yield _unknown_value(tag_path, said, list(kinds))
@@ -223,7 +223,8 @@ def _check_profile(request: CommandRequest) -> Iterator[Finding]:
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def _is_of_kind(value: PlistValue, kind: ValueKind) -> bool:
+def is_of_kind(value: PlistValue, kind: ValueKind) -> bool:
+    """Tell whether a value is of a type of the catalogue's; a whole number is a real one, too."""
     if kind is ValueKind.ANY:
         return True
     if isinstance(value, bool):  # an int to Python
@@ -231,8 +232,9 @@ def _is_of_kind(value: PlistValue, kind: ValueKind) -> bool:
     return isinstance(value, _TYPES[kind])
 
 
-def _kind_of(value: PlistValue) -> ValueKind:
-    return next(kind for kind in _TYPES if _is_of_kind(value, kind))
+def kind_of(value: PlistValue) -> ValueKind:
+    """Return the type of a value, as the catalogue names it."""
+    return next(kind for kind in _TYPES if is_of_kind(value, kind))
 
 
 def _is_within(number: float, smallest: float | None, largest: float | None) -> bool:

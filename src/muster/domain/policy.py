@@ -36,6 +36,8 @@ class Policy:
     """How long a device waits in Setup Assistant at least, so that what is meant for it gets to be queued."""
     set_up_patience: timedelta = timedelta(minutes=30)
     """How long an unanswered command may hold a device in Setup Assistant."""
+    inventory_interval: timedelta = timedelta(days=1)
+    """How often devices are asked about themselves; what hardly changes is asked a seventh as often. Zero: never."""
     leavings_per_hour: int = 10
     """How many devices may be let go within an hour, over all who order it, unless their count is named."""
     directory_realm: str = "muster"

@@ -72,7 +72,8 @@ class LaboratoryServer:
         self._sender = sender
         self._now = now
         flags = {"data_dir": directory, "public_url": PUBLIC_URL, "organization": "Laboratory", "node": "laboratory"}
-        self._settings = read_settings(flags | dict(settings or {}), {})
+        unasked = {"inventory_hours": 0}  # stories count what is sent; those about inventory say otherwise
+        self._settings = read_settings(flags | unasked | dict(settings or {}), {})
         server_keys = itertools.cycle((_FIRST_KEY, _SECOND_KEY))  # a rotated authority has another one
         self._surroundings = Surroundings(
             now=now,

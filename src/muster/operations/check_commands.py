@@ -34,17 +34,24 @@ def check_channels(
 
 
 def target_of(channel: Channel, device: StoredTarget) -> CommandTarget:
-    """Put together what is known of a channel and its device. That it is no Shared iPad is never known."""
+    """Put together what is known of a channel and its device: what the device says, else what its enrollment tells.
+
+    What comes by Automated Device Enrollment is supervised.
+    """
     is_user_enrollment = channel.kind in _USER_ENROLLMENTS
     is_automated = None if device.link_kind is None else device.link_kind is LinkKind.ADE
+    if device.is_automated_enrollment is not None:
+        is_automated = device.is_automated_enrollment
+    is_supervised = device.is_supervised if device.is_supervised is not None else is_automated or None
+    is_shared = device.has_shared_ipad_users or channel.kind is ChannelKind.SHARED_IPAD or device.is_multi_user
     return CommandTarget(
         family=family_of(device.product_name) or family_of(device.model) or _FAMILIES.get(channel.kind),
         os_version=device.os_version,
         is_user_channel=not channel.is_device,
-        is_supervised=False if is_user_enrollment else is_automated or None,
+        is_supervised=False if is_user_enrollment else is_supervised,
         is_user_enrollment=is_user_enrollment,
         is_automated_enrollment=is_automated,
-        is_shared_ipad=True if device.has_shared_ipad_users or channel.kind is ChannelKind.SHARED_IPAD else None,
+        is_shared_ipad=is_shared,
         access_rights=None if device.terms is None else device.terms.access_rights,
     )
 

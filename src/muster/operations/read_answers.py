@@ -12,11 +12,12 @@ from typing import Final, TypeAlias
 from muster.domain.answered_commands import AnsweredCommand, Fault
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import Enrollment
+from muster.domain.inventory.kinds import InventoryKind
 from muster.operations.context import Context
 from muster.operations.follow_profiles import follow_installation, follow_profile_list, follow_removal
 from muster.operations.follow_users import follow_deletion, follow_log_out, follow_user_list
 from muster.operations.keep_secrets import keep_given, keep_recovery_key, settle_secrets, settle_verification
-from muster.operations.learn_inventory import learn_device_information
+from muster.operations.learn_inventory import learn_inventory
 from muster.protocol.command import CommandRequest, decode_command
 from muster.protocol.connect import Report, decode_report
 from muster.protocol.errors import MalformedMessage
@@ -40,17 +41,17 @@ Reader: TypeAlias = Callable[[Transaction, AnsweredCommand, Context], Sequence[F
 acknowledgements, answers of earlier lives of the device, and the same answer twice where it was sent twice."""
 
 READERS: Final[Mapping[str, tuple[Reader, ...]]] = {
+    **{kind.value: (learn_inventory,) for kind in InventoryKind},
     "AccountConfiguration": (settle_secrets,),
     "ActivationLockBypassCode": (keep_given,),
-    "DeviceInformation": (learn_device_information,),
     "InstallProfile": (follow_installation,),
-    "ProfileList": (follow_profile_list,),
+    "ProfileList": (learn_inventory, follow_profile_list),
     "RemoveProfile": (follow_removal,),
     "DeviceLock": (settle_secrets,),
     "EraseDevice": (settle_secrets,),
     "RequestUnlockToken": (keep_given,),
     "RotateFileVaultKey": (keep_recovery_key,),
-    "SecurityInfo": (keep_recovery_key,),
+    "SecurityInfo": (learn_inventory, keep_recovery_key),
     "SetAutoAdminPassword": (settle_secrets,),
     "SetFirmwarePassword": (settle_secrets,),
     "SetRecoveryLock": (settle_secrets,),

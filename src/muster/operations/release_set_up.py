@@ -76,5 +76,6 @@ def settle_release(tx: Transaction, enrollment: Enrollment, status: Status, ctx:
     """
     channel_id = enrollment.channel.id
     set_ups.end(tx, channel_id)
+    reviews.schedule(tx, channel_id, ctx.now)  # now it may be asked about itself
     if status is Status.ACKNOWLEDGED:
         enrollments.store_facts(tx, channel_id, enrollments.Facts(awaiting_configuration=False), ctx.now)

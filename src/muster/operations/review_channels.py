@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.push_policy import PushReason
+from muster.operations.ask_for_inventory import ask_when_due
 from muster.operations.context import Context
 from muster.operations.release_set_up import release_channels
 from muster.operations.renew_identities import is_due, look_again_at
@@ -50,6 +51,7 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
     waiting = queues.waiting_counts(tx, [review.channel_id for review in due])
     enrolled = [review.channel_id for review in due if review.state is EnrollmentState.ENROLLED]
     look_again = release_channels(tx, enrolled, ctx)
+    ask_again = ask_when_due(tx, [review for review in due if review.state is EnrollmentState.ENROLLED], ctx)
     pinned = renewals.read(tx, [review.channel_id for review in due])
     to_renew: list[ChannelId] = []
     routine = _full_grain(ctx.now + REVIEW_INTERVAL)
@@ -75,6 +77,8 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
         elif review.state is EnrollmentState.ENROLLED and _is_silent(review, ctx):
             push.wish_if_none(tx, review.channel_id, reason=PushReason.SILENT, at=ctx.now)
         next_at = min(routine, look_again.get(review.channel_id, routine))
+        if review.channel_id in ask_again:
+            next_at = min(next_at, _full_grain(ask_again[review.channel_id]))
         identity = pinned.get(review.channel_id)
         if identity is not None and is_due(identity, ctx):
             to_renew.append(review.channel_id)

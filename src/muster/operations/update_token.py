@@ -183,6 +183,7 @@ def _start_epoch(tx: Transaction, enrollment: Enrollment, decision: TokenUpdateD
     enrollments.close_epochs(tx, device_id, before=decision.epoch, at=ctx.now)
     enrollments.start_epoch(tx, device_id, number=decision.epoch, at=ctx.now)
     enrollments.set_current(tx, channel_id, epoch=decision.epoch, pins=decision.pins, enrolled_at=ctx.now)
+    enrollments.forget_standing(tx, channel_id)
     users = _users_of_earlier_epochs(tx, device_id, decision.epoch)
     enrollments.set_ended(tx, users, at=ctx.now, reason=EndReason.RE_ENROLLED)
     user_logins.forget(tx, users)

@@ -24,6 +24,10 @@ class StoredTarget:
     link_kind: LinkKind | None = None
     """By which its pinned identity came; a renewal's is not known."""
     has_shared_ipad_users: bool = False
+    is_supervised: bool | None = None
+    is_multi_user: bool | None = None
+    is_automated_enrollment: bool | None = None
+    """As the device itself says, in this life of it."""
 
 
 _FIND = (
@@ -32,6 +36,9 @@ _FIND = (
         device_facts.c.product_name,
         device_facts.c.model,
         device_facts.c.os_version,
+        device_facts.c.is_supervised,
+        device_facts.c.is_multi_user,
+        device_facts.c.is_automated_enrollment,
         identities.c.profile_id,
         enrollment_links.c.kind,
     )
@@ -58,6 +65,9 @@ def find(tx: Transaction, device_ids: Sequence[DeviceId]) -> dict[DeviceId, Stor
             terms.get(row.profile_id),
             None if row.kind is None else LinkKind(row.kind),
             row.id in shared,
+            row.is_supervised,
+            row.is_multi_user,
+            row.is_automated_enrollment,
         )
         for row in rows
     }

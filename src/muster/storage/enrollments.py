@@ -1,6 +1,6 @@
 """Channels, their facts and epochs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from muster.domain.device_users import UserChannel
 from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins, Provenance
+from muster.domain.inventory.standing import STANDING_NAMES
 from muster.domain.os_versions import sortable
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
 from muster.protocol.os_family import family_of
@@ -32,7 +33,6 @@ class Facts:
     user_short_name: str | None = None
     user_long_name: str | None = None
     awaiting_configuration: bool | None = None
-    is_supervised: bool | None = None
     account: str | None = None
 
 
@@ -256,6 +256,30 @@ def store_facts(tx: Transaction, channel_id: ChannelId, facts: Facts, learned_at
     said |= _derived(facts) | {"learned_at": learned_at}
     insert = tx.insert(device_facts).values(channel_id=channel_id, **said)
     tx.connection.execute(insert.on_conflict_do_update(index_elements=["channel_id"], set_=said))
+
+
+def standing_of(tx: Transaction, channel_id: ChannelId) -> dict[str, bool | float | str | None]:
+    """Read how a device stands by its inventory, by the names of `Standing`; empty where nothing is stored."""
+    columns = [device_facts.c[name] for name in STANDING_NAMES]
+    row = tx.connection.execute(sa.select(*columns).where(device_facts.c.channel_id == channel_id)).one_or_none()
+    return {} if row is None else dict(zip(STANDING_NAMES, row, strict=True))
+
+
+def store_standing(
+    tx: Transaction, channel_id: ChannelId, standing: Mapping[str, bool | float | str], inventory_at: datetime | None
+) -> None:
+    """Store how a device stands; what is not in *standing* stays. *inventory_at* is absent where it stays, too."""
+    values: dict[str, object] = dict(standing)
+    if inventory_at is not None:
+        values["inventory_at"] = inventory_at
+    if values:
+        tx.connection.execute(sa.update(device_facts).where(device_facts.c.channel_id == channel_id).values(values))
+
+
+def forget_standing(tx: Transaction, channel_id: ChannelId) -> None:
+    """Forget how a device stood, for a new life of it begins. Its inventory stays, with the times it is of."""
+    nothing: dict[str, None] = dict.fromkeys((*STANDING_NAMES, "inventory_at"))
+    tx.connection.execute(sa.update(device_facts).where(device_facts.c.channel_id == channel_id).values(nothing))
 
 
 def _derived(facts: Facts) -> dict[str, str]:

@@ -166,7 +166,10 @@ def waiting_for_set_up(tx: Transaction, channel_id: ChannelId, *, before: dateti
 
 @dataclass(frozen=True, slots=True)
 class WaitingCommands:
-    """Commands of a channel that may still be handed out, and how many of them were answered with NotNow."""
+    """Commands of a channel that may still be handed out, and how many of them were answered with NotNow.
+
+    Questions that we ask by ourselves are not counted: nobody waits for them, and no device is woken for them.
+    """
 
     count: int
     declined: int
@@ -180,7 +183,11 @@ _WAITING = (
         sa.func.count(),
         sa.func.sum(sa.case((queue.c.not_now_count > 0, 1), else_=0)),
     )
-    .where(queue.c.is_withheld.is_(False), queue.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
+    .where(
+        queue.c.is_withheld.is_(False),
+        queue.c.purpose != QueuePurpose.INVENTORY.value,
+        queue.c.channel_id.in_(sa.bindparam("ids", expanding=True)),
+    )
     .group_by(queue.c.channel_id)
 )
 # made once: building a statement costs more than running it on SQLite

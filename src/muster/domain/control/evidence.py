@@ -24,6 +24,7 @@ class Signal(StrEnum):
     TOKEN_UPDATE = "S6"  # noqa: S105 - a signal's number
     AUTHENTICATE = "S7"
     CHECK_OUT = "S8"
+    INVENTORY = "S9"
     PROFILE_FETCHED = "S12"
     IDENTITY_ISSUED = "S13"
     QUESTION = "S17"

@@ -38,7 +38,12 @@ from muster.storage.schema.installation_tables import (
     rollbacks,
 )
 from muster.storage.schema.installed_tables import account_templates, accounts, installed_profiles
-from muster.storage.schema.inventory_tables import inventory, inventory_changes, inventory_items
+from muster.storage.schema.inventory_tables import (
+    inventory,
+    inventory_changes,
+    inventory_items,
+    inventory_questions,
+)
 from muster.storage.schema.people_tables import (
     administrators,
     audit,
@@ -91,6 +96,7 @@ __all__ = [
     "inventory",
     "inventory_changes",
     "inventory_items",
+    "inventory_questions",
     "journal_marks",
     "metadata",
     "ota_enrollments",

@@ -1,6 +1,6 @@
 """Channels: who is enrolled, what their devices said of themselves, and when they were heard."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, Table, Text
 
 from muster.storage.schema.base import metadata
 from muster.storage.types import Identifier, Instant
@@ -50,6 +50,25 @@ device_facts = Table(
     Column("user_long_name", Text),
     Column("awaiting_configuration", Boolean),
     Column("is_supervised", Boolean),
+    Column("is_multi_user", Boolean, comment="a Shared iPad"),
+    Column("is_automated_enrollment", Boolean, comment="as a Mac says (EnrolledViaDEP)"),
+    Column("is_user_approved", Boolean),
+    Column("is_lost", Boolean, comment="in lost mode"),
+    Column("is_activation_locked", Boolean),
+    Column("is_passcode_present", Boolean),
+    Column("is_passcode_compliant", Boolean),
+    Column("is_disk_encrypted", Boolean),
+    Column("is_firewall_enabled", Boolean),
+    Column("is_sip_enabled", Boolean),
+    Column("is_recovery_locked", Boolean),
+    Column("has_enrollment_profile", Boolean),
+    Column("is_enrollment_removable", Boolean),
+    Column("has_locked_profiles", Boolean, comment="managed ones that the user can't simply remove"),
+    Column("has_identity_certificate", Boolean),
+    Column("total_capacity", Double, comment="GB"),
+    Column("available_capacity", Double, comment="GB"),
+    Column("wifi_mac", Text),
+    Column("inventory_at", Instant, comment="when it last told of itself (DeviceInformation)"),
     Column("account", Text, comment="Managed Apple Account of an account-driven enrollment"),
     Column("learned_at", Instant, nullable=False),
     Index(None, "serial_number"),

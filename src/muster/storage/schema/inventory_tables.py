@@ -1,6 +1,6 @@
 """What devices answered about themselves: the latest of each kind, item by item, and how it changed."""
 
-from sqlalchemy import Column, Index, LargeBinary, Table, Text
+from sqlalchemy import Column, Index, Integer, LargeBinary, Table, Text
 
 from muster.storage.schema.base import Json, metadata
 from muster.storage.types import Identifier, Instant
@@ -41,5 +41,15 @@ inventory_changes = Table(
     Column("before", Json, comment="absent when it is new"),
     Column("after", Json, comment="absent when it is gone"),
     Index(None, "channel_id", "at"),
+    Index(None, "at", postgresql_using="brin"),  # rows come in the order of their time: nearly free
     postgresql_partition_by="RANGE (at)",
+)
+
+inventory_questions = Table(
+    "inventory_questions",
+    metadata,
+    Column("channel_id", Identifier, primary_key=True),
+    Column("epoch", Integer, nullable=False, comment="in whose life it was asked; a new one is asked anew"),
+    Column("asked", Json, nullable=False, comment="by kind: when it was asked by the schedule, in microseconds"),
+    postgresql_with={"fillfactor": 75},
 )

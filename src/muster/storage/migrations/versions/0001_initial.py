@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -145,6 +146,25 @@ Table(
     Column("user_long_name", Text),
     Column("awaiting_configuration", Boolean),
     Column("is_supervised", Boolean),
+    Column("is_multi_user", Boolean, comment="a Shared iPad"),
+    Column("is_automated_enrollment", Boolean, comment="as a Mac says (EnrolledViaDEP)"),
+    Column("is_user_approved", Boolean),
+    Column("is_lost", Boolean, comment="in lost mode"),
+    Column("is_activation_locked", Boolean),
+    Column("is_passcode_present", Boolean),
+    Column("is_passcode_compliant", Boolean),
+    Column("is_disk_encrypted", Boolean),
+    Column("is_firewall_enabled", Boolean),
+    Column("is_sip_enabled", Boolean),
+    Column("is_recovery_locked", Boolean),
+    Column("has_enrollment_profile", Boolean),
+    Column("is_enrollment_removable", Boolean),
+    Column("has_locked_profiles", Boolean, comment="managed ones that the user can't simply remove"),
+    Column("has_identity_certificate", Boolean),
+    Column("total_capacity", Double, comment="GB"),
+    Column("available_capacity", Double, comment="GB"),
+    Column("wifi_mac", Text),
+    Column("inventory_at", Instant, comment="when it last told of itself (DeviceInformation)"),
     Column("account", Text, comment="Managed Apple Account of an account-driven enrollment"),
     Column("learned_at", Instant, nullable=False),
     Index(None, "serial_number"),
@@ -636,7 +656,17 @@ Table(
     Column("before", Json, comment="absent when it is new"),
     Column("after", Json, comment="absent when it is gone"),
     Index(None, "channel_id", "at"),
+    Index(None, "at", postgresql_using="brin"),  # rows come in the order of their time: nearly free
     postgresql_partition_by="RANGE (at)",
+)
+
+Table(
+    "inventory_questions",
+    metadata,
+    Column("channel_id", Identifier, primary_key=True),
+    Column("epoch", Integer, nullable=False, comment="in whose life it was asked; a new one is asked anew"),
+    Column("asked", Json, nullable=False, comment="by kind: when it was asked by the schedule, in microseconds"),
+    postgresql_with={"fillfactor": 75},
 )
 
 Table(

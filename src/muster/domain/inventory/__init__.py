@@ -1,0 +1,1 @@
+"""Inventory: what devices say of themselves when they are asked, what of it is kept, and when they are asked."""
