@@ -11,6 +11,7 @@ def test_signals_have_the_numbers_that_stand_in_databases() -> None:
         "TOKEN_UPDATE": "S6",
         "AUTHENTICATE": "S7",
         "CHECK_OUT": "S8",
+        "INVENTORY": "S9",
         "PROFILE_FETCHED": "S12",
         "IDENTITY_ISSUED": "S13",
         "QUESTION": "S17",

@@ -10,6 +10,7 @@ from muster.domain import push_explanation
 from muster.domain.control.evidence import REFUSED_RENEWAL, Signal
 from muster.domain.enrollment import EndReason, EnrollmentState
 from muster.domain.errors import RefusalCode
+from muster.domain.inventory.standing import Sign
 from muster.domain.push_policy import OBSTACLES, NoPush, Wait
 from muster.domain.push_standing import PushVerdict, Standing
 from muster.domain.renewal import RenewalState
@@ -201,6 +202,15 @@ _SENTENCES: dict[tuple[str, str], str] = {
     (Signal.AUTHENTICATE, "token_update_missing"): "No TokenUpdate followed the Authenticate",
     (Signal.CHECK_OUT, "checked_out"): "It checked out: its enrollment profile was removed",
     (Signal.CHECK_OUT, "provisional"): "An enrollment under its name, never completed, checked out; its own goes on",
+    (Signal.COMMAND_ANSWER, "faulty_answer"): "Its answer to {command} is not as Apple has it",
+    (Signal.INVENTORY, Sign.PROFILE_MISSING): "Its enrollment profile is not among its profiles",
+    (Signal.INVENTORY, Sign.PROFILE_PRESENT): "Its enrollment profile is among its profiles again",
+    (Signal.INVENTORY, Sign.PROFILE_REMOVABLE): "Its user can remove the enrollment profile now",
+    (Signal.INVENTORY, Sign.PROFILE_LOCKED): "Its user can't remove the enrollment profile any more",
+    (Signal.INVENTORY, Sign.IDENTITY_MISSING): "The identity by which it speaks is not among its certificates",
+    (Signal.INVENTORY, Sign.IDENTITY_PRESENT): "The identity by which it speaks is among its certificates again",
+    (Signal.INVENTORY, Sign.NOT_USER_APPROVED): "Its enrollment is not approved by its user any more",
+    (Signal.INVENTORY, Sign.USER_APPROVED): "Its user approved the enrollment",
     (Signal.PROFILE_FETCHED, "automated_enrollment"): "Its enrollment profile was fetched in Setup Assistant",
     (Signal.PROFILE_FETCHED, "return_to_service"): "It asked how it comes back when erased, and got a profile for that",
     (Signal.PROFILE_FETCHED, "return_to_service_refused"): "It asked how it comes back when erased, and can't",
@@ -235,6 +245,9 @@ _ALARMING = frozenset(
         "auth_token_missing",
         "auth_token_wrong",
         REFUSED_RENEWAL,
+        Sign.PROFILE_MISSING,
+        Sign.IDENTITY_MISSING,
+        Sign.NOT_USER_APPROVED,
         Status.ERROR.value,
         Status.COMMAND_FORMAT_ERROR.value,
     }
@@ -271,6 +284,7 @@ def evidence_mark(row: EvidenceRow) -> Mark:
         Signal.TOKEN_UPDATE.value: "TokenUpdate",
         Signal.AUTHENTICATE.value: "Authenticate",
         Signal.CHECK_OUT.value: "CheckOut",
+        Signal.INVENTORY.value: "Inventory",
         Signal.PROFILE_FETCHED.value: "Profile",
         Signal.IDENTITY_ISSUED.value: "Identity",
         Signal.QUESTION.value: "Question",
