@@ -38,6 +38,7 @@ from muster.edges.workers.push_certificates import PushCertificateWatch
 from muster.edges.workers.pushes import PushWorker
 from muster.edges.workers.resurrections import Resurrections, Sought
 from muster.edges.workers.reviews import ReviewWorker
+from muster.edges.workers.sends import SendWorker
 from muster.operations.ensure_partitions import ensure_partitions
 from muster.operations.first_start import Address, Foundation, announce_address, lay_foundation
 from muster.operations.forget_inventory_changes import forget_inventory_changes
@@ -149,6 +150,7 @@ def _compose(
         Work.REVIEW: ReviewWorker(runner, signer.sign).step,
         Work.DEFERRED: DeferredWorker(runner).step,
         Work.ANSWERS: AnswerWorker(runner).step,
+        Work.SENDS: SendWorker(runner).step,
     }
     workers.update({work: Loop(work.value, step, now=around.now, poll=around.poll) for work, step in steps.items()})
 

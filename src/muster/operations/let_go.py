@@ -127,6 +127,16 @@ def removes_enrollment(tx: Transaction, request: CommandRequest, device_id: Devi
     return request.keys.get("Identifier") == enrolled_identifier(tx, device_id)
 
 
+def may_remove_enrollments(tx: Transaction, request: CommandRequest) -> bool:
+    """Tell whether *request* would remove the enrollment profile of some device."""
+    if request.request_type != REMOVE_PROFILE:
+        return False
+    here = installations.read(tx)
+    assert here is not None, "the first start records the installation"
+    known = enrollment_profiles.payload_identifiers(tx) | {here.profile_identifier}
+    return request.keys.get("Identifier") in known
+
+
 def enqueue_removal(tx: Transaction, command_uuid: CommandUUID, enrolled: Sequence[Enrollment], ctx: Context) -> None:
     """Queue a stored RemoveProfile that ends the enrollment of *enrolled*, in place of one that was never answered."""
     for enrollment in enrolled:

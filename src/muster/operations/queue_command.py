@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeAlias
 
 from muster.domain.command_findings import Finding, Severity
@@ -39,6 +40,16 @@ class CommandOrder:
     """Its body holds a secret that `holds_secret` knows nothing of; it is sealed until it is handed out."""
     anyway: bool = False
     """Queue it also where the catalogue says that the device would refuse it. A wrong form is refused nevertheless."""
+    part: "SendPart | None" = None
+    """Present where it is a part of an order to more channels; none of these has the command yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendPart:
+    """The order is a part of one to many channels that was recorded already, and so was its command."""
+
+    wake_at: datetime
+    """When the channels are pushed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +84,10 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     command = Command(command_uuid, order.request.request_type, order.request.keys)
     body = encode_command(command)
     known = None if order.command_uuid is None else command_body(tx, command_uuid, ctx)
-    if known is not None and (
-        known != body or not commands.channels_of(tx, command_uuid).isdisjoint(order.channel_ids)
+    if (
+        known is not None
+        and order.part is None
+        and (known != body or not commands.channels_of(tx, command_uuid).isdisjoint(order.channel_ids))
     ):
         return Refusal(
             RefusalCode.CONFLICT,
@@ -93,10 +106,12 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
         ordinary = {one.channel.id: findings[one.channel.id] for one in targets}
         refused |= unfit_for(order.request, ordinary)
         targets = [one for one in targets if one.channel.id not in refused]
-    if not targets and not ending:
+    if not targets and not ending and order.part is None:
         return next(iter(refused.values()))
     if ending:
-        departing = DepartureOrder(tuple(one.channel.device_id for one in ending))
+        departing = DepartureOrder(
+            tuple(one.channel.device_id for one in ending), None if order.part is None else len(ending)
+        )
         limited = record_departures(tx, DepartureKind.UNENROLL, ending, departing, ctx)
         if limited is not None:
             return limited
@@ -112,7 +127,8 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     enqueue_removal(tx, command_uuid, ending, ctx)
     queued_on = tuple(one.channel.id for one in (*targets, *ending))
     awake = [channel_id for channel_id in queued_on if stored[channel_id].state is EnrollmentState.ENROLLED]
-    push.wish(tx, awake, reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=ctx.now + ctx.policy.push_coalescing)
+    due_at = ctx.now + ctx.policy.push_coalescing if order.part is None else order.part.wake_at
+    push.wish(tx, awake, reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=due_at)
     subject = queued_on[0] if len(queued_on) == 1 else f"{len(queued_on)} channels"
     detail: people.AuditDetail = {
         "command_uuid": command_uuid,
@@ -122,7 +138,8 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     overruled = _overruled(findings, targets)
     if overruled:
         detail = {**detail, "overruled": overruled}
-    people.record_act(tx, ctx.actor, "command.queue", subject, detail, ctx.now)
+    if order.part is None:
+        people.record_act(tx, ctx.actor, "command.queue", subject, detail, ctx.now)
     said = {channel_id: found for channel_id, found in findings.items() if found}
     return QueuedCommand(command_uuid, command.request_type, queued_on, refused, said)
 

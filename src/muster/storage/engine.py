@@ -41,6 +41,7 @@ class Work(StrEnum):
     REVIEW = "review"
     DEFERRED = "deferred"
     ANSWERS = "answers"
+    SENDS = "sends"
 
 
 class Transaction(ABC):

@@ -52,3 +52,9 @@ def of_device(tx: Transaction, device_id: DeviceId) -> EnrolledTerms | None:
         .where(channels.c.id == device_id)
     )
     return None if stored is None else terms_from_json(stored)
+
+
+def payload_identifiers(tx: Transaction) -> frozenset[str]:
+    """Return the PayloadIdentifiers of all enrollment profiles that were ever given; a fleet has few."""
+    stored = tx.connection.scalars(sa.select(enrollment_profiles.c.terms)).all()
+    return frozenset(terms_from_json(terms).payload_identifier for terms in stored)

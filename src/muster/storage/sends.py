@@ -84,6 +84,13 @@ def claim(tx: Transaction, send_id: str | None = None) -> Send | None:
     return None if row is None else _send(row)
 
 
+def is_any_unfinished(tx: Transaction) -> bool:
+    """Tell whether an order is under way."""
+    return (
+        tx.connection.execute(sa.select(sends.c.id).where(sends.c.finished_at.is_(None)).limit(1)).first() is not None
+    )
+
+
 def store_progress(tx: Transaction, send: Send) -> None:
     """Store how far an order is."""
     tx.connection.execute(sa.update(sends).where(sends.c.id == send.id).values(**_progress(send)))

@@ -1,0 +1,170 @@
+"""`muster commands send --where`: a command to everyone whom a query finds, and `sends`, what became of those."""
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+import typer
+
+from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
+from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
+from muster.cli.output import ago, print_json, print_table
+from muster.domain.bulk_sends import WOKEN_PER_SECOND
+from muster.domain.errors import Refusal
+from muster.operations.send_by_query import SendOrder, continue_sends, order_sends, with_refusals
+from muster.operations.views.sends import check_send, preview_part
+from muster.protocol.identifiers import ChannelId
+from muster.storage import sends
+from muster.storage.sends import LeftOut, Send
+
+T = TypeVar("T")
+
+WAIT_SECONDS: Final = 0.02
+"""Between parts: the server's transactions come in between, for SQLite lets nobody wait in line."""
+OTHERS_WAIT_SECONDS: Final = 0.2
+"""While a node of the server is at a part."""
+FIT_SHOWN: Final = 10
+
+
+def send_to_found(data: Connection, order: SendOrder, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Send a command to everyone whom the order's query finds, and say how far it is; or say what that would do."""
+    now = data.now
+    matched = _unless_refused(data.view(lambda tx: check_send(tx, order, now)))
+    if dry_run:
+        _preview(data, order, matched, as_json)
+        return
+    if not as_json:
+        whom = "users" if order.to_users else "devices"
+        print(f"The query finds {matched:,} {whom}.", file=sys.stderr)
+        if not yes and order.named_count is None and sys.stdin.isatty():
+            typer.confirm(f"Send {order.request.request_type} to all of them?", abort=True, err=True)
+    send = data.run(order_sends, order)
+    send = _see_through(data, send, is_shown=not as_json and sys.stderr.isatty())
+    if as_json:
+        print_json(send)
+    else:
+        _tell(send)
+    if send.stopped_because is not None:
+        raise CommandFailed(send.stopped_because, remedy="See `muster commands sends`.")
+
+
+def _unless_refused(outcome: T | Refusal) -> T:
+    if isinstance(outcome, Refusal):
+        raise CommandRefused(outcome)
+    return outcome
+
+
+def _see_through(data: Connection, send: Send, *, is_shown: bool) -> Send:
+    """Queue part after part, in turns with the server where it runs, until all is done."""
+    while send.finished_at is None:
+        (progress,) = data.run_all(continue_sends, [send.id])
+        if progress is None:
+            # a node of the server has a part in hand, or has done the last one
+            time.sleep(OTHERS_WAIT_SECONDS)
+            progress = data.view(lambda tx, id_=send.id: sends.read(tx, id_))  # type: ignore[misc]
+            assert progress is not None, "orders are never deleted"
+        elif progress.finished_at is None:
+            time.sleep(WAIT_SECONDS)
+        send = progress
+        if is_shown:
+            print(f"\r{send.reached:,} of {send.matched:,}", end="", file=sys.stderr, flush=True)
+    if is_shown:
+        print(file=sys.stderr)
+    return send
+
+
+def _tell(send: Send) -> None:
+    print(send.command_uuid)
+    seconds = send.queued // WOKEN_PER_SECOND
+    pace = f", within {seconds:,} s" if seconds else ""
+    print(f"{send.request_type} waits for {send.queued:,}, who are pushed{pace}.", file=sys.stderr)
+    _tell_left_out(send.refused)
+
+
+def _tell_left_out(refused: Mapping[str, LeftOut]) -> None:
+    for code, one in refused.items():
+        print(f"{one.count:,} left out ({code}), such as:", file=sys.stderr)
+        for line in one.example.splitlines():
+            print(f"  {line}", file=sys.stderr)
+
+
+def _preview(data: Connection, order: SendOrder, matched: int, as_json: bool) -> None:
+    fit: list[ChannelId] = []
+    left_out: dict[ChannelId, Refusal] = {}
+    after: ChannelId | None = None
+    now = data.now
+    while True:
+        part = _unless_refused(data.view(lambda tx, after=after: preview_part(tx, order, after, now)))  # type: ignore[misc]
+        fit += part.fit
+        left_out |= part.refused
+        after = part.next_after
+        if after is None:
+            break
+    if as_json:
+        reasons = {channel_id: {"code": one.code, "message": one.message} for channel_id, one in left_out.items()}
+        print_json({"request_type": order.request.request_type, "matched": matched, "fit": fit, "refused": reasons})
+        return
+    print(f"{order.request.request_type} would wait for {len(fit):,} of {matched:,}; nothing was sent.")
+    for channel_id in fit[:FIT_SHOWN]:
+        print(f"  {channel_id}")
+    if len(fit) > FIT_SHOWN:
+        print(f"  and {len(fit) - FIT_SHOWN:,} more; --json names all")
+    _tell_left_out(with_refusals({}, left_out.values()))
+
+
+def list_sends(
+    data_dir: DataDir = None,
+    database: Database = None,
+    key_ring: KeyRingFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List commands that were sent by query, the newest first, and how far they are."""
+    with connect(data_dir, database, key_ring) as data:
+        rows = data.view(sends.latest)
+        now = data.now
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        print("Nothing was sent by query yet. See `muster commands send --where`.")
+        return
+    print_table(
+        ("UUID", "COMMAND", "ORDERED", "BY", "FOUND", "QUEUED", "LEFT OUT", "STATE", "QUERY"),
+        [
+            (
+                row.command_uuid,
+                row.request_type,
+                ago(row.ordered_at, now),
+                row.actor.name,
+                row.matched,
+                row.queued,
+                row.reached - row.queued,
+                _state(row),
+                row.query,
+            )
+            for row in rows
+        ],
+    )
+
+
+def _state(send: Send) -> str:
+    if send.stopped_because is not None:
+        return "stopped"
+    return "done" if send.finished_at is not None else "under way"
+
+
+def only_type(channel_id: str | None, request_type: str | None) -> str | None:
+    """Return the one argument that stands beside --where, which is the command's type. Raises CommandFailed."""
+    if channel_id is not None and request_type is not None:
+        raise CommandFailed(
+            f"--where tells who gets the command, and so does {channel_id}",
+            remedy="As in: muster commands send --where \"platform = 'macOS'\" SecurityInfo",
+            code=ExitCode.USAGE,
+        )
+    return channel_id or request_type
+
+
+def register(app: typer.Typer) -> None:
+    """Add `sends` to *app*."""
+    app.command("sends")(list_sends)

@@ -1,0 +1,45 @@
+"""What a command to everyone whom a query finds would do, before it is sent."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from muster.domain.errors import Refusal
+from muster.operations.check_commands import check_channels, unfit_for
+from muster.operations.let_go import may_remove_enrollments
+from muster.operations.send_by_query import CHANNELS_IN_PART, SendOrder, count_matches, reachable, refused_as_a_whole
+from muster.protocol.identifiers import ChannelId
+from muster.storage import enrollments, queries
+from muster.storage.engine import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewPart:
+    """*fit* are those that would get the command, *refused* those left out, with why; *next_after* is where the next
+    part begins, None after the last one."""
+
+    fit: tuple[ChannelId, ...]
+    refused: dict[ChannelId, Refusal]
+    next_after: ChannelId | None
+
+
+def check_send(tx: Transaction, order: SendOrder, now: datetime) -> int | Refusal:
+    """Tell how many channels *order* would go to at *now*; a refusal where it would be refused as a whole."""
+    matched = count_matches(tx, order, now)
+    return matched if isinstance(matched, Refusal) else refused_as_a_whole(tx, order, matched) or matched
+
+
+def preview_part(tx: Transaction, order: SendOrder, after: ChannelId | None, now: datetime) -> PreviewPart | Refusal:
+    """Tell what the part of *order* would do that begins *after* a channel.
+
+    Not told: what only the moment of queueing shows, such as a removal of the enrollment profile that waits already.
+    """
+    query = reachable(tx, order.query)
+    if isinstance(query, Refusal):
+        return query
+    found = queries.find(tx, query, now, after=after, limit=CHANNELS_IN_PART, users=order.to_users)
+    stored = enrollments.find(tx, found)
+    findings = check_channels(tx, order.request, [stored[channel_id] for channel_id in found])
+    is_exempt = order.anyway or may_remove_enrollments(tx, order.request)
+    refused = {} if is_exempt else unfit_for(order.request, findings)
+    fit = tuple(channel_id for channel_id in found if channel_id not in refused)
+    return PreviewPart(fit, refused, found[-1] if len(found) == CHANNELS_IN_PART else None)
