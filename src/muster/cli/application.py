@@ -30,6 +30,7 @@ from muster.cli import (
     push,
     push_cert,
     return_to_service,
+    send_by_query,
     server,
     users,
 )
@@ -50,6 +51,7 @@ app.add_typer(groups.app, name="groups")
 app.add_typer(identities.app, name="identities")
 command_types.register(commands.app)
 held_commands.register(commands.app)
+send_by_query.register(commands.app)
 letting_go.register(devices.app)
 app.add_typer(authority.app, name="authority")
 app.add_typer(commands.app, name="commands")

@@ -12,7 +12,9 @@ from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connec
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
 from muster.cli.output import ago, print_json, print_table
 from muster.cli.requests import read_request
+from muster.cli.send_by_query import DryRun, Users, Where, Yes, only_type, send_to_found, target
 from muster.operations.queue_command import CommandOrder, queue_commands
+from muster.operations.send_by_query import SendOrder
 from muster.operations.views.commands import list_commands, show_command
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId, CommandUUID
@@ -28,7 +30,9 @@ FINDINGS_SHOWN = 10
 
 @app.command("send")
 def send(
-    channel_id: Annotated[str, typer.Argument(metavar="ID", help="A device's or user channel's id.")],
+    channel_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="A device's or user channel's id; none with --where.")
+    ] = None,
     request_type: Annotated[
         str | None,
         typer.Argument(
@@ -52,12 +56,19 @@ def send(
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Send it although the device would refuse it as far as is known here.")
     ] = False,
+    where: Where = None,
+    users: Users = False,
+    count: Annotated[
+        int | None, typer.Option("--count", min=1, help="With --where: how many they are; else nothing is sent.")
+    ] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     data_dir: DataDir = None,
     database: Database = None,
     key_ring: KeyRingFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queue a command on a channel and push it.
+    """Queue a command on a channel, or on those of everyone whom a query finds, and push them.
 
     It is held against what is known of the command and of the device first
     (`muster commands describe TYPE`); what the device would refuse is not sent.
@@ -74,15 +85,22 @@ def send(
 
     A CommandUUID in the file is kept; it may go to several channels, to each once.
     """
+    if where is not None:
+        request, command_uuid = read_request(only_type(channel_id, request_type), set_ or [], plist)
+        to_all = SendOrder(where, request, users, priority, command_uuid, anyway, count)
+        with connect(data_dir, database, key_ring) as data:
+            send_to_found(data, to_all, dry_run=dry_run, yes=yes, as_json=as_json)
+        return
+    to_one = target(channel_id, users=users, dry_run=dry_run, yes=yes)
     request, command_uuid = read_request(request_type, set_ or [], plist)
-    order = CommandOrder((ChannelId(channel_id),), request, priority, command_uuid, anyway=anyway)
+    order = CommandOrder((to_one,), request, priority, command_uuid, anyway=anyway)
     with connect(data_dir, database, key_ring) as data:
         queued = data.run(queue_commands, order)
     for refusal in queued.refused.values():
         raise CommandRefused(refusal)
-    findings = queued.findings.get(ChannelId(channel_id), ())
+    findings = queued.findings.get(to_one, ())
     if as_json:
-        said = {"request_type": queued.request_type, "id": channel_id, "findings": findings}
+        said = {"request_type": queued.request_type, "id": to_one, "findings": findings}
         print_json({"command_uuid": queued.command_uuid, **said})
         return
     print(queued.command_uuid)
@@ -90,7 +108,7 @@ def send(
         print(f"{finding.severity}: {finding.message}", file=sys.stderr)
     if len(findings) > FINDINGS_SHOWN:
         print(f"and {len(findings) - FINDINGS_SHOWN} more; --json shows all", file=sys.stderr)
-    print(f"{queued.request_type} waits for {channel_id}, which is pushed.", file=sys.stderr)
+    print(f"{queued.request_type} waits for {to_one}, which is pushed.", file=sys.stderr)
 
 
 @app.command("list")

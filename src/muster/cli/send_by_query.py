@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import typer
 
@@ -25,6 +25,17 @@ WAIT_SECONDS: Final = 0.02
 OTHERS_WAIT_SECONDS: Final = 0.2
 """While a node of the server is at a part."""
 FIT_SHOWN: Final = 10
+"""Of those whom a preview names."""
+
+Where = Annotated[
+    str | None,
+    typer.Option("--where", metavar="QUERY", help="Everyone who is enrolled and whom this finds, in place of ID."),
+]
+Users = Annotated[
+    bool, typer.Option("--users", help="With --where: to the users' channels of who is found, not the devices'.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="With --where: say who would get it, and send nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="With --where: don't ask whether all of them are meant.")]
 
 
 def send_to_found(data: Connection, order: SendOrder, *, dry_run: bool, yes: bool, as_json: bool) -> None:
@@ -163,6 +174,18 @@ def only_type(channel_id: str | None, request_type: str | None) -> str | None:
             code=ExitCode.USAGE,
         )
     return channel_id or request_type
+
+
+def target(channel_id: str | None, *, users: bool, dry_run: bool, yes: bool) -> ChannelId:
+    """Return the one channel that gets the command where there is no query. Raises CommandFailed where none is named,
+    and for options that only queries have."""
+    given = [name for name, is_given in (("--users", users), ("--dry-run", dry_run), ("--yes", yes)) if is_given]
+    if given:
+        raise CommandFailed(f"{given[0]} is for --where alone", code=ExitCode.USAGE)
+    if channel_id is None:
+        remedy = "See `muster devices list`; for those whom a query finds, use --where."
+        raise CommandFailed("name the device or the user's channel", remedy=remedy, code=ExitCode.USAGE)
+    return ChannelId(channel_id)
 
 
 def register(app: typer.Typer) -> None:
