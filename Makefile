@@ -48,6 +48,7 @@ manual: dev                      ## write the manual's generated pages anew
 bench: dev                       ## needs wrk, nghttpd and PostgreSQL; prints ratios
 	@$(BIN)/python -m benchmarks.connect
 	@$(BIN)/python -m benchmarks.push
+	@$(BIN)/python -m benchmarks.commands
 
 lock:                            ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade -q -o requirements/runtime.txt
