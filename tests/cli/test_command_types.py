@@ -3,7 +3,7 @@
 import pytest
 from tests.support.command_line import CommandLine
 
-from muster.cli.command_types import complete_request_type
+from muster.cli.command_types import assignments, complete_request_type
 from muster.protocol.catalogue.commands import command_names
 
 
@@ -119,3 +119,22 @@ def test_names_are_completed_in_whatever_case_they_are_typed() -> None:
     assert complete_request_type("eras") == ["EraseDevice"]
     assert complete_request_type("DeviceL") == ["DeviceLocation", "DeviceLock"]
     assert complete_request_type("") == list(command_names())
+
+
+@pytest.mark.parametrize(
+    ("request_type", "typed", "completed"),
+    [
+        ("DeviceLock", "", ["Message=", "PhoneNumber=", "PIN=", "RequestRequiresNetworkTether="]),
+        ("DeviceLock", "p", ["PhoneNumber=", "PIN="]),
+        ("EraseDevice", "PreserveDataPlan=t", ["PreserveDataPlan=true"]),
+        (
+            "EraseDevice",
+            "ObliterationBehavior=d",
+            ["ObliterationBehavior=Default", "ObliterationBehavior=DoNotObliterate"],
+        ),
+        ("DeviceLock", "Colour=", []),
+        ("NoSuchCommand", "", []),
+    ],
+)
+def test_keys_and_their_words_are_completed(request_type: str, typed: str, completed: list[str]) -> None:
+    assert assignments(request_type, typed) == completed

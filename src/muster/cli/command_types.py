@@ -9,7 +9,7 @@ from muster.cli.connection import AsJson
 from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.output import print_json, print_table
 from muster.protocol.catalogue.commands import all_commands, command_names, find_command, similar_commands
-from muster.protocol.catalogue.facts import CommandFacts, KeyFacts, Support, SupportByFamily
+from muster.protocol.catalogue.facts import CommandFacts, KeyFacts, Support, SupportByFamily, ValueKind
 from muster.protocol.os_family import OsFamily
 
 
@@ -22,6 +22,28 @@ def register(app: typer.Typer) -> None:
 def complete_request_type(incomplete: str) -> list[str]:
     """Complete the name of a command for the shell, in whatever case it is typed."""
     return [name for name in command_names() if name.casefold().startswith(incomplete.casefold())]
+
+
+def complete_assignment(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete KEY= of a request for the shell, by the command named before it."""
+    return assignments(ctx.params.get("request_type") or "", incomplete)
+
+
+def assignments(request_type: str, incomplete: str) -> list[str]:
+    """What KEY=VALUE can be that begins so: the keys of the request, behind the = the words that Apple lists. Nothing
+    of a command that isn't known."""
+    command = find_command(request_type)
+    if command is None:
+        return []
+    keys = {key.name: key for key in command.request}
+    name, separator, typed = incomplete.partition("=")
+    if not separator:
+        return [f"{key}=" for key in keys if key.casefold().startswith(name.casefold())]
+    known = keys.get(name)
+    if known is None:
+        return []
+    words = ["true", "false"] if known.kind is ValueKind.BOOLEAN else [str(word) for word in known.allowed]
+    return [f"{name}={word}" for word in words if word.casefold().startswith(typed.casefold())]
 
 
 def types(

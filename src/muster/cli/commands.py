@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.command_types import complete_request_type
+from muster.cli.command_types import complete_assignment, complete_request_type
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
 from muster.cli.output import ago, print_json, print_table
@@ -43,7 +43,12 @@ def send(
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A key of the request; may be repeated. See above for VALUE."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A key of the request; may be repeated. See above for VALUE.",
+            autocompletion=complete_assignment,
+        ),
     ] = None,
     plist: Annotated[
         Path | None,

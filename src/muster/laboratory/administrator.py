@@ -26,20 +26,35 @@ QUESTIONS: tuple[tuple[CommandRequest, frozenset[Platform]], ...] = (
     (
         CommandRequest(
             "DeviceInformation",
-            {"Queries": ["DeviceName", "OSVersion", "BuildVersion", "BatteryLevel", "AvailableDeviceCapacity"]},
+            {"Queries": ["DeviceName", "OSVersion", "BuildVersion", "ModelName", "SerialNumber", "IsSupervised"]},
         ),
         _EVERYWHERE,
+    ),
+    (
+        CommandRequest(
+            "DeviceInformation", {"Queries": ["DeviceCapacity", "AvailableDeviceCapacity", "BatteryLevel", "UDID"]}
+        ),
+        _MAC | _MOBILE,
     ),
     (CommandRequest("SecurityInfo"), _EVERYWHERE),
     (CommandRequest("ProfileList"), _EVERYWHERE),
     (CommandRequest("CertificateList"), _EVERYWHERE),
     (CommandRequest("InstalledApplicationList"), _MAC | _MOBILE),
     (CommandRequest("UserList"), _MAC),
+    (CommandRequest("AvailableOSUpdates"), _MAC),
     (CommandRequest("Restrictions"), _MOBILE),
 )
 """Each with the platforms that know it."""
 ASKED_OF_USERS = frozenset({"ProfileList"})
 """What is asked on user channels, too, of Macs and Shared iPads alike."""
+
+
+SEARCH: tuple[CommandRequest, ...] = (
+    CommandRequest("EnableLostMode", {"Message": "This iPhone is lost. Please call.", "PhoneNumber": "+49 30 1234567"}),
+    CommandRequest("DeviceLocation"),
+    CommandRequest("PlayLostModeSound"),
+)
+"""What is sent to a device that its owner misses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +91,13 @@ async def ask_now_and_then(
                 count = len(outcome.queued_on)
                 tell(f"The {actor.name} sends {request.request_type} to {count} channel{'' if count == 1 else 's'}")
         await asyncio.sleep(rng.uniform(*PAUSE_SECONDS))
+
+
+async def search(
+    runner: Runner, actor: Actor, channel_id: ChannelId, *, name: str, tell: Callable[[str], None]
+) -> None:
+    """Put a device that is missed into Lost Mode, ask where it is, and have it ring; *name* is what people call it."""
+    orders = [CommandOrder((channel_id,), request) for request in SEARCH]
+    outcomes = await runner.write(queue_commands, orders, actor)
+    if not any(isinstance(outcome, Refusal) for outcome in outcomes):
+        tell(f"{name} is missed: the {actor.name} puts it into Lost Mode and asks where it is")

@@ -23,6 +23,8 @@ class Story(Enum):
     """It is heard no more, and nobody knows why."""
     CHECKS_OUT = auto()
     """Its owner removes the enrollment profile."""
+    IS_LOST = auto()
+    """Its owner has lost it: the administrator puts it into Lost Mode and asks where it is."""
     SLEEPS = auto()
     """It is off now and then; APNs keeps what is pushed meanwhile."""
 
@@ -65,7 +67,7 @@ _LEADS = (
     (Platform.IPAD, Story.CHECKS_OUT),
     (Platform.MAC, Story.SLEEPS),
     (Platform.APPLE_TV, Story.NONE),
-    (Platform.MAC, Story.PUTS_OFF),
+    (Platform.IPHONE, Story.IS_LOST),
 )
 _OTHERS = (Platform.MAC, Platform.IPHONE, Platform.MAC, Platform.IPHONE, Platform.IPAD)
 

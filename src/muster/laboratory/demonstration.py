@@ -22,8 +22,8 @@ from muster.bootstrap.serving import listen
 from muster.domain.access import SERVER, Actor, ActorKind, LinkKind
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.errors import Refusal
-from muster.laboratory.administrator import Addressee, ask_now_and_then
-from muster.laboratory.cast import Way
+from muster.laboratory.administrator import Addressee, ask_now_and_then, search
+from muster.laboratory.cast import Story, Way
 from muster.laboratory.local_server import serving
 from muster.laboratory.simulated_fleet import Doors, Member, SimulatedFleet
 from muster.laboratory.simulated_push import SimulatedPush, simulated_push
@@ -44,6 +44,8 @@ LINK_LIFETIME = timedelta(days=1)
 BACKLOG_LIMIT = 4
 """Commands that wait on a channel before the administrator leaves it alone."""
 HAPPENINGS_KEPT = 50
+MISSED_AFTER = (8.0, 14.0)
+"""Seconds until somebody notices that a device is gone."""
 SURROUNDINGS = Surroundings(device_roots=(device_authority().root_der,))
 """Everything is real but who vouches for the devices."""
 
@@ -119,9 +121,20 @@ class Demonstration:
         )
         async with asyncio.TaskGroup() as players:
             players.create_task(self.fleet.live(doors, self._on_enrolled))
+            players.create_task(self._search())
             players.create_task(
                 ask_now_and_then(self._runner, ADMINISTRATOR, self._addressees, rng=self._rng, tell=self._tell)
             )
+
+    async def _search(self) -> None:
+        """Look for the devices that are missed, once each has enrolled."""
+        missed = [member for member in self.fleet.members if member.part.story is Story.IS_LOST]
+        while missed:
+            await asyncio.sleep(self._rng.uniform(*MISSED_AFTER))
+            for member in [member for member in missed if member.enrolled]:
+                missed.remove(member)
+                channel_id = ChannelId(member.part.facts.udid)
+                await search(self._runner, ADMINISTRATOR, channel_id, name=member.name, tell=self._tell)
 
     async def _open_way(self, kind: LinkKind) -> str:
         order = LinkOrder(None, LINK_LIFETIME, note=f"The demonstration's devices ({kind.value})", kind=kind)

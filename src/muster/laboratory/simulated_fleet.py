@@ -167,7 +167,7 @@ class SimulatedFleet:
                 await device.remove_profile()
             case Story.SLEEPS:
                 await self._sleep_and_wake(member)
-            case Story.NONE | Story.PUTS_OFF | Story.FAILS:
+            case Story.NONE | Story.PUTS_OFF | Story.FAILS | Story.IS_LOST:
                 pass
 
     async def _sleep_and_wake(self, member: Member) -> None:
