@@ -90,6 +90,7 @@ class Behaviour:
     seconds_per_prompt, seconds_per_installation: how long that takes. seconds_per_download: of an update of the OS.
 
     ignores_pushes: the push path is broken, contacts of its own go on.
+    waits_at_login: users of a Mac wait at the login window until the server has nothing more for them.
     is_silent: powered, and yet nothing leaves it: the MDM client is dead, or a firewall stands before it.
     loses_check_out: the one attempt to say farewell fails. clock_error is added to the device's clock.
 
@@ -111,6 +112,7 @@ class Behaviour:
     seconds_per_installation: float = 60.0
     seconds_per_download: float = 1200.0
     ignores_pushes: bool = False
+    waits_at_login: bool = False
     is_silent: bool = False
     loses_check_out: bool = False
     seconds_per_command: float = 0.0

@@ -1,13 +1,13 @@
 """A simulated device: it enrolls, checks in, connects, obeys, and gets lost, on the wire as real ones do.
 
-It knows nothing of the server's insides, and no clock but the one it is given. What it lacks: declarative management,
-directory users (UserAuthenticate), and TLS client certificates.
+It knows nothing of the server's insides, and no clock but the one it is given. What it lacks: declarative management
+and TLS client certificates.
 """
 
 from muster.protocol.profile import PROFILE_MEDIA_TYPE
 from muster.simulator.behaviour import Habits
 from muster.simulator.dialogue import connect
-from muster.simulator.enrollment import EnrollmentFailed
+from muster.simulator.enrollment import EnrollmentFailed, Line
 from muster.simulator.facts import User
 from muster.simulator.installing import install
 from muster.simulator.life import live
@@ -19,6 +19,7 @@ from muster.simulator.return_to_service import erase_locally
 from muster.simulator.session import Session
 from muster.simulator.setup_assistant import set_up
 from muster.simulator.transport import ConnectionLost
+from muster.simulator.user_login import authenticate_user
 from muster.simulator.web_view import Credentials, visit
 
 
@@ -71,6 +72,10 @@ class SimulatedDevice(Machine):
     async def sign_in_again(self, credentials: Credentials) -> None:
         """Sign in on `sign_in_page`, as the server wants it. Raises EnrollmentFailed."""
         await sign_in_again(self, credentials)
+
+    async def authenticate(self, line: Line, password: str) -> bool:
+        """Have a network user log in (`user_login.authenticate_user`). Raises nothing."""
+        return await authenticate_user(self, line, password)
 
     async def leave(self) -> bool:
         """Have the user remove the enrollment profile. False: a supervised device heeds that it must stay."""

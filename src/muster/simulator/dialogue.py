@@ -105,7 +105,10 @@ async def _after_delivery(device: Machine, line: Line, response: Response | None
         return SessionEnd.CONNECTION_LOST
     if not response.is_success:
         return SessionEnd.FAILED
-    return None if response.body else SessionEnd.EMPTY
+    if response.body:
+        return None
+    line.waits_at_login = line.makes_account = False  # the user is let in
+    return SessionEnd.EMPTY
 
 
 async def _do(device: Machine, line: Line, given: Answer) -> SessionEnd | None:
@@ -171,6 +174,8 @@ async def _carry_out(
         return Answer(Status.COMMAND_FORMAT_ERROR), command, None
     uuid, request_type = command.command_uuid, command.request_type
     behaviour, platform = device.behaviour, device.facts.platform
+    if line.makes_account and request_type != "InstallProfile":
+        return Answer(Status.NOT_NOW), uuid, request_type
     if may_be_not_now(platform, request_type) and device.rng.random() < behaviour.not_now_share:
         return Answer(Status.NOT_NOW), uuid, request_type
     scripted = _scripted(behaviour, request_type)
@@ -271,6 +276,9 @@ def _encode(line: Line, status: Status, command_uuid: CommandUUID | None, given:
         status,
         status.value,
         command_uuid,
-        not_on_console=False if is_mac_user else None,
+        not_on_console=not line.is_at_console if is_mac_user else None,
+        needs_sync=line.waits_at_login,
+        is_user_configuration=line.makes_account,
+        auth_token=line.auth_token,
     )
     return encode_report(Report(head, given.error_chain, answer=given.keys))

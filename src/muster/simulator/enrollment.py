@@ -44,7 +44,10 @@ class Line:
     is_open: its user is logged in; pushes to a closed line wait at APNs. unsent_report: a result whose reply failed; it
     is sent again before anything else. owes_token_update: the last TokenUpdate failed. wants_connect: a push came, or
     the device has a reason of its own. is_awaiting_configuration: the device, or this user of a Shared iPad, is held in
-    Setup Assistant. in_use keeps requests of one channel one at a time.
+    Setup Assistant. auth_token: what the server gave a network user, who shows it from then on. waits_at_login: the
+    user waits at the login window for the end of the next session. makes_account: Setup Assistant does, and asks what
+    holds for the password. is_at_console: the user sits before the Mac. in_use keeps requests of one channel one at a
+    time.
     """
 
     identifiers: Identifiers
@@ -59,6 +62,10 @@ class Line:
     wants_connect: bool = False
     last_status: Status | None = None
     pushes_seen: int = 0
+    auth_token: str | None = field(default=None, repr=False)
+    waits_at_login: bool = False
+    makes_account: bool = False
+    is_at_console: bool = True
     in_use: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 

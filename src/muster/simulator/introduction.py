@@ -45,7 +45,7 @@ def token_update(facts: DeviceFacts, unlock_token: bytes, enrollment: Enrollment
     message = TokenUpdate(line.identifiers, line.channel, enrollment.profile.topic, line.token, line.push_magic)
     if line.user is not None:
         if facts.platform is Platform.MAC:
-            return replace(message, not_on_console=False)
+            return replace(message, not_on_console=not line.is_at_console, auth_token=line.auth_token)
         return replace(message, awaiting_configuration=line.is_awaiting_configuration)
     is_unlockable = facts.platform in (Platform.IPHONE, Platform.IPAD) and not facts.is_user_enrollment
     if is_unlockable and (enrollment.profile.access_rights or 0) & RIGHT_TO_UNLOCK:

@@ -69,6 +69,7 @@ class Machine:
         self.restart_due = False
         self.last_failure: EnrollmentFailed | None = None  # of a renewal, for whoever plays: reports say less
         self.users: dict[User, bool] = {make_user(rng): True} if facts.platform is Platform.MAC else {}
+        self.network_users: dict[User, str] = {}  # of a Mac, with the passwords they type in
         self.wanted = asyncio.Event()  # set when a line wants to connect, or power changes
         self.rng = rng
         self.presence = Presence(push_service, clock)
@@ -139,7 +140,7 @@ class Machine:
         """Log *user* in; where the profile has per-user connections, its own channel opens with a TokenUpdate.
 
         On a Shared iPad whoever was logged in is logged out. Where it is set to, a user who comes for the first time
-        waits for UserConfigured.
+        waits for UserConfigured. On a Mac who was at the console is so no more; of a network user the server is asked.
 
         Returns its line; None when the device has none for it, or the server refused the user (410).
         """
@@ -147,6 +148,7 @@ class Machine:
             for other in [other for other, is_logged_in in self.users.items() if is_logged_in and other != user]:
                 self.log_out(other)
         self.users[user] = True
+        self._take_console(user)
         enrollment = self.enrollment
         if enrollment is None or PER_USER_CONNECTIONS not in enrollment.profile.server_capabilities:
             return None
@@ -157,10 +159,34 @@ class Machine:
             line.is_awaiting_configuration = self.contents.awaits_user_configuration
             enrollment.user_lines[user] = line
         else:
-            line.is_open = True
+            line.is_open = line.is_at_console = True
             self._listen(line)
+        if self.facts.platform is Platform.MAC and not await self._is_let_in(user, line):
+            self.close_line(line)
+            enrollment.user_lines.pop(user, None)
+            return None
         await self.update_token(line)
         return enrollment.user_lines.get(user) if self.enrollment is enrollment else None
+
+    def _take_console(self, user: User) -> None:
+        """Let *user* sit before the Mac, and nobody else."""
+        lines = self.enrollment.user_lines if self.enrollment and self.facts.platform is Platform.MAC else {}
+        for other, line in lines.items():
+            line.is_at_console = other == user
+
+    async def _is_let_in(self, user: User, line: Line) -> bool:
+        """Have the server say whether it manages *user*, where it is to be asked."""
+        password = self.network_users.get(user)
+        if password is not None and not await self.authenticate(line, password):
+            return False
+        if self.behaviour.waits_at_login:
+            line.waits_at_login = True
+            self.want_connect(line)
+        return True
+
+    async def authenticate(self, line: Line, password: str) -> bool:
+        """Ask the server for the user of *line*; the whole device knows how."""
+        raise NotImplementedError
 
     def log_out(self, user: User) -> None:
         """Log *user* out: its line closes, pushes to it are kept by APNs."""
