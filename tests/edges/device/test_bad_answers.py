@@ -89,6 +89,7 @@ FLAGGED: list[tuple[str, bytes]] = [
     ("no-answer-at-all", report()),
     ("answer-is-a-string", report(QueryResponses="none")),
     ("answer-is-an-array", report(QueryResponses=[{"UDID": MAC.udid}])),
+    ("values-of-other-types", report(QueryResponses={"OSVersion": 15, "IsSupervised": "yes", "DeviceName": b"x"})),
     ("nested-without-end", spliced(b"<key>QueryResponses</key>" + b"<array>" * 5000 + b"</array>" * 5000)),
     ("key-twice", spliced(b"<key>A</key><string>1</string><key>A</key><string>2</string>")),
     ("no-utf-8", spliced(b"<key>QueryResponses</key><dict><key>DeviceName</key><string>\xff\xfe</string></dict>")),
