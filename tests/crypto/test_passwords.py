@@ -1,8 +1,19 @@
 """A password opens its own hash and no other, and checking takes alike whether there is somebody or not."""
 
-import pytest
+from random import Random
 
-from muster.crypto.passwords import NOBODYS_PASSWORD, hash_password, is_password
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muster.crypto.passwords import (
+    NOBODYS_PASSWORD,
+    PASSWORD_LENGTH,
+    PASSWORD_LETTERS,
+    hash_password,
+    is_password,
+    new_password,
+)
 
 SALT = bytes(range(16))
 
@@ -34,3 +45,23 @@ def test_nobodys_password_is_never_right(password: str) -> None:
 )
 def test_broken_hash_opens_for_nobody(stored: str) -> None:
     assert not is_password("password", stored)
+
+
+def test_made_passwords_have_letters_that_every_keyboard_has_alike() -> None:
+    drawn = iter([bytes(range(236, 256)), bytes(range(20)), bytes(range(20, 40))])
+
+    made = new_password(lambda count: next(drawn)[:count])
+
+    assert len(made) == PASSWORD_LENGTH
+    assert set(made) <= set(PASSWORD_LETTERS)
+    assert not set(PASSWORD_LETTERS) & set("aqzwymloi")
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32))
+def test_every_letter_of_a_made_password_comes_up(seed: int) -> None:
+    random = Random(seed)
+
+    letters = "".join(new_password(random.randbytes) for _ in range(40))
+
+    assert set(letters) == set(PASSWORD_LETTERS)

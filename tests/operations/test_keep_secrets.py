@@ -1,13 +1,16 @@
 """Secrets are kept before they can be lost: what we set when it is queued, what devices give when it is read."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.crypto.openssl import OpenSSL
 from tests.support.site import IPAD, MAC, Site, authority, id_of, token_update
 
+from muster.crypto.certificates import pem_from_der
 from muster.crypto.cms.enveloped_data import envelope
 from muster.domain.secrets import SecretKind, SecretState
 from muster.operations.keep_secrets import escrow_certificate, open_recovery_key, open_secret
@@ -252,6 +255,21 @@ def test_whatever_stands_for_a_recovery_key_is_opened_or_said_to_be_wrong(site: 
 
     assert opened
     assert isinstance(opened, bytes | str)
+
+
+@pytest.mark.witness("openssl")
+@pytest.mark.parametrize("options", [(), ("-stream",), ("-aes-256-cbc",), ("-des3",)], ids=" ".join)
+def test_recovery_key_is_read_whoever_encrypted_it(site: Site, tmp_path: Path, options: tuple[str, ...]) -> None:
+    openssl = OpenSSL(tmp_path)
+    openssl.write("key", RECOVERY_KEY)
+    openssl.write("to.pem", pem_from_der([certificate(site)]))
+    openssl.run("cms", "-encrypt", "-binary", "-in", "key", "-outform", "DER", "-out", "cms", *options, "to.pem")
+    ctx = site.runner.context()
+
+    opened = site.engine.read(lambda tx: open_recovery_key(tx, openssl.read("cms"), ctx))
+
+    assert opened == RECOVERY_KEY
+    assert b"Key Encipherment" in openssl.run("x509", "-in", "to.pem", "-noout", "-text")
 
 
 def test_certificate_is_made_once_and_opens_what_was_encrypted_to_it(site: Site) -> None:

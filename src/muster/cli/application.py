@@ -30,6 +30,7 @@ from muster.cli import (
     push,
     push_cert,
     return_to_service,
+    secrets,
     send_by_query,
     server,
     users,
@@ -60,9 +61,11 @@ app.add_typer(profiles.app, name="profiles")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(push.app, name="push")
 app.add_typer(push_cert.app, name="push-cert")
+app.add_typer(secrets.app, name="secrets")
 app.add_typer(users.app, name="users")
 app.add_typer(directory.app, name="directory")
 return_to_service.register(devices.app)
+secrets.register(devices.app)
 app.add_typer(return_to_service.app, name="return-to-service")
 app.add_typer(admins.app, name="admins")
 app.add_typer(policy.app, name="policy")

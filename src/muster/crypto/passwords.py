@@ -1,4 +1,7 @@
-"""Passwords of people, kept as Argon2id (RFC 9106): slow to try, and useless to whoever reads the database."""
+"""Passwords: of people, kept as Argon2id (RFC 9106), slow to try and useless to a reader; of devices, made here."""
+
+import hashlib
+from collections.abc import Callable
 
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import Type, hash_secret, verify_secret
@@ -27,3 +30,32 @@ def is_password(password: str, stored: str) -> bool:
         return verify_secret(stored.encode(), password.encode(), Type.ID)
     except (VerificationError, InvalidHashError):
         return False
+
+
+# --- passwords that are made ------------------------------------------------------------------------------------------
+
+PASSWORD_LETTERS = "bcdefghjknprstuvx"  # noqa: S105 - no password
+"""Letters of which no two look alike, and which lie on the same keys of QWERTY, QWERTZ and AZERTY: such a password
+is typed before a Mac knows which keyboard it has."""
+PASSWORD_LENGTH = 20
+"""81 bits."""
+_FAIR = 255 // len(PASSWORD_LETTERS) * len(PASSWORD_LETTERS)
+
+
+def new_password(random_bytes: Callable[[int], bytes]) -> str:
+    """Make a password of PASSWORD_LENGTH letters, each as likely as any other."""
+    letters = ""
+    while len(letters) < PASSWORD_LENGTH:
+        drawn = random_bytes(PASSWORD_LENGTH)
+        letters += "".join(PASSWORD_LETTERS[one % len(PASSWORD_LETTERS)] for one in drawn if one < _FAIR)
+    return letters[:PASSWORD_LENGTH]
+
+
+def pbkdf2_sha512(password: bytes, salt: bytes, iterations: int, length: int) -> bytes:
+    """Derive *length* bytes by PBKDF2 with HMAC-SHA-512 (RFC 8018, section 5.2)."""
+    return hashlib.pbkdf2_hmac("sha512", password, salt, iterations, length)
+
+
+def pbkdf2_sha256(password: bytes, salt: bytes, iterations: int, length: int) -> bytes:
+    """Derive *length* bytes by PBKDF2 with HMAC-SHA-256."""
+    return hashlib.pbkdf2_hmac("sha256", password, salt, iterations, length)

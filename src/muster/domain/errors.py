@@ -61,6 +61,8 @@ class RefusalCode(StrEnum):
     PUSH_TOPIC_CHANGES = "push_topic_changes"
     PUSH_REQUEST_UNFIT = "push_request_unfit"
     VENDOR_CERTIFICATE_UNFIT = "vendor_certificate_unfit"
+    ROLE_MISSING = "role_missing"
+    SECRET_UNFIT = "secret_unfit"  # noqa: S105 - no secret
     SIGN_IN_UNKNOWN = "sign_in_unknown"
     POLICY_UNFIT = "policy_unfit"
     COUNT_WRONG = "count_wrong"

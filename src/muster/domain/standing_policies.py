@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.secrets import ROTATABLE, ROTATED_WHEN_REVEALED, SecretKind
 from muster.protocol.account_driven import ModelFamily
 
 PolicyValue: TypeAlias = str | int | bool | list["PolicyValue"] | dict[str, "PolicyValue"] | None
@@ -28,6 +29,7 @@ class PolicyName(StrEnum):
     ADE_LINK = "ade_link"
     ACCOUNT_DRIVEN = "account_driven"
     NETWORK_USERS = "network_users"
+    ROTATE_ON_REVEAL = "rotate_on_reveal"
 
 
 class Admission(StrEnum):
@@ -59,6 +61,8 @@ class StandingPolicies:
     account_driven: Mapping[str, str] = field(default_factory=dict)
     """The link by which people enroll with their account, by the model family of the device, or "default"."""
     network_users: NetworkUsers = NetworkUsers.DECLINE
+    rotate_on_reveal: frozenset[SecretKind] = frozenset(ROTATED_WHEN_REVEALED)
+    """The kinds of secrets that get a new one in their place once somebody has seen them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,12 @@ def _account_driven_fault(value: PolicyValue) -> str | None:
     return f"it is an object whose names are of {', '.join(families)} and whose values are ids of links"
 
 
+def _rotate_on_reveal_fault(value: PolicyValue) -> str | None:
+    if isinstance(value, list) and all(one in ROTATABLE for one in value):
+        return None
+    return f"it is a list of any of {', '.join(sorted(ROTATABLE))}"
+
+
 KINDS: Mapping[PolicyName, PolicyKind] = {
     PolicyName.ON_ENROLL: PolicyKind(
         "accept or refuse devices that come with an enrollment link's fresh identity, known before or not",
@@ -121,6 +131,11 @@ KINDS: Mapping[PolicyName, PolicyKind] = {
         "digest those whose password the server's directory has",
         NetworkUsers.DECLINE.value,
         _network_users_fault,
+    ),
+    PolicyName.ROTATE_ON_REVEAL: PolicyKind(
+        'the secrets that are replaced an hour after somebody has seen them, as in ["filevault_key"]; []: none',
+        [one.value for one in ROTATED_WHEN_REVEALED],
+        _rotate_on_reveal_fault,
     ),
 }
 
@@ -158,11 +173,14 @@ def standing_policies(stored: Mapping[str, PolicyValue]) -> StandingPolicies:
         for name, kind in KINDS.items()
     }
     ade_link, account_driven = str(values[PolicyName.ADE_LINK]), values[PolicyName.ACCOUNT_DRIVEN]
+    rotated = values[PolicyName.ROTATE_ON_REVEAL]
     assert isinstance(account_driven, dict), "its fault was looked for"
+    assert isinstance(rotated, list), "its fault was looked for"
     return StandingPolicies(
         on_enroll=Admission(str(values[PolicyName.ON_ENROLL])),
         on_restore=Admission(str(values[PolicyName.ON_RESTORE])),
         ade_link=None if ade_link == NO_LINK else ade_link,
         account_driven={family: str(link) for family, link in account_driven.items()},
         network_users=NetworkUsers(str(values[PolicyName.NETWORK_USERS])),
+        rotate_on_reveal=frozenset(SecretKind(str(one)) for one in rotated),
     )

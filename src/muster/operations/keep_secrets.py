@@ -30,6 +30,8 @@ from muster.storage.engine import Transaction
 from muster.storage.escrow import EscrowCertificate, KeptSecret, SealedSecret
 
 _LIFETIME = timedelta(days=25 * 365)
+MAXIMUM_ACCOUNTS = 16
+"""Administrators that a Mac names; Setup Assistant makes one."""
 MAXIMUM_SECRET_BYTES = 64 * 1024
 """Of one secret that a device gives; an unlock token has some two kilobytes, a bootstrap token less than one."""
 
@@ -112,6 +114,7 @@ def propose_secret(
     origin: str,
     command_uuid: CommandUUID,
     subject: str = "",
+    account_guid: str | None = None,
 ) -> None:
     """Keep a secret that a queued command sets on a device."""
     escrow.add(
@@ -121,6 +124,7 @@ def propose_secret(
         seal_secret(secret, enrollment.epoch, ctx),
         origin=origin,
         subject=subject,
+        account_guid=account_guid,
         command_uuid=command_uuid,
         state=SecretState.PROPOSED,
     )
@@ -217,6 +221,18 @@ _PLACES_OF_RECOVERY_KEYS = {
     "SecurityInfo": ("SecurityInfo", "FDE_PersonalRecoveryKeyCMS"),
     "RotateFileVaultKey": ("RotateResult", "EncryptedNewRecoveryKey"),
 }
+
+
+def learn_accounts(tx: Transaction, answered: AnsweredCommand, ctx: Context) -> Sequence[Fault]:  # noqa: ARG001 - the shape of readers
+    """Learn by which GUID a Mac knows the administrators that we had it make."""
+    responses = answered.report.answer.get("QueryResponses")
+    accounts = responses.get("AutoSetupAdminAccounts") if isinstance(responses, dict) else None
+    for account in accounts[:MAXIMUM_ACCOUNTS] if isinstance(accounts, list) else ():
+        named = account if isinstance(account, dict) else {}
+        short_name, guid = named.get("shortName"), named.get("GUID")
+        if isinstance(short_name, str) and isinstance(guid, str):
+            escrow.name_account(tx, answered.enrollment.channel.device_id, short_name, guid, epoch=answered.epoch)
+    return []
 
 
 def open_recovery_key(tx: Transaction, envelope: bytes, ctx: Context) -> bytes | str:

@@ -16,7 +16,13 @@ from muster.domain.inventory.kinds import InventoryKind
 from muster.operations.context import Context
 from muster.operations.follow_profiles import follow_installation, follow_profile_list, follow_removal
 from muster.operations.follow_users import follow_deletion, follow_log_out, follow_user_list
-from muster.operations.keep_secrets import keep_given, keep_recovery_key, settle_secrets, settle_verification
+from muster.operations.keep_secrets import (
+    keep_given,
+    keep_recovery_key,
+    learn_accounts,
+    settle_secrets,
+    settle_verification,
+)
 from muster.operations.learn_inventory import learn_inventory
 from muster.protocol.command import CommandRequest, decode_command
 from muster.protocol.connect import Report, decode_report
@@ -44,6 +50,7 @@ READERS: Final[Mapping[str, tuple[Reader, ...]]] = {
     **{kind.value: (learn_inventory,) for kind in InventoryKind},
     "AccountConfiguration": (settle_secrets,),
     "ActivationLockBypassCode": (keep_given,),
+    "DeviceInformation": (learn_inventory, learn_accounts),
     "InstallProfile": (follow_installation,),
     "ProfileList": (learn_inventory, follow_profile_list),
     "RemoveProfile": (follow_removal,),

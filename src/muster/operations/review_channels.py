@@ -14,6 +14,7 @@ from muster.operations.ask_for_inventory import ask_when_due
 from muster.operations.context import Context
 from muster.operations.release_set_up import release_channels
 from muster.operations.renew_identities import is_due, look_again_at
+from muster.operations.rotate_secrets import rotate_due_secrets
 from muster.protocol.identifiers import ChannelId
 from muster.storage import evidence, push, queues, renewals, reviews
 from muster.storage.engine import Transaction
@@ -52,6 +53,8 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
     enrolled = [review.channel_id for review in due if review.state is EnrollmentState.ENROLLED]
     look_again = release_channels(tx, enrolled, ctx)
     ask_again = ask_when_due(tx, [review for review in due if review.state is EnrollmentState.ENROLLED], ctx)
+    for channel_id, rotates_at in rotate_due_secrets(tx, enrolled, ctx).items():
+        look_again[channel_id] = min(rotates_at, look_again.get(channel_id, rotates_at))
     pinned = renewals.read(tx, [review.channel_id for review in due])
     to_renew: list[ChannelId] = []
     routine = _full_grain(ctx.now + REVIEW_INTERVAL)

@@ -71,7 +71,7 @@ def _unfit_link(tx: Transaction, name: PolicyName, value: PolicyValue, ctx: Cont
             links, kinds = [value] if value != NO_LINK else [], frozenset({LinkKind.ADE})
         case PolicyName.ACCOUNT_DRIVEN:
             links, kinds = value.values() if isinstance(value, dict) else [], _BY_ACCOUNT
-        case PolicyName.ON_ENROLL | PolicyName.ON_RESTORE | PolicyName.NETWORK_USERS:
+        case PolicyName.ON_ENROLL | PolicyName.ON_RESTORE | PolicyName.NETWORK_USERS | PolicyName.ROTATE_ON_REVEAL:
             return None
         case _:
             assert_never(name)

@@ -36,6 +36,7 @@ class KeptSecret:
     serial_number: str | None
     kind: SecretKind
     subject: str
+    account_guid: str | None
     state: SecretState
     origin: str
     command_uuid: CommandUUID | None
@@ -70,6 +71,7 @@ def add(
     *,
     origin: str,
     subject: str = "",
+    account_guid: str | None = None,
     command_uuid: CommandUUID | None = None,
     state: SecretState = SecretState.IN_FORCE,
 ) -> None:
@@ -85,6 +87,7 @@ def add(
             serial_number=serial.scalar_subquery(),
             kind=kind.value,
             subject=subject,
+            account_guid=account_guid,
             epoch=secret.epoch,
             state=state.value,
             sealed=secret.sealed,
@@ -201,6 +204,7 @@ def _kept(row: Any) -> KeptSecret:
         row.serial_number,
         SecretKind(row.kind),
         row.subject,
+        row.account_guid,
         SecretState(row.state),
         row.origin,
         None if row.command_uuid is None else CommandUUID(row.command_uuid),
@@ -208,6 +212,12 @@ def _kept(row: Any) -> KeptSecret:
         row.archived_at,
         row.rotate_at,
     )
+
+
+def name_account(tx: Transaction, device_id: DeviceId, short_name: str, account_guid: str, *, epoch: int) -> None:
+    """Note by which GUID a device knows an account whose password is kept."""
+    of_account = _same(device_id, SecretKind.ADMINISTRATOR_PASSWORD, epoch, short_name)
+    tx.connection.execute(sa.update(escrow).where(of_account).values(account_guid=account_guid))
 
 
 # --- rotation ---------------------------------------------------------------------------------------------------------
@@ -228,6 +238,11 @@ def rotations(tx: Transaction, channel_ids: Sequence[ChannelId]) -> tuple[KeptSe
         select = sa.select(escrow).where(escrow.c.device_id.in_(ids), escrow.c.rotate_at.is_not(None))
         found += [_kept(row) for row in tx.connection.execute(select.order_by(escrow.c.rotate_at, escrow.c.id))]
     return tuple(found)
+
+
+def put_rotation_off(tx: Transaction, secret_id: str, at: datetime) -> None:
+    """Have a rotation that could not be done tried again at *at*; whoever calls has the device reviewed then."""
+    tx.connection.execute(sa.update(escrow).where(escrow.c.id == secret_id).values(rotate_at=at))
 
 
 def rotation_done(tx: Transaction, secret_id: str) -> None:

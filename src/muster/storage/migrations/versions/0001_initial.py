@@ -225,6 +225,7 @@ Table(
     Column("serial_number", Text, comment="as known when it was kept: the device's record may go, this stays"),
     Column("kind", Text, nullable=False),
     Column("subject", Text, nullable=False, comment="what on the device it is of, an account; empty: of all of it"),
+    Column("account_guid", Text, comment="by which the device knows the account"),
     Column("epoch", Integer, nullable=False),
     Column("state", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
