@@ -99,7 +99,7 @@ def _account_driven_fault(value: PolicyValue) -> str | None:
 
 
 def _rotate_on_reveal_fault(value: PolicyValue) -> str | None:
-    if isinstance(value, list) and all(one in ROTATABLE for one in value):
+    if isinstance(value, list) and all(one in tuple(ROTATABLE) for one in value):
         return None
     return f"it is a list of any of {', '.join(sorted(ROTATABLE))}"
 
