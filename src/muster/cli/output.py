@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -44,14 +45,30 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     is_terminal = sys.stdout.isatty()
     console = Console(width=None if is_terminal else WIDTH_WHEN_PIPED, highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold" if is_terminal else "")
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = _widths([columns, *texts], console.width)
     for index, column in enumerate(columns):
         is_number = bool(rows) and all(isinstance(row[index], int) for row in rows)
-        table.add_column(column, justify="right" if is_number else "left", no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        justify: Literal["right", "left"] = "right" if is_number else "left"
+        table.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis", width=widths[index])
+    for text in texts:
+        table.add_row(*text)
     with console.capture() as captured:
         console.print(table)
     sys.stdout.write(captured.get())  # Rich would end the process itself when nobody reads on
+
+
+_GAP = 2
+"""Between two columns, as Rich has it without boxes and edges."""
+_NARROWEST = 4
+
+
+def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Tell how wide each column is to be: as its cells are, and where that is too much, the widest give way first."""
+    widths = [max(cell_len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    while sum(widths) + _GAP * (len(widths) - 1) > room and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    return widths
 
 
 def ago(at: datetime | None, now: datetime) -> str:

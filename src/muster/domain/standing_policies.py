@@ -133,7 +133,7 @@ KINDS: Mapping[PolicyName, PolicyKind] = {
         _network_users_fault,
     ),
     PolicyName.ROTATE_ON_REVEAL: PolicyKind(
-        'the secrets that are replaced an hour after somebody has seen them, as in ["filevault_key"]; []: none',
+        'secrets replaced an hour after somebody saw them, as in ["filevault_key"]; []: none',
         [one.value for one in ROTATED_WHEN_REVEALED],
         _rotate_on_reveal_fault,
     ),
