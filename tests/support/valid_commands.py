@@ -26,14 +26,28 @@ SAMPLES: dict[ValueKind, PlistValue] = {
 }
 
 
+WAYS_TO_NAME = {
+    "InstallApplication": ("Identifier", "iTunesStoreID", "ManifestURL"),
+    "InstallEnterpriseApplication": ("ManifestURL", "Manifest"),
+}
+"""Keys of which a request has exactly one: here the first."""
+
+
 def minimal_request(command: CommandFacts) -> CommandRequest:
-    """The request with its required keys alone."""
-    return CommandRequest(command.request_type, _members(command.request_type, command.request, is_full=False))
+    """The request with its required keys alone, and with one of those that name its app."""
+    keys = _members(command.request_type, command.request, is_full=False)
+    named: dict[str, PlistValue] = dict.fromkeys(WAYS_TO_NAME.get(command.request_type, ())[:1], "org.example")
+    return CommandRequest(command.request_type, {**keys, **named})
 
 
 def full_request(command: CommandFacts) -> CommandRequest:
-    """The request with every key that the catalogue has."""
-    return CommandRequest(command.request_type, _members(command.request_type, command.request, is_full=True))
+    """The request with every key that the catalogue has, but for other ways to say the same."""
+    return CommandRequest(command.request_type, _members(command.request_type, _at_once(command), is_full=True))
+
+
+def _at_once(command: CommandFacts) -> tuple[KeyFacts, ...]:
+    others = WAYS_TO_NAME.get(command.request_type, ())[1:]
+    return tuple(key for key in command.request if key.name not in others)
 
 
 def _members(owner: str, members: tuple[KeyFacts, ...], *, is_full: bool) -> dict[str, PlistValue]:
@@ -46,6 +60,8 @@ def value_of(owner: str, key: KeyFacts, *, is_full: bool) -> PlistValue:
     """A valid value of *key*, in a request of the type *owner*."""
     if owner == "InstallProfile" and key.name == "Payload":
         return PROFILE
+    if key.name == "PIN":
+        return "123456"
     if key.kind is ValueKind.ARRAY:
         kinds = key.members if is_full else key.members[:1]
         return [value_of(owner, kind, is_full=is_full) for kind in kinds]
@@ -60,7 +76,7 @@ def value_of(owner: str, key: KeyFacts, *, is_full: bool) -> PlistValue:
 def paths(command: CommandFacts) -> Iterator[tuple[tuple[str | int, ...], KeyFacts]]:
     """Every key of `full_request`, by the keys and indexes that lead to it; those that stand for any name are left
     out."""
-    yield from _paths((), command.request)
+    yield from _paths((), _at_once(command))
 
 
 def _paths(

@@ -13,6 +13,7 @@ import typer
 from muster.cli import (
     accounts,
     admins,
+    apps,
     authority,
     command_types,
     commands,
@@ -59,6 +60,7 @@ app.add_typer(commands.app, name="commands")
 app.add_typer(journal.app, name="journal")
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(apps.app, name="apps")
 app.add_typer(push.app, name="push")
 app.add_typer(push_cert.app, name="push-cert")
 app.add_typer(secrets.app, name="secrets")

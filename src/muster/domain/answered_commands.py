@@ -19,7 +19,10 @@ READ_REQUEST_TYPES: Final = frozenset(
     {
         "AccountConfiguration",
         "ActivationLockBypassCode",
+        "InstallApplication",
+        "InstallEnterpriseApplication",
         "InstallProfile",
+        "RemoveApplication",
         "RemoveProfile",
         "DeviceLock",
         "EraseDevice",

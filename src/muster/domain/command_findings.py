@@ -29,6 +29,7 @@ class FindingCode(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     WRONG_FORMAT = "wrong_format"
     WRONG_COUNT = "wrong_count"
+    WRONG_COMBINATION = "wrong_combination"
     UNKNOWN_COMMAND = "unknown_command"
     # profiles
     PROFILE_UNREADABLE = "profile_unreadable"

@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
+from muster.domain.command_combinations import check_combination
 from muster.domain.command_findings import CommandTarget, Finding, FindingCode, Severity
 from muster.domain.command_fitness import Part, unfit
 from muster.protocol.catalogue.commands import find_command, similar_commands, similar_names
@@ -42,7 +43,8 @@ def check_command(
 ) -> dict[CommandTarget, tuple[Finding, ...]]:
     """Tell of each of *targets* what is to be said of *request*, at most MAX_FINDINGS each, in the order of its keys.
 
-    Not checked: what keys mean together, and whether the profiles and apps it names exist.
+    Not checked: what keys mean together, but for the few rules of `command_combinations`, and whether the profiles and
+    apps it names exist.
     """
     profile = tuple(_check_profile(request))
     return {
@@ -72,6 +74,7 @@ def check_request(facts: CommandFacts, keys: Mapping[str, PlistValue], target: C
     if any(finding.code is FindingCode.NOT_FOR_OS for finding in against):
         target = CommandTarget()  # every key would be said not to be for it either
     yield from _check_members(facts.request, keys, facts.request_type, "", target)
+    yield from check_combination(facts.request_type, keys, target)
 
 
 # --- the form ---------------------------------------------------------------------------------------------------------

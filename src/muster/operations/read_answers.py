@@ -14,6 +14,7 @@ from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import Enrollment
 from muster.domain.inventory.kinds import InventoryKind
 from muster.operations.context import Context
+from muster.operations.follow_apps import follow_app_installation, follow_app_list, follow_app_removal
 from muster.operations.follow_profiles import follow_installation, follow_profile_list, follow_removal
 from muster.operations.follow_users import follow_deletion, follow_log_out, follow_user_list
 from muster.operations.keep_secrets import (
@@ -51,8 +52,12 @@ READERS: Final[Mapping[str, tuple[Reader, ...]]] = {
     "AccountConfiguration": (settle_secrets,),
     "ActivationLockBypassCode": (keep_given,),
     "DeviceInformation": (learn_inventory, learn_accounts),
+    "InstallApplication": (follow_app_installation,),
+    "InstallEnterpriseApplication": (follow_app_installation,),
     "InstallProfile": (follow_installation,),
+    "ManagedApplicationList": (learn_inventory, follow_app_list),
     "ProfileList": (learn_inventory, follow_profile_list),
+    "RemoveApplication": (follow_app_removal,),
     "RemoveProfile": (follow_removal,),
     "DeviceLock": (settle_secrets,),
     "EraseDevice": (settle_secrets,),

@@ -3,13 +3,14 @@
 Level-triggered: what a missed event would have said, the next review finds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.push_policy import PushReason
+from muster.operations.ask_for_apps import ask_for_apps
 from muster.operations.ask_for_inventory import ask_when_due
 from muster.operations.context import Context
 from muster.operations.release_set_up import release_channels
@@ -51,7 +52,7 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
     due = reviews.claim_due(tx, ctx.now, CLAIM_LIMIT)
     waiting = queues.waiting_counts(tx, [review.channel_id for review in due])
     enrolled = [review.channel_id for review in due if review.state is EnrollmentState.ENROLLED]
-    look_again = release_channels(tx, enrolled, ctx)
+    look_again = _earliest(release_channels(tx, enrolled, ctx), ask_for_apps(tx, enrolled, ctx))
     ask_again = ask_when_due(tx, [review for review in due if review.state is EnrollmentState.ENROLLED], ctx)
     for channel_id, rotates_at in rotate_due_secrets(tx, enrolled, ctx).items():
         look_again[channel_id] = min(rotates_at, look_again.get(channel_id, rotates_at))
@@ -93,6 +94,14 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
     if observations:
         evidence.append(tx, observations, ctx.new_id)
     return Reviewed(len(due), reviews.next_due(tx), more=len(due) == CLAIM_LIMIT, to_renew=tuple(to_renew))
+
+
+def _earliest(*times: Mapping[ChannelId, datetime]) -> dict[ChannelId, datetime]:
+    """Put together when channels are to be looked at again, for several reasons: the first of them counts."""
+    first: dict[ChannelId, datetime] = {}
+    for channel_id, at in (item for one in times for item in one.items()):
+        first[channel_id] = min(at, first.get(channel_id, at))
+    return first
 
 
 def _full_grain(at: datetime) -> datetime:

@@ -9,11 +9,13 @@ from starlette.responses import Response
 
 from muster.domain.control.contact import ContactDay
 from muster.domain.enrollment import EnrollmentState
+from muster.domain.managed_apps import ManagedApp
 from muster.domain.policy import Policy
 from muster.domain.push_breaker import Breaker
 from muster.edges.console import facts, words
 from muster.edges.console.banners import breaker_banners, push_certificate_banners
 from muster.edges.console.first_steps import first_steps
+from muster.edges.console.installed import APP_STATES, PROFILE_STATES
 from muster.edges.console.listing import Listing, UnknownChoice, read_listing
 from muster.edges.console.rendering import Renderer, device_url
 from muster.edges.console.sentences import (
@@ -27,6 +29,7 @@ from muster.edges.console.strip import Strip, small_strip, start
 from muster.edges.console.timeline import PUSHES_DRAWN, TICK_HEIGHT, WIDTH, draw_timeline
 from muster.edges.console.times import Clock
 from muster.operations.ports import Runner
+from muster.operations.views.apps import apps_of_device
 from muster.operations.views.commands import CommandRow, list_device_commands
 from muster.operations.views.contacts import contact_days_of
 from muster.operations.views.devices import (
@@ -39,6 +42,7 @@ from muster.operations.views.devices import (
     show_device,
 )
 from muster.operations.views.identities import RenewalRow, renewal_of
+from muster.operations.views.profiles import ProfileRow, profiles_of_device
 from muster.operations.views.push_fleet import open_breakers
 from muster.operations.views.pushing import ChannelPushing, PushMark, pushing_of_device, recent_pushes
 from muster.protocol.identifiers import ChannelId
@@ -146,6 +150,10 @@ class DevicePages:
             "width": WIDTH,
             "tick_height": TICK_HEIGHT,
             "commands": commands[:COMMANDS_SHOWN],
+            "profiles": device.profiles,
+            "profile_states": PROFILE_STATES,
+            "apps": device.apps,
+            "app_states": APP_STATES,
             "commands_left_out": max(0, len(commands) - COMMANDS_SHOWN),
         }
         return self._renderer.page(template, context, administrator=signed_in.administrator)
@@ -173,6 +181,8 @@ class _Device:
     commands: tuple[CommandRow, ...]
     pushing: Mapping[ChannelId, ChannelPushing]
     pushes: tuple[PushMark, ...]
+    profiles: tuple[ProfileRow, ...]
+    apps: tuple[ManagedApp, ...]
 
 
 def _read_device(tx: Transaction, device_id: ChannelId, now: datetime, policy: Policy) -> _Device | None:
@@ -187,6 +197,8 @@ def _read_device(tx: Transaction, device_id: ChannelId, now: datetime, policy: P
         list_device_commands(tx, device_id),
         pushing_of_device(tx, device_id, now),
         recent_pushes(tx, device_id, since=start(now), limit=PUSHES_DRAWN + 1),
+        profiles_of_device(tx, device_id),
+        apps_of_device(tx, device_id),
     )
 
 

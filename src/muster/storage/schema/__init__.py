@@ -37,7 +37,7 @@ from muster.storage.schema.installation_tables import (
     ring_canaries,
     rollbacks,
 )
-from muster.storage.schema.installed_tables import account_templates, accounts, installed_profiles
+from muster.storage.schema.installed_tables import account_templates, accounts, installed_profiles, managed_apps
 from muster.storage.schema.inventory_tables import (
     inventory,
     inventory_changes,
@@ -98,6 +98,7 @@ __all__ = [
     "inventory_items",
     "inventory_questions",
     "journal_marks",
+    "managed_apps",
     "metadata",
     "ota_enrollments",
     "outbox",

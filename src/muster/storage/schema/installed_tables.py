@@ -60,3 +60,22 @@ accounts = Table(
     Index(None, "channel_id"),
     Index(None, "template"),
 )
+
+managed_apps = Table(
+    "managed_apps",
+    metadata,
+    Column("channel_id", Identifier, primary_key=True),
+    Column("command_uuid", Identifier, primary_key=True, comment="the command that asked for it"),
+    Column("epoch", Integer, nullable=False),
+    Column("source", Text, nullable=False, comment="what was asked for: a store id, a manifest, a bundle identifier"),
+    Column("identifier", Identifier, comment="the bundle identifier, once it is known"),
+    Column("state", Text, nullable=False),
+    Column("device_state", Text, comment="the device's word for it"),
+    Column("reason", Text),
+    Column("sent_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("verified_at", Instant, comment="when a list last had it"),
+    Column("questions", Integer, nullable=False, comment="how often we asked how far it is"),
+    Column("next_question_at", Instant),
+    Index(None, "channel_id", "identifier"),
+)
