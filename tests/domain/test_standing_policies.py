@@ -1,7 +1,7 @@
 """Policies: what each may be, and that nothing stored ever stands in a device's way."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from muster.domain.errors import Refusal, RefusalCode
@@ -60,6 +60,7 @@ def test_stored_policies_stand() -> None:
     assert standing_policies({"on_restore": "refuse"}) == StandingPolicies(on_restore=Admission.REFUSE)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(st.sampled_from([*PolicyName, "of_a_later_version"]), VALUES, max_size=4))
 def test_value_that_nobody_can_read_counts_as_unset(stored: dict[str, PolicyValue]) -> None:
     standing = standing_policies(stored)
