@@ -9,9 +9,11 @@ import sqlalchemy as sa
 from tests.support.site import MAC, Site, head
 
 from muster.domain.answered_commands import READ_REQUEST_TYPES, AnsweredCommand, Fault
+from muster.domain.inventory.kinds import InventoryKind
 from muster.edges.workers.answers import AnswerWorker
 from muster.operations import read_answers as reading
 from muster.operations.context import Context
+from muster.operations.learn_inventory import learn_inventory
 from muster.operations.read_answers import CLAIM_LIMIT, READERS, RETRY_DELAYS, find_answers, read_answers
 from muster.protocol.command import CommandRequest
 from muster.protocol.connect import Report, encode_report
@@ -37,6 +39,11 @@ def faults(site: Site) -> list[object]:
 
 def test_there_is_a_reader_for_each_answer_that_is_read() -> None:
     assert READERS.keys() == READ_REQUEST_TYPES
+
+
+@pytest.mark.parametrize("kind", InventoryKind)
+def test_inventory_is_learned_whoever_else_reads_the_answer(kind: InventoryKind) -> None:
+    assert learn_inventory in READERS[kind.value]
 
 
 def test_what_a_device_says_of_itself_is_learned_as_of_when_it_said_so(site: Site) -> None:

@@ -145,8 +145,7 @@ def _print_details(details: DeviceDetails, renewal: RenewalRow | None, now: date
     facts = {"id": device.id, "kind": device.kind, **details.facts, "identity expires": device.identity_not_after}
     for name, value in facts.items():
         if value is not None:
-            shown = f"{value:%Y-%m-%d}" if isinstance(value, datetime) else value
-            print(f"  {name.replace('_', ' '):<24}{shown}")
+            print(f"  {_NAMES.get(name, name.replace('_', ' ')):<24}{_shown(name, value, now)}")
     if details.same_serial:
         print(f"  {'same serial as':<24}{', '.join(details.same_serial)}")
     if renewal is not None and renewal.words:
@@ -175,6 +174,15 @@ def _print_details(details: DeviceDetails, renewal: RenewalRow | None, now: date
         ("LAST", "SIGNAL", "WHAT", "TIMES", "EPOCH", "FROM"),
         [(ago(e.last_at, now), e.signal, e.observed_class, e.count, e.epoch, e.source) for e in details.evidence],
     )
+
+
+_NAMES = {"inventory_at": "learned by inventory"}
+
+
+def _shown(name: str, value: object, now: datetime) -> str:
+    if isinstance(value, datetime):
+        return ago(value, now) if name == "inventory_at" else f"{value:%Y-%m-%d}"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _sentence(device: DeviceRow, now: datetime, *, is_in_setup: bool) -> str:

@@ -71,7 +71,7 @@ READERS: Final[Mapping[str, tuple[Reader, ...]]] = {
     "VerifyRecoveryLock": (settle_verification,),
     "DeleteUser": (follow_deletion,),
     "LogOutUser": (follow_log_out,),
-    "UserList": (follow_user_list,),
+    "UserList": (learn_inventory, follow_user_list),
 }
 """By request type; those of `muster.domain.answered_commands.READ_REQUEST_TYPES`."""
 

@@ -83,12 +83,22 @@ def _facts(stored: Mapping[str, Sequence[Any]]) -> dict[str, StoredFact]:
 # --- items ------------------------------------------------------------------------------------------------------------
 
 
-def items(tx: Transaction, channel_id: ChannelId, kind: InventoryKind) -> dict[str, StoredItem]:
-    """Read the items of a list, by identifier."""
+def items(
+    tx: Transaction, channel_id: ChannelId, kind: InventoryKind, *, limit: int | None = None
+) -> dict[str, StoredItem]:
+    """Read the items of a list, by identifier, in its order; at most *limit*, if given."""
+    select = _ITEMS if limit is None else _ITEMS.limit(limit)
     return {
         row.identifier: StoredItem(row.name, row.version, row.detail, row.since, row.changed_at)
-        for row in tx.connection.execute(_ITEMS, {"of_channel": channel_id, "of_kind": kind.value})
+        for row in tx.connection.execute(select, {"of_channel": channel_id, "of_kind": kind.value})
     }
+
+
+def count_items(tx: Transaction, channel_id: ChannelId, kind: InventoryKind) -> int:
+    """Count the items of a list."""
+    table = inventory_items.c
+    counted = sa.select(sa.func.count()).where(table.channel_id == channel_id, table.kind == kind.value)
+    return tx.connection.execute(counted).scalar_one()
 
 
 def write_items(

@@ -125,16 +125,16 @@ def test_certificate_that_is_none_is_kept_by_its_hash() -> None:
     assert found.detail == {"CommonName": "x", "IsIdentity": False}
 
 
-def test_application_that_is_there_twice_goes_by_its_path_too() -> None:
+def test_application_that_is_there_twice_goes_by_its_path_in_the_second_place() -> None:
     listed: PlistValue = [
-        {"Identifier": "a", "Path": "/A.app"},
         {"Identifier": "a", "Path": "/old/A.app"},
+        {"Identifier": "a", "Path": "/A.app"},
         {"Identifier": "b", "Path": "/B.app"},
         {"Identifier": "c"},
         {"Identifier": "c"},
     ]
 
-    assert list(learned(APPS, listed).items) == ["a /A.app", "a /old/A.app", "b", "c", "c #2"]
+    assert list(learned(APPS, listed).items) == ["a /old/A.app", "a", "b", "c", "c #2"]
 
 
 @pytest.mark.parametrize(

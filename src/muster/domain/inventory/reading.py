@@ -164,13 +164,13 @@ def _read_list(
     said = _said_of(kind)
     members = _named(said.members[0].members) if said is not None and said.members else {}
     items: dict[str, LearnedItem] = {}
-    shared = _shared_identifiers(listed) if kind is InventoryKind.INSTALLED_APPLICATION_LIST else frozenset()
+    places = _first_places(listed) if kind is InventoryKind.INSTALLED_APPLICATION_LIST else {}
     for index, (name, one) in enumerate(listed):
         path = f"{about.answer_key}[{index}]"
         if not isinstance(one, dict):
             faults.append(Fault(path, f"is {_a(kind_of(one))} and no dictionary"))
             continue
-        identifier = name or _identifier(kind, about.items, one, shared)
+        identifier = name or _identifier(kind, about.items, one, places)
         if not identifier:
             faults.append(Fault(path, "has nothing that tells it from the others"))
             continue
@@ -187,19 +187,23 @@ _FILTERS: Final = ("ManagedOnly", "ManagedAppsOnly")
 """Keys of questions by which a list names only some of what is there."""
 
 
-def _shared_identifiers(listed: list[tuple[str, PlistValue]]) -> frozenset[str]:
-    """Identifiers that several applications have: a Mac may hold one in several places."""
-    seen: set[str] = set()
-    twice: set[str] = set()
+def _first_places(listed: list[tuple[str, PlistValue]]) -> Mapping[str, str]:
+    """Return for each identifier of an application its first path: a Mac may hold one in several places.
+
+    There it goes by the identifier alone, elsewhere with its path.
+    """
+    places: dict[str, str] = {}
     for _, one in listed:
-        identifier = one.get("Identifier") if isinstance(one, dict) else None
-        if isinstance(identifier, str):
-            (twice if identifier in seen else seen).add(identifier)
-    return frozenset(twice)
+        match one:
+            case {"Identifier": str(identifier), "Path": str(path)}:
+                places[identifier] = min(path, places.get(identifier, path))
+            case _:
+                pass
+    return places
 
 
 def _identifier(
-    kind: InventoryKind, keys: ItemKeys, item: Mapping[str, PlistValue], shared: frozenset[str]
+    kind: InventoryKind, keys: ItemKeys, item: Mapping[str, PlistValue], places: Mapping[str, str]
 ) -> str | None:
     if kind is InventoryKind.CERTIFICATE_LIST:
         data = item.get("Data")
@@ -208,7 +212,9 @@ def _identifier(
         value = item.get(key)
         if isinstance(value, str) and value:
             path = item.get("Path")
-            return f"{value} {path}" if value in shared and isinstance(path, str) else value
+            if isinstance(path, str) and places.get(value, path) != path:
+                return f"{value} {path}"
+            return value
     return None
 
 

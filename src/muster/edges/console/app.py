@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from muster.domain.policy import Policy
 from muster.edges.console.device_pages import DevicePages
+from muster.edges.console.inventory_pages import InventoryPages
 from muster.edges.console.rendering import Renderer
 from muster.edges.console.sessions import SameOriginOnly, Sessions
 from muster.edges.console.sign_in_pages import SignInPages
@@ -32,6 +33,7 @@ def make_console(
     sessions = Sessions(runner, secure_cookies=secure_cookies)
     sign_in = SignInPages(runner, renderer, sessions)
     devices = DevicePages(runner, renderer, sessions, public_url, policy or Policy())
+    inventory = InventoryPages(runner, renderer, sessions, policy or Policy())
     app = Starlette(
         routes=[
             Route("/", sign_in.home),
@@ -41,6 +43,7 @@ def make_console(
             Route("/sign-out", sign_in.leave, methods=["POST"]),
             Route("/devices", devices.list_page),
             Route("/devices/{device_id:path}", devices.device_page),
+            Route("/inventory/{channel_id:path}", inventory.page),
             Route("/fragments/devices", devices.list_fragment),
             Route("/fragments/devices/{device_id:path}", devices.device_fragment),
             Route("/static/{name}", renderer.serve_asset),

@@ -17,7 +17,7 @@ from muster.edges.console.banners import breaker_banners, push_certificate_banne
 from muster.edges.console.first_steps import first_steps
 from muster.edges.console.installed import APP_STATES, PROFILE_STATES
 from muster.edges.console.listing import Listing, UnknownChoice, read_listing
-from muster.edges.console.rendering import Renderer, device_url
+from muster.edges.console.rendering import Renderer, device_url, inventory_url
 from muster.edges.console.sentences import (
     EXPIRY_NOTICE,
     SILENT_AFTER,
@@ -140,6 +140,7 @@ class DevicePages:
             "banners": push_certificate_banners(signed_in.push_certificates, clock),
             "fragment_url": f"/fragments{device_url(device_id)}",
             "clock": clock,
+            "inventory_url": inventory_url(device_id),
             "details": details,
             "device": details.device,
             "names": facts.channel_names(details),

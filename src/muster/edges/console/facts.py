@@ -1,5 +1,6 @@
 """What is known of one device, named as Apple's pages name it, in the order in which people ask."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +15,9 @@ from muster.operations.views.devices import DeviceDetails
 from muster.operations.views.identities import RenewalRow
 from muster.operations.views.pushing import ChannelPushing
 from muster.protocol.identifiers import ChannelId
+
+Known = str | bool | float | datetime | None
+"""A fact that stands beside a device."""
 
 _KINDS = {
     "Device": "Device enrollment",
@@ -63,6 +67,7 @@ def facts_of(
         _text("IMEI", known.get("imei"), is_code=True),
         _text("MEID", known.get("meid"), is_code=True),
         _text("Enrollment", kind_in_words(device.kind)),
+        *_standing(known),
         _text("Id", device.id, is_code=True),
         _text(
             "Setup",
@@ -79,7 +84,25 @@ def facts_of(
     return [fact for fact in facts if fact is not None]
 
 
-def _text(name: str, value: str | bool | None, *, is_code: bool = False) -> Fact | None:
+_STANDING = {
+    "is_supervised": "Supervised",
+    "is_user_approved": "Approved by its user",
+    "is_disk_encrypted": "Disk encrypted",
+    "is_passcode_compliant": "Passcode compliant",
+    "is_lost": "In lost mode",
+    "has_enrollment_profile": "Enrollment profile there",
+}
+
+
+def _standing(known: Mapping[str, Known]) -> list[Fact | None]:
+    """Say how it stands by its inventory, where that is known."""
+    words = {True: "yes", False: "no"}
+    return [
+        _text(name, words.get(value)) for key, name in _STANDING.items() if isinstance(value := known.get(key), bool)
+    ]
+
+
+def _text(name: str, value: Known, *, is_code: bool = False) -> Fact | None:
     return Fact(name, escape(value), is_code) if value else None
 
 
@@ -95,7 +118,7 @@ def _same_serial(details: DeviceDetails) -> Fact | None:
     return Fact("Same serial as", Markup(", ").join(links), is_code=True)
 
 
-def _with_build(version: str | None, build: str | bool | None) -> str | None:
+def _with_build(version: str | None, build: Known) -> str | None:
     return f"{version} ({build})" if version and build else version
 
 

@@ -104,6 +104,11 @@ def device_url(device_id: str) -> str:
     return f"/devices/{quote(device_id, safe='')}"
 
 
+def inventory_url(channel_id: str) -> str:
+    """Return the path of the page with a channel's inventory."""
+    return f"/inventory/{quote(channel_id, safe='')}"
+
+
 def with_code(text: str) -> Markup:
     """Escape *text*; what stands between backticks in it is shown as code."""
     parts = text.split("`")

@@ -304,7 +304,7 @@ class DeviceDetails:
     """
 
     device: DeviceRow
-    facts: Mapping[str, str | bool | None]
+    facts: Mapping[str, str | bool | float | datetime | None]
     channels: tuple[ChannelRow, ...]
     epochs: tuple[EpochRow, ...]
     evidence: tuple[EvidenceRow, ...]
@@ -343,7 +343,7 @@ def show_device(tx: Transaction, device_id: ChannelId, now: datetime) -> DeviceD
     )
 
 
-def _facts_of(tx: Transaction, device_id: ChannelId) -> dict[str, str | bool | None]:
+def _facts_of(tx: Transaction, device_id: ChannelId) -> dict[str, str | bool | float | datetime | None]:
     columns = [column for column in device_facts.c if column.name not in {"channel_id", "learned_at"}]
     facts = tx.connection.execute(sa.select(*columns).where(device_facts.c.channel_id == device_id)).mappings()
     return {str(name): value for row in facts for name, value in row.items()}

@@ -45,7 +45,8 @@ class ItemRow:
 
 @dataclass(frozen=True, slots=True)
 class KindInventory:
-    """What is known of one kind. *learned_at* is absent where a list was never told as a whole."""
+    """What is known of one kind. *learned_at* is absent where a list was never told as a whole; *count* is of all its
+    items, of which *items* may be the first."""
 
     kind: InventoryKind
     title: str
@@ -54,6 +55,7 @@ class KindInventory:
     is_stale: bool
     facts: tuple[FactRow, ...]
     items: tuple[ItemRow, ...]
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class ChangeRow:
 
     at: datetime
     kind: InventoryKind
+    title: str
     name: str
     before: JsonValue
     after: JsonValue
@@ -85,16 +88,20 @@ def show_inventory(
     *,
     kind: InventoryKind | None = None,
     changes: int = CHANGES_SHOWN,
+    items: int | None = None,
 ) -> Inventory | None:
-    """Read what a channel said of itself, all or one *kind*; None when there is no such channel."""
+    """Read what a channel said of itself, all or one *kind*; None when there is no such channel.
+
+    *changes* and *items* of each list are how many there are at most; *items* None: all of them.
+    """
     if tx.connection.scalar(sa.select(channels.c.id).where(channels.c.id == channel_id)) is None:
         return None
     known = inventory.of_channels(tx, [channel_id]).get(channel_id, {})
     rows = []
     for one in InventoryKind if kind is None else (kind,):
         stored, about = known.get(one), KINDS[one]
-        items = inventory.items(tx, channel_id, one) if about.items is not None else {}
-        if stored is None and not items:
+        listed = inventory.items(tx, channel_id, one, limit=items) if about.items is not None else {}
+        if stored is None and not listed:
             continue
         learned_at = None if stored is None else stored.learned_at
         facts = () if stored is None or about.items is not None else _facts(one, stored, interval, now)
@@ -108,8 +115,9 @@ def show_inventory(
                 facts,
                 tuple(
                     ItemRow(name, item.name, item.version, item.since, item.changed_at, item.detail)
-                    for name, item in items.items()
+                    for name, item in listed.items()
                 ),
+                len(listed) if items is None or len(listed) < items else inventory.count_items(tx, channel_id, one),
             )
         )
     changed = inventory.changes(tx, [channel_id], kind=kind, limit=changes) if changes else ()
@@ -126,7 +134,9 @@ def _facts(kind: InventoryKind, stored: StoredKind, interval: timedelta, now: da
 
 def _change(one: inventory.StoredChange) -> ChangeRow:
     name, before, after = one.change.name, one.change.before, one.change.after
-    return ChangeRow(one.at, one.kind, name, before, after, _in_words(one.kind, name, before, after))
+    return ChangeRow(
+        one.at, one.kind, KINDS[one.kind].title, name, before, after, _in_words(one.kind, name, before, after)
+    )
 
 
 def _in_words(kind: InventoryKind, name: str, before: JsonValue, after: JsonValue) -> str:
