@@ -14,6 +14,7 @@ from muster.domain.inventory.schedule import SILENT_AFTER, UNANSWERED_FOR
 from muster.domain.policy import Policy
 from muster.operations.ask_for_inventory import AskedInventory, InventoryOrder, ask_now
 from muster.operations.review_channels import review_channels
+from muster.operations.views.devices import show_device
 from muster.protocol.identifiers import ChannelId, Identifiers
 from muster.storage import enrollments, push, reviews, schema
 
@@ -172,6 +173,16 @@ def test_new_life_is_asked_at_once(site: Site, mac: SignerIdentity) -> None:
     review(site)
 
     assert waiting(site) != []
+
+
+def test_questions_of_ours_are_no_commands_that_wait(site: Site, mac: SignerIdentity) -> None:
+    review(site)
+    site.queue("one")
+
+    details = site.engine.read(lambda tx: show_device(tx, id_of(MAC), site.now))
+
+    assert details is not None
+    assert (details.device.commands_waiting, details.channels[0].commands_waiting) == (1, 1)
 
 
 def test_same_question_to_many_is_one_command(site: Site, mac: SignerIdentity) -> None:

@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 import sqlalchemy as sa
 
+from muster.domain.command_queue import QueuePurpose
 from muster.domain.control.contact import ContactDay, contacts_of
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.queries.syntax import Query
@@ -211,8 +212,14 @@ def _found(tx: Transaction, search: str) -> sa.ColumnElement[bool]:
     return channels.c.id.in_(few) if len(few) <= FEW_FINDS else by_text
 
 
+def _waiting() -> sa.ScalarSelect[int]:
+    """Count what waits on a channel; questions that we ask by ourselves are nobody's concern."""
+    is_wanted = sa.and_(queue.c.channel_id == channels.c.id, queue.c.purpose != QueuePurpose.INVENTORY.value)
+    return sa.select(sa.func.count()).select_from(queue).where(is_wanted).scalar_subquery()
+
+
 def _select(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    waiting = sa.select(sa.func.count()).select_from(queue).where(queue.c.channel_id == channels.c.id).scalar_subquery()
+    waiting = _waiting()
     user = channels.alias("user_channel")
     users = (
         sa.select(sa.func.count())
@@ -368,7 +375,7 @@ def _push_of(tx: Transaction, device_id: ChannelId) -> PushRow | None:
 
 
 def _channels_of(tx: Transaction, device_id: ChannelId) -> tuple[ChannelRow, ...]:
-    waiting = sa.select(sa.func.count()).select_from(queue).where(queue.c.channel_id == channels.c.id).scalar_subquery()
+    waiting = _waiting()
     columns: list[sa.ColumnElement[Any]] = [
         channels.c.id,
         channels.c.kind,
