@@ -6,7 +6,7 @@ which engine it is.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -140,6 +140,10 @@ class Transaction(ABC):
     @abstractmethod
     def insert(self, table: sa.Table) -> Any:
         """Return the engine's INSERT of *table*, which knows on_conflict_do_update and on_conflict_do_nothing."""
+
+    @abstractmethod
+    def insert_rows(self, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
+        """Insert *rows*, which name the same columns; the first of these differs from row to row."""
 
     @abstractmethod
     def claim(self, select: sa.Select[Any]) -> sa.Select[Any]:

@@ -1,8 +1,9 @@
 """Channels, their facts and epochs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -55,22 +56,28 @@ _FIND = (
     .where(channels.c.id.in_(sa.bindparam("ids", expanding=True)))
 )
 # made once: building a statement costs more than running it on SQLite
+_KINDS = {kind.value: kind for kind in ChannelKind}
+_STATES = {state.value: state for state in EnrollmentState}  # looked up a thousand times, which Enum is slow at
 
 
 def find(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, Enrollment]:
     """Read the enrollments of *channel_ids*; those not stored are absent. Lock the rows first to decide on them."""
     return {
-        row.id: Enrollment(
-            Channel(ChannelId(row.id), DeviceId(row.device_id), ChannelKind(row.kind)),
-            EnrollmentState(row.state),
-            row.epoch,
-            row.provisional_epoch,
-            Pins(row.pin, row.former_pin, row.former_pin_until, row.provisional_pin),
-            None if row.ended_reason is None else EndReason(row.ended_reason),
+        channel_id: Enrollment(
+            Channel(channel_id, device_id, _KINDS[kind]),
+            _STATES[state],
+            epoch,
+            provisional_epoch,
+            Pins(*pins),
+            None if ended_reason is None else EndReason(ended_reason),
         )
         for ids in slices(channel_ids)
-        for row in tx.connection.execute(_FIND, {"ids": ids})
+        for (channel_id, device_id, kind, state, epoch, ended_reason, provisional_epoch, *pins) in _rows(tx, ids)
     }
+
+
+def _rows(tx: Transaction, channel_ids: Sequence[ChannelId]) -> Iterable[tuple[Any, ...]]:
+    return tx.connection.execute(_FIND, {"ids": channel_ids})
 
 
 def user_channels_of(tx: Transaction, device_id: DeviceId) -> tuple[ChannelId, ...]:

@@ -12,9 +12,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+import sqlalchemy as sa
 from psycopg import pq
 from psycopg.abc import AdaptContext
 from psycopg.adapt import Dumper
+
+from muster.storage.types import Instant
 
 T = TypeVar("T")
 
@@ -78,6 +81,21 @@ INT4: Element[int] = Element("int4", 23, partial(_WITH_INT4, 4))
 INT8: Element[int] = Element("int8", 20, partial(_WITH_INT8, 8))
 BOOL: Element[bool] = Element("bool", 16, _BOOLEANS.__getitem__)
 TIMESTAMPTZ: Element[datetime] = Element("timestamptz", 1184, _timestamp)
+
+
+def element_of(column: sa.Column[Any]) -> Element[Any]:
+    """Return the type of elements for the values of a column of the schema. Raises KeyError for one that isn't here."""
+    return _ELEMENTS[type(column.type)]
+
+
+_ELEMENTS: dict[type[Any], Element[Any]] = {
+    sa.Text: TEXT,
+    sa.LargeBinary: BYTEA,
+    sa.Integer: INT4,
+    sa.BigInteger: INT8,
+    sa.Boolean: BOOL,
+    Instant: TIMESTAMPTZ,
+}
 
 
 @dataclass(frozen=True, slots=True)

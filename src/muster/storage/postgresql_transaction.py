@@ -18,7 +18,17 @@ from muster.storage import postgresql_pushes
 from muster.storage.engine import Transaction, Work
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
 from muster.storage.hot_pushes import DueWish, NewWish, PutOff, RecordedPush, SettledPush
-from muster.storage.postgresql_arrays import BOOL, BYTEA, INT4, TEXT, TIMESTAMPTZ, BinaryArray
+from muster.storage.postgresql_arrays import (
+    BOOL,
+    BYTEA,
+    INT4,
+    TEXT,
+    TIMESTAMPTZ,
+    BinaryArray,
+    Column,
+    element_of,
+    rows_of,
+)
 from muster.storage.schema import PARTITIONED
 
 PARTITIONED_MONTHS_AHEAD = 2
@@ -210,6 +220,19 @@ class PostgresqlTransaction(Transaction):
     def insert(self, table: sa.Table) -> Any:
         """Return PostgreSQL's INSERT."""
         return dialect.insert(table)
+
+    def insert_rows(self, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
+        """One statement over arrays for all."""
+        if not rows:
+            return
+        names = list(rows[0])
+        columns = {name: Column(element_of(table.c[name]), [row[name] for row in rows]) for name in names}
+        values = rows_of({names[0]: columns.pop(names[0])}, columns)
+        with self._cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {', '.join(names)} FROM {values.sql}",  # noqa: S608 - the names are ours
+                values.parameters,
+            )
 
     def claim(self, select: sa.Select[Any]) -> sa.Select[Any]:
         """Pass over the rows that another node holds."""

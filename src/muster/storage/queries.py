@@ -51,6 +51,8 @@ ITEM_KINDS: Final[Mapping[str, str]] = {
     "certificate": "CertificateList",
 }
 """Which items of the inventory each list has."""
+SHORTEST_STRETCH: Final = 1000
+"""Channels looked at in one statement at least, where few are asked for."""
 MAXIMUM_VERSIONS: Final = 5000
 """Versions of one app that are told apart: more than any app ever had."""
 
@@ -135,12 +137,23 @@ def count(tx: Transaction, query: Query, now: datetime, *, users: bool | None = 
 def find(
     tx: Transaction, query: Query, now: datetime, *, after: ChannelId | None, limit: int, users: bool | None = False
 ) -> tuple[ChannelId, ...]:
-    """Find up to *limit* channels in the order of their ids, beginning *after* one."""
-    select = found_by(tx, query, now, users=users)
-    if after is not None:
-        select = select.where(_subject.c.id > after)
-    found = tx.connection.scalars(select.order_by(_subject.c.id).limit(limit))
-    return tuple(ChannelId(id_) for id_ in found)
+    """Find up to *limit* channels in the order of their ids, beginning *after* one.
+
+    It looks at a stretch of channels at a time: asked for the first of all that match, a database that takes many to be
+    few would look at the whole fleet for each part of it.
+    """
+    found: list[ChannelId] = []
+    asked = found_by(tx, query, now, users=users).order_by(_subject.c.id)
+    stretch = sa.select(channels.c.id).order_by(channels.c.id).offset(max(2 * limit, SHORTEST_STRETCH) - 1).limit(1)
+    while len(found) < limit:
+        last = tx.connection.scalar(stretch if after is None else stretch.where(channels.c.id > after))
+        part = asked if after is None else asked.where(_subject.c.id > after)
+        part = part if last is None else part.where(_subject.c.id <= last)
+        found += tx.connection.scalars(part.limit(limit - len(found)))
+        if last is None:
+            break
+        after = ChannelId(last)
+    return tuple(found)
 
 
 # --- conditions -------------------------------------------------------------------------------------------------------

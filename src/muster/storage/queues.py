@@ -26,8 +26,8 @@ def enqueue(
     """Queue a stored command on *targets*, pairs of channel and its current epoch."""
     if not targets:
         return
-    tx.connection.execute(
-        sa.insert(queue),
+    tx.insert_rows(
+        queue,
         [
             {
                 "channel_id": channel_id,

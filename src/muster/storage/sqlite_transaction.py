@@ -1,7 +1,7 @@
 """What a transaction of SQLite does in its own way: plain loops of short statements, for its writer is alone."""
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from typing import Any
@@ -158,6 +158,11 @@ class SqliteTransaction(Transaction):
     def insert(self, table: sa.Table) -> Any:
         """Return SQLite's INSERT."""
         return dialect.insert(table)
+
+    def insert_rows(self, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
+        """A statement for each."""
+        if rows:
+            self.connection.execute(sa.insert(table), rows)
 
     def claim(self, select: sa.Select[Any]) -> sa.Select[Any]:
         """Nothing to add: the writer is alone."""
