@@ -163,6 +163,13 @@ class Settings(BaseModel):
         le=1_000_000,
         description="How many devices may be unenrolled or rejected within an hour, unless their count is named.",
     )
+    disruptions_per_hour: int = Field(
+        10,
+        ge=0,
+        le=1_000_000,
+        description="How many devices may be erased, locked, restarted or shut down within an hour, "
+        "unless their count is named.",
+    )
     # push
     apns_host: str = Field("api.push.apple.com", description="Host of the push service.")
     apns_port: int = Field(443, ge=1, le=65535, description="Port of the push service: 443 or 2197.")
@@ -231,6 +238,7 @@ class Settings(BaseModel):
             accepts_unattested_macs=self.accept_unattested_macs,
             inventory_interval=timedelta(hours=self.inventory_hours),
             leavings_per_hour=self.leavings_per_hour,
+            disruptions_per_hour=self.disruptions_per_hour,
         )
 
 

@@ -20,7 +20,7 @@ from muster.operations.answer_checkin import answer_journaled
 from muster.operations.answer_connect import ConnectReply
 from muster.operations.replay_journal import ReplayResult
 from muster.protocol.identifiers import resolve_channel
-from muster.storage import journal_marks, queues, schema
+from muster.storage import journal_marks, queue_holds, schema
 from muster.storage.engine import Transaction
 from muster.storage.journal import Journal, JournalPosition, JournalRecord
 from muster.storage.journal_marks import Mark
@@ -85,7 +85,7 @@ def test_restored_database_is_noticed_and_dangerous_commands_are_held(
     assert (rollback.node, rollback.rebuilt, rollback.journal_at) == ("node", 2, whole.records[-1].at)
     assert tally.devices == {resolve_channel(MAC).device_id}
     assert ("own", "database_rolled_back", 1) in site.evidence()
-    held = {uuid for _, uuid in site.engine.read(queues.held)}
+    held = {uuid for _, uuid in site.engine.read(queue_holds.held)}
     assert held == {"EraseDevice", "DeviceLock", "RestartDevice", "ShutDownDevice"}
     reply = site.connect(identity)
     assert isinstance(reply, ConnectReply)

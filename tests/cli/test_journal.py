@@ -10,7 +10,7 @@ from tests.support.instants import NOON
 
 from muster.bootstrap.data_directory import read_key_ring
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import queues
+from muster.storage import queue_holds
 from muster.storage.journal import Journal
 from muster.storage.journal_records import handed_out_record
 from muster.storage.sqlite import SqliteEngine
@@ -26,7 +26,7 @@ def journal(data_dir: Path, directory: Path, *, command_uuid: str = "none") -> N
 
 def hold(data_dir: Path) -> None:
     engine = SqliteEngine(data_dir / "muster.db", synchronous="OFF")
-    engine.write(queues.hold_once_only)
+    engine.write(queue_holds.hold_once_only)
     engine.close()
 
 
@@ -111,7 +111,7 @@ def test_held_commands_are_listed_released_and_cancelled(muster: CommandLine, da
     assert cancelled == [{"id": MAC, "command_uuid": erase}]
     assert muster.run("commands", "held")[1] == "Nothing is held back.\n"
     statuses = {row["command_uuid"]: row["status"] for row in muster("commands", "list", MAC)}
-    assert statuses == {lock: "waiting", erase: "closed"}
+    assert statuses == {lock: "waiting", erase: "cancelled"}
 
 
 def test_no_journal_is_no_fault(muster: CommandLine, data_dir: Path) -> None:

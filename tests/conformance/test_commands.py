@@ -4,13 +4,13 @@ import sqlalchemy as sa
 from tests.conformance.fleet import TOUCH, after, apply, enroll, head, locked, query, queue, rows
 from tests.support.instants import NOON
 
+from muster.domain.command_queue import OwnStatus
 from muster.domain.control.contact import ContactDay
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage import commands, queues, reports
 from muster.storage.commands import NewCommand, StoredBody
 from muster.storage.engine import Engine, Transaction
 from muster.storage.hot import AppliedConnect
-from muster.storage.reports import CLOSED
 from muster.storage.schema import commands as commands_table
 from muster.storage.schema import queue as queue_table
 from muster.storage.schema import reports as reports_table
@@ -87,8 +87,8 @@ def test_commands_of_earlier_epochs_are_closed_and_kept_in_history(engine: Engin
     assert (head(engine, "A"), head(engine, "A:ada"), head(engine, "B")) == ("new", None, "old")
     history = rows(engine, sa.select(reports_table).order_by(reports_table.c.channel_id))
     assert [(row.channel_id, row.command_uuid, row.status, row.body) for row in history] == [
-        ("A", "old", CLOSED, None),
-        ("A:ada", "old", CLOSED, None),
+        ("A", "old", OwnStatus.CLOSED, None),
+        ("A:ada", "old", OwnStatus.CLOSED, None),
     ]
     assert (history[0].queued_at, history[0].handed_out_at, history[0].handed_out_count) == (after(minutes=-5), NOON, 1)
     assert (history[0].request_type, history[0].reported_at) == ("DeviceInformation", after(hours=1))

@@ -168,7 +168,7 @@ def test_hand_out_is_counted_and_dated(engine: Engine) -> None:
         apply(engine, AppliedConnect(A, TOUCH, is_proof=False, handed_out=entry), at=after(minutes=minutes))
 
     again = locked(engine, query("A"))["A"].head
-    assert again == replace(entry, handed_out_count=2, handed_out_at=after(minutes=2))
+    assert again == replace(entry, handed_out_count=2, handed_out_at=after(minutes=2), unanswered_count=2)
 
 
 def test_once_only_command_stays_queued_for_its_answer_and_is_never_head_again(engine: Engine) -> None:
@@ -195,7 +195,7 @@ def test_not_now_keeps_the_command_and_only_skipping_passes_it_over(engine: Engi
     assert head(engine, "A", "one", skip_not_now=True) == "two"
     entry = locked(engine, query("A", "one"))["A"].answered
     assert entry is not None
-    assert entry.not_now_count == 1
+    assert (entry.not_now_count, entry.unanswered_count) == (1, 0)
 
 
 def test_closed_command_leaves_the_queue_and_its_report_keeps_its_whole_story(engine: Engine) -> None:
@@ -225,6 +225,7 @@ def test_closed_command_leaves_the_queue_and_its_report_keeps_its_whole_story(en
         "handed_out_count": 1,
         "not_now_count": 1,
         "reported_at": after(minutes=3, microseconds=1),
+        "because": None,
         "faults": None,
     }
     assert rows(engine, sa.select(queue_table)) == []

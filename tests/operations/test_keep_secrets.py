@@ -137,7 +137,7 @@ def test_verification_settles_what_a_lost_answer_left_open(
     site.wait(days=1)
     site.do(queue_commands, CommandOrder((id_of(MAC),), set_lock("two", "one"), anyway=True))
     queued = site.queued()[0]
-    site.engine.write(lambda tx: queues.close(tx, id_of(MAC), CommandUUID(queued), site.now))
+    site.engine.write(lambda tx: queues.close(tx, id_of(MAC), [CommandUUID(queued)], site.now))
 
     site.answers(identity, CommandRequest("VerifyRecoveryLock", {"Password": "two"}), {"PasswordVerified": is_right})
 

@@ -53,8 +53,8 @@ def test_ten_commands_are_one_wish_a_moment_later(site: Site) -> None:
     site.connect(identity)
     site.engine.write(lambda tx: tx.connection.execute(sa.delete(schema.push_wishes)))
 
-    for _ in range(10):
-        send(site, MAC)
+    for number in range(10):
+        site.queue(f"{number}")
         site.wait(milliseconds=10)
 
     assert site.wish() == ("command_queued", site.now + timedelta(seconds=1, milliseconds=-100), 0)

@@ -9,7 +9,7 @@ from muster.operations.answer_connect import ConnectReply
 from muster.operations.release_commands import Settled, Verdict, settle_held_commands
 from muster.operations.views.commands import list_commands, list_held
 from muster.protocol.identifiers import CommandUUID
-from muster.storage import queues, schema
+from muster.storage import queue_holds, schema
 
 
 def settle(site: Site, command_uuid: str | None, *, does_release: bool) -> Settled | Refusal:
@@ -24,7 +24,7 @@ def acts(site: Site) -> list[str]:
 def test_released_command_is_handed_out_once(site: Site) -> None:
     identity = site.enroll()
     site.queue("erase", request_type="EraseDevice")
-    site.engine.write(queues.hold_once_only)
+    site.engine.write(queue_holds.hold_once_only)
 
     settled = settle(site, "erase", does_release=True)
 
@@ -37,14 +37,14 @@ def test_released_command_is_handed_out_once(site: Site) -> None:
 def test_cancelled_command_is_closed_and_never_handed_out(site: Site) -> None:
     identity = site.enroll()
     site.queue("erase", request_type="EraseDevice")
-    site.engine.write(queues.hold_once_only)
+    site.engine.write(queue_holds.hold_once_only)
 
     settle(site, None, does_release=False)
 
     reply = site.connect(identity)
     assert isinstance(reply, ConnectReply)
     assert reply.command_uuid is None
-    assert site.rows(sa.select(schema.reports.c.status)) == [("closed",)]
+    assert site.rows(sa.select(schema.reports.c.status)) == [("cancelled",)]
     assert acts(site)[-1] == "command.cancel"
 
 
@@ -53,7 +53,7 @@ def test_all_settles_every_device_and_leaves_other_commands(site: Site) -> None:
         site.enroll(who)
         site.queue(f"lock {who.udid}", who, request_type="DeviceLock")
         site.queue(f"query {who.udid}", who)
-    site.engine.write(queues.hold_once_only)
+    site.engine.write(queue_holds.hold_once_only)
 
     settled = settle(site, None, does_release=False)
 
@@ -78,7 +78,7 @@ def test_what_is_not_held_is_not_settled(site: Site, command_uuid: str | None) -
 def test_not_now_does_not_release_what_is_held(site: Site) -> None:
     identity = site.enroll()
     site.queue("erase", request_type="EraseDevice")
-    site.engine.write(queues.hold_once_only)
+    site.engine.write(queue_holds.hold_once_only)
 
     site.connect(identity, status="NotNow", command_uuid="erase")
     reply = site.connect(identity)
@@ -92,7 +92,7 @@ def test_command_handed_out_before_the_backup_is_not_released_for_a_second_time(
     site.queue("erase", request_type="EraseDevice")
     site.connect(identity)
 
-    held = site.engine.write(queues.hold_once_only)
+    held = site.engine.write(queue_holds.hold_once_only)
 
     assert held == 0
 
@@ -100,7 +100,7 @@ def test_command_handed_out_before_the_backup_is_not_released_for_a_second_time(
 def test_held_commands_are_shown_as_such(site: Site) -> None:
     site.enroll()
     site.queue("erase", request_type="EraseDevice")
-    site.engine.write(queues.hold_once_only)
+    site.engine.write(queue_holds.hold_once_only)
 
     (held,) = site.engine.read(list_held)
     listed = site.engine.read(lambda tx: list_commands(tx, id_of(MAC)))

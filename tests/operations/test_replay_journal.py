@@ -38,7 +38,7 @@ from muster.operations.set_policy import PolicyOrder, set_policies
 from muster.protocol.checkin import CheckOut, SetBootstrapToken
 from muster.protocol.connect import Report, encode_report
 from muster.protocol.identifiers import CommandUUID, DeviceId, Identifiers, resolve_channel
-from muster.storage import enrollment_profiles, identities, queues, schema
+from muster.storage import enrollment_profiles, identities, queue_holds, schema
 from muster.storage.engine import Engine
 from muster.storage.identities import NewIdentity, StoredAuthority
 from muster.storage.journal_records import (
@@ -123,7 +123,7 @@ def test_command_that_was_handed_out_since_waits_for_a_person(site: Site) -> Non
     reply = site.connect(identity)
     assert isinstance(reply, ConnectReply)
     assert reply.command_uuid is None
-    assert site.engine.read(queues.held) == ((id_of(MAC), "erase"),)
+    assert site.engine.read(queue_holds.held) == ((id_of(MAC), "erase"),)
 
 
 def test_command_that_was_handed_out_since_for_the_second_time_waits_for_a_person(site: Site) -> None:
@@ -140,7 +140,7 @@ def test_command_that_was_handed_out_since_for_the_second_time_waits_for_a_perso
     reply = site.connect(identity)
     assert isinstance(reply, ConnectReply)
     assert reply.command_uuid is None
-    assert site.engine.read(queues.held) == ((id_of(MAC), "lock"),)
+    assert site.engine.read(queue_holds.held) == ((id_of(MAC), "lock"),)
 
 
 def test_once_only_commands_are_journaled_when_they_are_handed_out(site: Site) -> None:

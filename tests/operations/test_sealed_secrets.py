@@ -110,7 +110,7 @@ def test_answer_with_a_secret_is_sealed(site: Site, *, is_queued: bool) -> None:
     answer = {"ActivationLockBypassCode": SECRET.decode()}
     queued = site.queue("one", request_type="ActivationLockBypassCode")
     if not is_queued:
-        site.engine.write(lambda tx: queues.close(tx, CHANNEL.id, queued.command_uuid, site.now))
+        site.engine.write(lambda tx: queues.close(tx, CHANNEL.id, [queued.command_uuid], site.now))
 
     site.connect(identity, MAC, "Acknowledged", "one", answer=answer)
 

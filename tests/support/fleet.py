@@ -108,6 +108,11 @@ def add_command(engine: Engine, channel_id: str, command_uuid: str, request_type
             queued_at=NOW - timedelta(minutes=5),
             not_now_count=0,
             handed_out_count=0,
+            unanswered_count=0,
+            follows_any=False,
+            has_followers=False,
+            retries_left=0,
+            failed_count=0,
         ),
     )
 

@@ -21,6 +21,7 @@ from muster.operations.checkin import CheckinOutcome, CheckinRequest
 from muster.operations.issue_certificate import CertificateOrder, IssuedCertificate, IssueOutcome, issue_certificates
 from muster.operations.renew_identities import RenewalOrder, renew_identities
 from muster.operations.review_channels import review_channels
+from muster.operations.tend_queues import tend_queues
 from muster.protocol.checkin import CheckinMessage, encode_checkin
 from muster.protocol.command import decode_command
 from muster.protocol.connect import ErrorItem, Report, encode_report
@@ -75,6 +76,8 @@ def review(site: Site) -> int:
     sent = 0
     while True:
         reviewed = site.do(review_channels, None, actor=SERVER)[0]
+        if reviewed.to_tend:
+            site.do(tend_queues, *reviewed.to_tend, actor=SERVER)
         for device in reviewed.to_renew:
             sent += site.do(renew_identities, RenewalOrder(device, lambda profile: profile), actor=SERVER)[0]
         if not reviewed.more:

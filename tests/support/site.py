@@ -263,6 +263,8 @@ class Site:
         """Queue a command on one channel, with the least keys that it needs, whether or not it is for that channel."""
         command = find_command(request_type)
         request = CommandRequest(request_type) if command is None else minimal_request(command)
+        if request_type == "DeviceInformation":
+            request = CommandRequest(request_type, {"Queries": [command_uuid]})  # none covers another
         order = CommandOrder((id_of(identifiers),), request, priority, CommandUUID(command_uuid), anyway=True)
         outcome = self.do(queue_commands, order)[0]
         assert isinstance(outcome, QueuedCommand), outcome

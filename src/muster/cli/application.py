@@ -30,9 +30,11 @@ from muster.cli import (
     profiles,
     push,
     push_cert,
+    queue_commands,
     return_to_service,
     secrets,
     send_by_query,
+    send_command,
     server,
     users,
 )
@@ -52,8 +54,10 @@ app.add_typer(devices.app, name="devices")
 app.add_typer(groups.app, name="groups")
 app.add_typer(identities.app, name="identities")
 command_types.register(commands.app)
+send_command.register(commands.app)
 held_commands.register(commands.app)
 send_by_query.register(commands.app)
+queue_commands.register(commands.app)
 letting_go.register(devices.app)
 app.add_typer(authority.app, name="authority")
 app.add_typer(commands.app, name="commands")

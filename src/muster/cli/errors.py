@@ -51,6 +51,7 @@ _CODES = {
     RefusalCode.QUERY_UNFIT: ExitCode.USAGE,
     RefusalCode.TEMPLATE_UNFIT: ExitCode.USAGE,
     RefusalCode.VARIABLE_UNKNOWN: ExitCode.USAGE,
+    RefusalCode.ORDER_UNFIT: ExitCode.USAGE,
 }
 
 _EXIT_CODES: tuple[tuple[type[Exception], ExitCode], ...] = (

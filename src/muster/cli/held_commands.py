@@ -1,4 +1,4 @@
-"""`muster commands held`, `release`, `cancel`: what waits for a person since a database was restored."""
+"""`muster commands held` and `release`: what waits for a person's word."""
 
 import sys
 from typing import Annotated
@@ -8,14 +8,17 @@ import typer
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.output import ago, print_json, print_table
+from muster.domain.command_queue import HoldReason
 from muster.operations.release_commands import Verdict, settle_held_commands
 from muster.operations.views.commands import list_held
 from muster.protocol.identifiers import CommandUUID
-from muster.storage.queues import HANDED_OUT_BEFORE, ROLLED_BACK
 
 WHY = {
-    ROLLED_BACK: "the database was restored",
-    HANDED_OUT_BEFORE: "it was handed out before the database was restored",
+    HoldReason.ROLLED_BACK.value: "the database was restored",
+    HoldReason.HANDED_OUT_BEFORE.value: "it was handed out before the database was restored",
+    HoldReason.PARKED.value: "it was handed out again and again, and never answered",
+    HoldReason.UNREADABLE.value: "its body is sealed and can't be opened",
+    HoldReason.ERASED.value: "the device said that it erases itself",
 }
 
 Uuid = Annotated[str | None, typer.Argument(metavar="UUID", help="The command's UUID; see `muster commands held`.")]
@@ -26,13 +29,16 @@ def register(app: typer.Typer) -> None:
     """Add these commands to *app*."""
     app.command("held")(held)
     app.command("release")(release)
-    app.command("cancel")(cancel)
 
 
 def held(
     data_dir: DataDir = None, database: Database = None, key_ring: KeyRingFile = None, as_json: AsJson = False
 ) -> None:
-    """List the commands that wait for your word, for they may have been handed out before a database was restored."""
+    """List the commands that wait for your word.
+
+    They may have been handed out before a database was restored; or were never answered, and are parked so that the
+    rest goes on; or can't be opened.
+    """
     with connect(data_dir, database, key_ring) as data:
         rows = data.view(list_held)
         now = data.now
@@ -67,22 +73,10 @@ def release(
     as_json: AsJson = False,
 ) -> None:
     """Let a command that is held back go out after all: EraseDevice erases, even a device that was erased before."""
-    _settle(command_uuid, all_, data_dir, database, key_ring, as_json=as_json, does_release=True)
+    settle_held(command_uuid, all_, data_dir, database, key_ring, as_json=as_json, does_release=True)
 
 
-def cancel(
-    command_uuid: Uuid = None,
-    all_: All = False,
-    data_dir: DataDir = None,
-    database: Database = None,
-    key_ring: KeyRingFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Close a command that is held back: it is never handed out."""
-    _settle(command_uuid, all_, data_dir, database, key_ring, as_json=as_json, does_release=False)
-
-
-def _settle(
+def settle_held(
     command_uuid: str | None,
     is_all: bool,
     data_dir: DataDir,
@@ -92,6 +86,7 @@ def _settle(
     as_json: bool,
     does_release: bool,
 ) -> None:
+    """Carry a person's word out on one held command, or on all, and say on which."""
     if (command_uuid is None) != is_all:
         raise CommandFailed("name one command by its UUID, or give --all", code=ExitCode.USAGE)
     verdict = Verdict(None if command_uuid is None else CommandUUID(command_uuid), does_release)

@@ -103,6 +103,12 @@ def show(
     print_table(("DEVICE", "WHEN ERASED", "WI-FI", "SET", "BY"), rows)
 
 
+Count = Annotated[
+    int | None,
+    typer.Option("--count", min=1, max=1, help="Say 1 to erase it though the hour's limit on disruptions is reached."),
+]
+
+
 def register(devices: typer.Typer) -> None:
     """Add what is done to one device to the commands for devices."""
     devices.command("return-to-service")(send)
@@ -112,6 +118,7 @@ def send(
     device_id: Annotated[str, typer.Argument(metavar="ID", help="The device's UDID.")],
     wifi_profile: WifiProfile = None,
     yes: Yes = False,
+    count: Count = None,
     data_dir: DataDir = None,
     database: Database = None,
     key_ring: KeyRingFile = None,
@@ -121,7 +128,7 @@ def send(
     content = _read(wifi_profile)
     _confirm(f"Everything on {device_id} will be erased. Go on?", yes)
     with connect(data_dir, database, key_ring) as data:
-        queued = data.run(return_devices, ReturnOrder(DeviceId(device_id), content))
+        queued = data.run(return_devices, ReturnOrder(DeviceId(device_id), content, count))
     if as_json:
         print_json(queued)
         return

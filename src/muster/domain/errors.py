@@ -74,6 +74,10 @@ class RefusalCode(StrEnum):
     TEMPLATE_UNFIT = "template_unfit"
     VARIABLE_UNKNOWN = "variable_unknown"
     ACCOUNT_UNFIT = "account_unfit"
+    ORDER_UNFIT = "order_unfit"
+    FORMER_FAILED = "former_failed"
+    DISRUPTIONS_LIMITED = "disruptions_limited"
+    CANCEL_IMPOSSIBLE = "cancel_impossible"
     # people who enroll
     BEARER_UNKNOWN = "bearer_unknown"
     BEARER_EXPIRED = "bearer_expired"

@@ -42,6 +42,8 @@ class Policy:
     """How many devices may be let go within an hour, over all who order it, unless their count is named."""
     directory_realm: str = "muster"
     """The realm in which users of a directory have their passwords."""
+    disruptions_per_hour: int = 10
+    """How many devices may be erased, locked, restarted or shut down within an hour, unless their count is named."""
     allows_pkcs12_identities: bool = False
     """Whether links may hand out identities made by the server, whose keys travel in profiles."""
     accepts_unattested_macs: bool = True

@@ -4,7 +4,7 @@ One transaction for a whole batch: lock the channels, decide, write once. What i
 refusal, an error to record) costs statements of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias, TypeVar
@@ -18,6 +18,8 @@ from muster.domain.command_queue import (
     ends_dialogue,
     head_query,
     is_once_only,
+    is_parting,
+    retry_at,
 )
 from muster.domain.command_secrets import answer_holds_secret
 from muster.domain.control.contact import fold_contact
@@ -41,14 +43,16 @@ from muster.domain.set_up import RELEASE_REQUEST_TYPES
 from muster.domain.user_login import UserLogin
 from muster.operations.attend_logins import Attended, attend, choose_for_login, note_login, read_logins
 from muster.operations.checkin import Speaking, come_back, note_restricted, speaker_for, wake, wakes
+from muster.operations.close_commands import settle_followers
 from muster.operations.context import Context
 from muster.operations.follow_pin import follow_silently, move_on
+from muster.operations.hand_out import HandOut, next_hand_out, opened
 from muster.operations.record_refusals import RefusedContact, record_refusals
-from muster.operations.settle_answers import SettledEntry, settle_answers
+from muster.operations.settle_answers import ERASE_DEVICE, SettledEntry, settle_answers
 from muster.operations.turn_away import restored_refused, turned_away
 from muster.protocol.connect import ReportHead, Status
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import commands, enrollments, evidence, reports
+from muster.storage import commands, enrollments, evidence, queue_holds, reports, reviews
 from muster.storage.engine import Transaction
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
 from muster.storage.journal_records import handed_out_record
@@ -80,6 +84,13 @@ class ConnectReply:
     signals: tuple[str, ...] = ()
     """What was out of the ordinary, for the log."""
 
+
+MAXIMUM_UNKNOWN_ANSWERS = 100
+"""Answers to commands that are not ours, kept of one channel: a device that another server managed has a few, and who
+makes them up would fill the database. What is beyond is counted in evidence."""
+
+MAXIMUM_LATE_ANSWERS = 10
+"""Answers kept of one command on one channel, for the same reason: one that is not queued any more changes nothing."""
 
 ConnectOutcome: TypeAlias = ConnectReply | LetGo | Refusal
 
@@ -142,20 +153,25 @@ def _answer(
     speaker, is_free = admitted.speaker, admitted.lane is Lane.FULL
     is_going_on = speaker is Speaker.PROVISIONAL and goes_on(enrollment, request.fingerprint)
     _note_speaker(request, channel, admitted, ctx, aside, is_going_on=is_going_on)
-    if head.status is not Status.IDLE:
-        _observe(request, channel, ctx, aside)
     answered = channel.answered
-    effect = QueueEffect.NONE if answered is None else effect_of(head.status)
+    attended = _attend(request, ctx, aside)
+    effect = _effect(answered, head, attended)
+    is_repeated = head.status is Status.ERROR and effect is QueueEffect.NONE and _is_tried_again(answered)
+    if head.status is not Status.IDLE and not is_repeated:
+        _observe(request, channel, ctx, aside)
     if answered is not None and effect is QueueEffect.CLOSE and _sets_something_going(answered):
         assert head.status is not None, "an undefined status closes nothing"
         aside.settled.append(SettledEntry(enrollment, answered, head.status, request.body, request.source, speaker))
+    is_stale = answered is not None and _settle_in_queue(tx, request, answered, effect, ctx)
     is_open = _may_be_handed(request, speaker, is_going_on=is_going_on) and not _is_last_word(channel, head)
-    next_entry = channel.head if is_open else None
-    if next_entry is not None and not is_free and next_entry.purpose is not QueuePurpose.RENEWAL:
-        next_entry = None
-    attended = _attend(request, ctx, aside)
+    found = None
+    if is_open and not (answered is not None and is_parting(answered, head.status)):
+        query = head_query(enrollment.channel.id, head.status, head.command_uuid)
+        first = tx.lock_channels([query])[enrollment.channel.id].head if is_stale else channel.head
+        found = next_hand_out(tx, enrollment, query, first, ctx, only=None if is_free else QueuePurpose.RENEWAL)
     if attended is not None and is_open:
-        next_entry = _attend_to(tx, request, enrollment, attended, next_entry, ctx, aside)
+        found = _attend_to(tx, request, enrollment, attended, found, ctx, aside)
+    next_entry = None if found is None else found.entry
     is_last_time = next_entry is not None and is_once_only(next_entry.request_type, next_entry.purpose)
     if next_entry is not None and is_last_time:
         # it must not be handed out again from a backup that was made before
@@ -165,13 +181,48 @@ def _answer(
             enrollment.channel.id,
             fold_contact(channel.contact, ctx.now) if is_free else None,
             is_proof=is_free and answered is not None and head.status is Status.ACKNOWLEDGED,
-            closed=_closed_by(answered, request, attended, ctx),
+            closed=_closed(answered, head, request.body, ctx) if answered is not None and _closes(effect) else None,
             not_now=answered.command_uuid if answered is not None and effect is QueueEffect.COUNT_NOT_NOW else None,
             handed_out=next_entry,
             withhold_after=is_last_time,
         )
     )
-    return _reply(next_entry, ctx)
+    return (
+        ConnectReply()
+        if found is None
+        else ConnectReply(found.body, found.entry.command_uuid, found.entry.request_type)
+    )
+
+
+def _settle_in_queue(
+    tx: Transaction, request: ConnectRequest, answered: QueueEntry, effect: QueueEffect, ctx: Context
+) -> bool:
+    """Do what an answer does to the queue beside its own entry; tells whether something may be handed out now that
+    could not, so that the head has to be read anew.
+    """
+    channel_id = request.head.channel.id
+    if effect is QueueEffect.RETRY:
+        until = retry_at(answered, ctx.now)
+        reports.record_kept(tx, channel_id, _closed(answered, request.head, request.body, ctx), ctx.now)
+        queue_holds.put_off(tx, channel_id, answered, until)
+        reviews.schedule(tx, channel_id, until)
+    if effect is not QueueEffect.CLOSE or not answered.has_followers:
+        return False
+    is_done = request.head.status is Status.ACKNOWLEDGED
+    return settle_followers(tx, channel_id, answered.command_uuid, ctx, is_success=is_done)
+
+
+def _is_tried_again(answered: QueueEntry | None) -> bool:
+    return answered is not None and answered.failed_count > 0
+
+
+def _effect(answered: QueueEntry | None, head: ReportHead, attended: Attended | None) -> QueueEffect:
+    """Tell what a report does to the command that it answers: nothing to one that stays for the user's next login."""
+    if answered is None:
+        return QueueEffect.NONE
+    effect = effect_of(head.status, answered)
+    ends = effect in (QueueEffect.CLOSE, QueueEffect.RETRY)
+    return QueueEffect.NONE if ends and attended is not None and attended.keeps(answered) else effect
 
 
 def _attend(request: ConnectRequest, ctx: Context, aside: _Aside) -> Attended | None:
@@ -185,12 +236,16 @@ def _attend_to(
     request: ConnectRequest,
     enrollment: Enrollment,
     attended: Attended,
-    next_entry: QueueEntry | None,
+    found: HandOut | None,
     ctx: Context,
     aside: _Aside,
-) -> QueueEntry | None:
+) -> HandOut | None:
     """Tell what a user who logs in is handed, and note what his report says of that."""
-    handed_out = choose_for_login(tx, attended, enrollment.channel.id, next_entry, ctx)
+    next_entry = None if found is None else found.entry
+    chosen = choose_for_login(tx, attended, enrollment.channel.id, next_entry, ctx)
+    if chosen is not next_entry:
+        found = None if chosen is None else opened(chosen, ctx)
+    handed_out = None if found is None else found.entry
     aside.observations += note_login(
         tx,
         attended,
@@ -201,7 +256,7 @@ def _attend_to(
         source=request.source,
         ctx=ctx,
     )
-    return handed_out
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +333,7 @@ def _is_last_word(channel: LockedChannel, head: ReportHead) -> bool:
 def _sets_something_going(answered: QueueEntry) -> bool:
     """Tell whether the answer to a command is for `settle_answers`; most are settled by their report alone."""
     if answered.purpose in (QueuePurpose.COMMAND, QueuePurpose.INVENTORY):
-        return answered.request_type in RELEASE_REQUEST_TYPES
+        return answered.request_type in RELEASE_REQUEST_TYPES or answered.request_type == ERASE_DEVICE
     return True
 
 
@@ -289,15 +344,6 @@ def _may_be_handed(request: ConnectRequest, speaker: Speaker, *, is_going_on: bo
     """
     is_introduced = speaker not in (Speaker.PROVISIONAL, Speaker.RENEWAL) or is_going_on
     return request.wants_command and is_introduced and not ends_dialogue(request.head.status, request.head.command_uuid)
-
-
-def _reply(entry: QueueEntry | None, ctx: Context) -> ConnectReply:
-    if entry is None:
-        return ConnectReply()
-    body = entry.body
-    if entry.is_sealed:
-        body = ctx.open(body, table="commands", column="body", row=entry.command_uuid)
-    return ConnectReply(body, entry.command_uuid, entry.request_type)
 
 
 def _refuse(request: ConnectRequest, refusal: _NoT, ctx: Context, aside: _Aside) -> _NoT:
@@ -312,7 +358,8 @@ def _observe(request: ConnectRequest, channel: LockedChannel, ctx: Context, asid
     head = request.head
     if head.status is Status.ACKNOWLEDGED and channel.answered is not None:
         return
-    if channel.answered is not None and channel.answered.purpose is QueuePurpose.RENEWAL and _closes(head):
+    is_renewal = channel.answered is not None and channel.answered.purpose is QueuePurpose.RENEWAL
+    if is_renewal and head.status in (Status.ERROR, Status.COMMAND_FORMAT_ERROR):
         return  # its failure is evidence of its own
     if channel.answered is None and head.command_uuid is not None:
         aside.unqueued.append((request, channel.enrollment))
@@ -334,17 +381,8 @@ def _observe(request: ConnectRequest, channel: LockedChannel, ctx: Context, asid
     )
 
 
-def _closed_by(
-    answered: QueueEntry | None, request: ConnectRequest, attended: Attended | None, ctx: Context
-) -> ClosedEntry | None:
-    """Make the report close what it answers; None where it closes nothing."""
-    if answered is None or not _closes(request.head) or (attended is not None and attended.keeps(answered)):
-        return None
-    return _closed(answered, request.head, request.body, ctx)
-
-
-def _closes(head: ReportHead) -> bool:
-    return effect_of(head.status) is QueueEffect.CLOSE
+def _closes(effect: QueueEffect) -> bool:
+    return effect is QueueEffect.CLOSE
 
 
 def _closed(answered: QueueEntry, head: ReportHead, body: bytes, ctx: Context) -> ClosedEntry:
@@ -401,23 +439,15 @@ def _record_unqueued(
         if request.head.command_uuid is not None
     ]
     recorded = reports.recorded_statuses(tx, pairs)
+    unknown = reports.count_unknown(tx, [pair[0] for pair in pairs if pair not in recorded])
+    said = reports.count_answers(tx, list(recorded))
     observations = []
     for (request, enrollment), pair in zip(answers, pairs, strict=True):
         status = recorded.get(pair)
         if status == request.head.status_text:
             continue  # said again, as devices do when our reply was lost; it changes nothing
-        request_type = commands.request_type_of(tx, pair[1])
-        is_secret = answer_holds_secret(request_type, request.body)
-        reports.record_unqueued(
-            tx,
-            *pair,
-            request_type=request_type,
-            status=request.head.status_text,
-            body=_seal_answer(request.body, *pair, ctx) if is_secret else request.body,
-            is_sealed=is_secret,
-            epoch=enrollment.epoch,
-            at=ctx.now,
-        )
+        if _is_to_be_kept(pair, status, unknown, said):
+            _keep_unqueued(tx, request, pair, enrollment, ctx)
         observed = "unknown_command" if status is None else "late_answer"
         observations.append(
             Observation(
@@ -431,3 +461,31 @@ def _record_unqueued(
             )
         )
     return observations
+
+
+def _keep_unqueued(
+    tx: Transaction, request: ConnectRequest, pair: tuple[ChannelId, CommandUUID], enrollment: Enrollment, ctx: Context
+) -> None:
+    request_type = commands.request_type_of(tx, pair[1])
+    is_secret = answer_holds_secret(request_type, request.body)
+    reports.record_unqueued(
+        tx,
+        *pair,
+        request_type=request_type,
+        status=request.head.status_text,
+        body=_seal_answer(request.body, *pair, ctx) if is_secret else request.body,
+        is_sealed=is_secret,
+        epoch=enrollment.epoch,
+        at=ctx.now,
+    )
+
+
+def _is_to_be_kept(
+    pair: tuple[ChannelId, CommandUUID],
+    status: str | None,
+    unknown: Mapping[ChannelId, int],
+    said: Mapping[tuple[ChannelId, CommandUUID], int],
+) -> bool:
+    if status is None:
+        return unknown.get(pair[0], 0) < MAXIMUM_UNKNOWN_ANSWERS
+    return said.get(pair, 0) < MAXIMUM_LATE_ANSWERS

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from muster.domain.command_queue import INVENTORY_PRIORITY, QueuePurpose
+from muster.domain.command_queue import INVENTORY_PRIORITY, OwnStatus, QueuePurpose
 from muster.domain.enrollment import Enrollment, EnrollmentState
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.inventory.kinds import InventoryKind
@@ -17,11 +17,12 @@ from muster.domain.inventory.questions import questions_for
 from muster.domain.inventory.schedule import SET_UP_PATIENCE, SILENT_AFTER, UNANSWERED_FOR, due
 from muster.domain.push_policy import PushReason
 from muster.operations.check_commands import target_of
+from muster.operations.close_commands import close_commands
 from muster.operations.context import Context
 from muster.operations.queue_own import queue_own
 from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import ChannelId
-from muster.storage import command_targets, enrollments, inventory_questions, people, push, queues, set_ups
+from muster.storage import command_targets, enrollments, inventory_questions, people, push, set_ups
 from muster.storage.command_targets import StoredTarget
 from muster.storage.engine import Transaction
 from muster.storage.inventory_questions import Asked, WaitingQuestion
@@ -118,7 +119,7 @@ def _is_free(tx: Transaction, channel_id: ChannelId, waiting: WaitingQuestion | 
     since = waiting.handed_out_at or (waiting.queued_at if waiting.is_withheld else None)
     if since is None or ctx.now - since < UNANSWERED_FOR:
         return False
-    queues.close(tx, channel_id, waiting.command_uuid, ctx.now)
+    close_commands(tx, channel_id, [waiting.command_uuid], OwnStatus.CLOSED, ctx)
     return True
 
 

@@ -137,11 +137,16 @@ def may_remove_enrollments(tx: Transaction, request: CommandRequest) -> bool:
     return request.keys.get("Identifier") in known
 
 
-def enqueue_removal(tx: Transaction, command_uuid: CommandUUID, enrolled: Sequence[Enrollment], ctx: Context) -> None:
-    """Queue a stored RemoveProfile that ends the enrollment of *enrolled*, in place of one that was never answered."""
+def enqueue_removal(
+    tx: Transaction, command_uuid: CommandUUID, enrolled: Sequence[Enrollment], ctx: Context
+) -> tuple[ChannelId, ...]:
+    """Queue a stored RemoveProfile that ends the enrollment of *enrolled*, in place of one that was never answered.
+
+    Returns the channels on which it may be handed out at once.
+    """
     for enrollment in enrolled:
         queues.close_purpose(tx, enrollment.channel.id, QueuePurpose.UNENROLL, ctx.now)
-    queues.enqueue(
+    return queues.enqueue(
         tx,
         command_uuid,
         [(enrollment.channel.id, enrollment.epoch) for enrollment in enrolled],

@@ -12,7 +12,7 @@ from muster.domain.control.evidence import Detail, Observation, Signal
 from muster.domain.events import Event, EventType
 from muster.operations.context import Context
 from muster.protocol.identifiers import ChannelId, DeviceId
-from muster.storage import enrollments, evidence, journal_marks, outbox, queues
+from muster.storage import enrollments, evidence, journal_marks, outbox, queue_holds
 from muster.storage.engine import Transaction, slices
 from muster.storage.journal import JournalPosition
 from muster.storage.journal_marks import Rollback
@@ -65,7 +65,7 @@ def _finish(tx: Transaction, catch_up: CatchUp, ctx: Context) -> int:
     if found is None:
         return 0
     tx.lock_name("rollback")
-    held = queues.hold_once_only(tx)
+    held = queue_holds.hold_once_only(tx)
     rollback = Rollback(ctx.new_id(), ctx.now, found.node, found.database_at, found.journal_at, catch_up.rebuilt)
     journal_marks.add_rollback(tx, rollback)
     _note(tx, catch_up.devices, "database_rolled_back", ctx)

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import TypeAlias
 
 from muster.domain.command_findings import Finding, Severity
+from muster.domain.command_following import Start, start_after
+from muster.domain.command_queue import MAXIMUM_RETRIES, QueuePurpose
 from muster.domain.command_secrets import holds_secret
 from muster.domain.enrollment import Enrollment, EnrollmentState
 from muster.domain.errors import Refusal, RefusalCode
@@ -13,6 +15,7 @@ from muster.domain.letting_go import DepartureKind
 from muster.domain.push_policy import PushReason
 from muster.operations.check_commands import check_channels, malformed, unfit_for
 from muster.operations.context import Context
+from muster.operations.enqueue_command import QueueTerms, enqueue_command
 from muster.operations.keep_secrets import propose_secrets
 from muster.operations.let_go import (
     DepartureOrder,
@@ -21,10 +24,12 @@ from muster.operations.let_go import (
     record_departures,
     removes_enrollment,
 )
+from muster.operations.limit_disruption import record_disruptions
 from muster.protocol.command import Command, CommandRequest, encode_command
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import commands, enrollments, people, push, queues
+from muster.storage import commands, enrollments, people, push, queues, reports
 from muster.storage.engine import Transaction
+from muster.storage.queues import Following
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,16 @@ class CommandOrder:
     """Queue it also where the catalogue says that the device would refuse it. A wrong form is refused nevertheless."""
     part: "SendPart | None" = None
     """Present where it is a part of an order to more channels; none of these has the command yet."""
+    after: CommandUUID | None = None
+    """A command of the same channel that has to be acknowledged first. When it fails, this one is closed as well."""
+    follows_any: bool = False
+    """Hand it out also when *after* fails, expires or is cancelled."""
+    expires_at: datetime | None = None
+    """From then on it is not handed out any more; in the future."""
+    retries: int = 0
+    """How often it is tried again after an error; at most MAXIMUM_RETRIES."""
+    named_count: int | None = None
+    """How many channels these are, for more than the hour's limit where the command disrupts work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +79,8 @@ class QueuedCommand:
     queued_on: tuple[ChannelId, ...]
     refused: dict[ChannelId, Refusal]
     findings: dict[ChannelId, tuple[Finding, ...]] = field(default_factory=dict)
+    may_go_out_on: tuple[ChannelId, ...] = ()
+    """The channels on which it waits for nothing but the device."""
 
 
 QueueOutcome: TypeAlias = QueuedCommand | Refusal
@@ -73,13 +90,25 @@ def queue_commands(tx: Transaction, orders: Sequence[CommandOrder], ctx: Context
     """Queue each of *orders* and wish to push its channels, in one act of the audit log each.
 
     Refused as a whole when the command's UUID is another's, or is on one of the channels already, when its form is
-    wrong (InstallProfile with a profile that enrolls counts as that), and when none of the channels can be sent to.
-    Removing the enrollment profile needs no right and no version.
+    wrong (InstallProfile with a profile that enrolls counts as that), when none of the channels can be sent to, and
+    past the hour's limit of commands that disrupt work. Removing the enrollment profile needs no right and no version.
     """
     return [_queue(tx, order, ctx) for order in orders]
 
 
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """Channels on which a command is ordinary, those on which it ends the enrollment, and the others, with why not."""
+
+    targets: list[Enrollment]
+    ending: list[Enrollment]
+    refused: dict[ChannelId, Refusal]
+
+
 def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
+    unfit = _unfit(order, ctx)
+    if unfit is not None:
+        return unfit
     command_uuid = order.command_uuid or CommandUUID(ctx.new_id().upper())
     command = Command(command_uuid, order.request.request_type, order.request.keys)
     body = encode_command(command)
@@ -97,51 +126,117 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     channel_ids = tuple(dict.fromkeys(order.channel_ids))
     tx.lock_rows(sorted(channel_ids))
     stored = enrollments.find(tx, channel_ids)
-    targets, ending, refused = _sort_out(tx, order, channel_ids, stored)
-    findings = check_channels(tx, order.request, [*targets, *ending])
+    found = _sort_out(tx, order, channel_ids, stored)
+    findings = check_channels(tx, order.request, [*found.targets, *found.ending])
     wrong = malformed(order.request, findings.values())
     if wrong is not None:
         return wrong
     if not order.anyway:
-        ordinary = {one.channel.id: findings[one.channel.id] for one in targets}
-        refused |= unfit_for(order.request, ordinary)
-        targets = [one for one in targets if one.channel.id not in refused]
-    if not targets and not ending and order.part is None:
-        return next(iter(refused.values()))
-    if ending:
-        departing = DepartureOrder(
-            tuple(one.channel.device_id for one in ending), None if order.part is None else len(ending)
-        )
-        limited = record_departures(tx, DepartureKind.UNENROLL, ending, departing, ctx)
-        if limited is not None:
-            return limited
+        ordinary = {one.channel.id: findings[one.channel.id] for one in found.targets}
+        found.refused.update(unfit_for(order.request, ordinary))
+    following = _follow(tx, order, found)
+    targets = [one for one in found.targets if one.channel.id not in found.refused]
+    if not targets and not found.ending and order.part is None:
+        return next(iter(found.refused.values()))
+    limited = _limited(tx, order, command_uuid, targets, found.ending, ctx)
+    if limited is not None:
+        return limited
     if known is None:
         is_secret = order.is_secret or holds_secret(order.request)
         kept = ctx.seal(body, table="commands", column="body", row=command_uuid) if is_secret else body
         new = commands.NewCommand(command_uuid, command.request_type, kept, ctx.actor.name, is_sealed=is_secret)
         commands.add(tx, new, ctx.now)
-    queues.enqueue(
-        tx, command_uuid, [(one.channel.id, one.epoch) for one in targets], priority=order.priority, at=ctx.now
-    )
+    terms = QueueTerms(QueuePurpose.COMMAND, order.priority, following, order.expires_at, order.retries)
+    pairs = [(one.channel.id, one.epoch) for one in targets]
+    free = enqueue_command(tx, command_uuid, order.request, pairs, terms, ctx)
     propose_secrets(tx, order.request, command_uuid, targets, ctx)
-    enqueue_removal(tx, command_uuid, ending, ctx)
-    queued_on = tuple(one.channel.id for one in (*targets, *ending))
-    awake = [channel_id for channel_id in queued_on if stored[channel_id].state is EnrollmentState.ENROLLED]
+    free += enqueue_removal(tx, command_uuid, found.ending, ctx)
+    awake = [channel_id for channel_id in free if stored[channel_id].state is EnrollmentState.ENROLLED]
     due_at = ctx.now + ctx.policy.push_coalescing if order.part is None else order.part.wake_at
     push.wish(tx, awake, reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=due_at)
+    queued_on = tuple(one.channel.id for one in (*targets, *found.ending))
+    if order.part is None:
+        _record(tx, command, queued_on, _overruled(findings, targets), ctx)
+    said = {channel_id: some for channel_id, some in findings.items() if some}
+    return QueuedCommand(command_uuid, command.request_type, queued_on, found.refused, said, free)
+
+
+def _unfit(order: CommandOrder, ctx: Context) -> Refusal | None:
+    if order.expires_at is not None and order.expires_at <= ctx.now:
+        return Refusal(RefusalCode.ORDER_UNFIT, "the command would be expired at once", "Give a time to come.")
+    if not 0 <= order.retries <= MAXIMUM_RETRIES:
+        return Refusal(RefusalCode.ORDER_UNFIT, f"a command is tried again at most {MAXIMUM_RETRIES} times")
+    if order.follows_any and order.after is None:
+        return Refusal(RefusalCode.ORDER_UNFIT, "the command comes after none", "Name the one before it (--after).")
+    return None
+
+
+def _follow(tx: Transaction, order: CommandOrder, found: _Sorted) -> Following | None:
+    """Tell on which channels the command waits for the one before it; where it can't, that is added to the refused."""
+    if order.after is None:
+        return None
+    for one in found.ending:
+        found.refused[one.channel.id] = Refusal(
+            RefusalCode.ORDER_UNFIT, "the removal of the enrollment profile waits for no other command"
+        )
+    found.ending.clear()
+    channel_ids = [one.channel.id for one in found.targets if one.channel.id not in found.refused]
+    waiting = {one.channel_id: one.purpose for one in queues.of_command(tx, order.after, channel_ids)}
+    recorded = reports.recorded_statuses(tx, [(channel_id, order.after) for channel_id in channel_ids])
+    waits_on = set()
+    for channel_id in channel_ids:
+        start = start_after(
+            order.after,
+            channel_id,
+            queued_for=waiting.get(channel_id),
+            recorded=recorded.get((channel_id, order.after)),
+            follows_any=order.follows_any,
+        )
+        if isinstance(start, Refusal):
+            found.refused[channel_id] = start
+        elif start is Start.WHEN_ANSWERED:
+            waits_on.add(channel_id)
+    return Following(order.after, frozenset(waits_on), order.follows_any)
+
+
+def _limited(
+    tx: Transaction,
+    order: CommandOrder,
+    command_uuid: CommandUUID,
+    targets: Sequence[Enrollment],
+    ending: Sequence[Enrollment],
+    ctx: Context,
+) -> Refusal | None:
+    """Count what disrupts work and what ends enrollments; tell why these are too many, or None."""
+    given = len(set(order.channel_ids))
+    named_count = order.named_count if order.part is None else given  # of the whole, the count was named
+    if ending:
+        named = len(ending) if named_count == given else named_count
+        departing = DepartureOrder(tuple(one.channel.device_id for one in ending), named)
+        limited = record_departures(tx, DepartureKind.UNENROLL, ending, departing, ctx)
+        if limited is not None:
+            return limited
+    return record_disruptions(
+        tx,
+        order.request.request_type,
+        command_uuid,
+        [one.channel.id for one in targets],
+        ctx,
+        named_count=named_count,
+        given=given,
+    )
+
+
+def _record(tx: Transaction, command: Command, queued_on: Sequence[ChannelId], overruled: str, ctx: Context) -> None:
     subject = queued_on[0] if len(queued_on) == 1 else f"{len(queued_on)} channels"
     detail: people.AuditDetail = {
-        "command_uuid": command_uuid,
+        "command_uuid": command.command_uuid,
         "request_type": command.request_type,
         "channels": len(queued_on),
     }
-    overruled = _overruled(findings, targets)
     if overruled:
         detail = {**detail, "overruled": overruled}
-    if order.part is None:
-        people.record_act(tx, ctx.actor, "command.queue", subject, detail, ctx.now)
-    said = {channel_id: found for channel_id, found in findings.items() if found}
-    return QueuedCommand(command_uuid, command.request_type, queued_on, refused, said)
+    people.record_act(tx, ctx.actor, "command.queue", subject, detail, ctx.now)
 
 
 def command_body(tx: Transaction, command_uuid: CommandUUID, ctx: Context) -> bytes | None:
@@ -160,9 +255,7 @@ def _overruled(findings: Mapping[ChannelId, tuple[Finding, ...]], targets: Seque
 
 def _sort_out(
     tx: Transaction, order: CommandOrder, channel_ids: Sequence[ChannelId], stored: Mapping[ChannelId, Enrollment]
-) -> tuple[list[Enrollment], list[Enrollment], dict[ChannelId, Refusal]]:
-    """Tell on which channels the command is ordinary, on which it ends the enrollment, and on which it can't be
-    queued."""
+) -> _Sorted:
     targets: list[Enrollment] = []
     ending: list[Enrollment] = []
     refused: dict[ChannelId, Refusal] = {}
@@ -184,7 +277,7 @@ def _sort_out(
             refused[channel_id] = refusal
         else:
             ending.append(enrollment)
-    return targets, ending, refused
+    return _Sorted(targets, ending, refused)
 
 
 def _may_end(tx: Transaction, enrollment: Enrollment) -> Refusal | None:

@@ -6,9 +6,10 @@ from muster.domain.command_queue import QueuePurpose
 from muster.domain.command_secrets import holds_secret
 from muster.domain.push_policy import PushReason
 from muster.operations.context import Context
+from muster.operations.enqueue_command import QueueTerms, enqueue_command
 from muster.protocol.command import Command, CommandRequest, encode_command
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import commands, push, queues
+from muster.storage import commands, push
 from muster.storage.engine import Transaction
 
 
@@ -36,8 +37,8 @@ def queue_own(
         body = ctx.seal(body, table="commands", column="body", row=command_uuid)
     new = commands.NewCommand(command_uuid, request.request_type, body, ctx.actor.name, is_sealed=is_secret)
     commands.add(tx, new, ctx.now)
-    queues.enqueue(tx, command_uuid, targets, priority=priority, at=ctx.now, purpose=purpose)
+    free = enqueue_command(tx, command_uuid, request, targets, QueueTerms(purpose, priority), ctx)
     if wakes:
         due_at = ctx.now + ctx.policy.push_coalescing
-        push.wish(tx, [one for one, _ in targets], reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=due_at)
+        push.wish(tx, free, reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=due_at)
     return command_uuid

@@ -1,14 +1,16 @@
-"""A person decides on commands that wait since a database was restored: they go out after all, or never."""
+"""A person decides on commands that wait for a word: they go out after all, or never."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from muster.domain.command_queue import OwnStatus
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.push_policy import PushReason
+from muster.operations.close_commands import close_commands
 from muster.operations.context import Context
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import people, push, queues
+from muster.storage import people, push, queue_holds
 from muster.storage.engine import Transaction
 
 
@@ -39,21 +41,26 @@ def settle_held_commands(tx: Transaction, verdicts: Sequence[Verdict], ctx: Cont
 
 
 def _settle(tx: Transaction, verdict: Verdict, ctx: Context) -> VerdictOutcome:
-    channel_ids = sorted({channel_id for channel_id, _ in queues.held(tx, verdict.command_uuid)})
+    channel_ids = sorted({channel_id for channel_id, _ in queue_holds.held(tx, verdict.command_uuid)})
     tx.lock_rows(channel_ids)
-    entries = queues.held(tx, verdict.command_uuid)  # as it is now that the rows are held
+    entries = queue_holds.held(tx, verdict.command_uuid)  # as it is now that the rows are held
     if not entries:
         what = "nothing" if verdict.command_uuid is None else f"no command {verdict.command_uuid}"
         return Refusal(RefusalCode.NOT_FOUND, f"{what} is held back", "See `muster commands held`.")
-    for channel_id, command_uuid in entries:
-        if verdict.does_release:
-            queues.release(tx, channel_id, command_uuid)
-        else:
-            queues.close(tx, channel_id, command_uuid, ctx.now)
     if verdict.does_release:
-        channels = sorted({channel_id for channel_id, _ in entries})
-        push.wish(tx, channels, reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=ctx.now)
+        free = {channel_id for channel_id, uuid in entries if queue_holds.release(tx, channel_id, uuid)}
+        push.wish(tx, sorted(free), reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=ctx.now)
+    else:
+        for channel_id, uuids in _by_channel(entries).items():
+            close_commands(tx, channel_id, uuids, OwnStatus.CANCELLED, ctx, because=ctx.actor.name)
     act = "command.release" if verdict.does_release else "command.cancel"
     detail: people.AuditDetail = {"commands": len(entries)}
     people.record_act(tx, ctx.actor, act, verdict.command_uuid or "all held commands", detail, ctx.now)
     return Settled(entries)
+
+
+def _by_channel(entries: Sequence[tuple[ChannelId, CommandUUID]]) -> dict[ChannelId, list[CommandUUID]]:
+    found: dict[ChannelId, list[CommandUUID]] = {}
+    for channel_id, command_uuid in entries:
+        found.setdefault(channel_id, []).append(command_uuid)
+    return found

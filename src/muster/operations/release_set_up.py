@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from muster.domain.command_queue import QueuePurpose
 from muster.domain.enrollment import Enrollment
 from muster.domain.push_policy import PushReason
 from muster.domain.set_up import RELEASE_PRIORITY, RELEASES, LookAgain, decide_release
@@ -64,7 +63,7 @@ def _release(tx: Transaction, enrollment: Enrollment, request_type: str, priorit
     body = encode_command(Command(command_uuid, request_type))
     commands.add(tx, commands.NewCommand(command_uuid, request_type, body, ctx.actor.name), ctx.now)
     target = (channel_id, enrollment.epoch)
-    queues.enqueue(tx, command_uuid, [target], priority=priority, at=ctx.now, purpose=QueuePurpose.COMMAND)
+    queues.enqueue(tx, command_uuid, [target], priority=priority, at=ctx.now, heeds_pause=False)
     push.wish(tx, [channel_id], reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=ctx.now)
     set_ups.release(tx, channel_id, command_uuid)
 

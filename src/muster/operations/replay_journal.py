@@ -22,7 +22,7 @@ from muster.operations.retry_deferred import is_overtaken
 from muster.protocol.checkin import CheckinMessage, SetBootstrapToken, TokenUpdate, decode_checkin
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId, DeviceId
-from muster.storage import enrollment_profiles, enrollments, escrow, identities, queues
+from muster.storage import enrollment_profiles, enrollments, escrow, identities, queue_holds
 from muster.storage.engine import Transaction
 from muster.storage.journal import JournalRecord
 from muster.storage.journal_index import device_of
@@ -133,7 +133,7 @@ def _replay_identity(tx: Transaction, record: JournalRecord, then: Context) -> R
 
 
 def _replay_hand_out(tx: Transaction, record: JournalRecord) -> ReplayResult:
-    was_unknown = queues.note_hand_out(tx, ChannelId(record.channel_id), read_handed_out(record), at=record.at)
+    was_unknown = queue_holds.note_hand_out(tx, ChannelId(record.channel_id), read_handed_out(record), at=record.at)
     return ReplayResult.REBUILT if was_unknown else ReplayResult.KNOWN
 
 

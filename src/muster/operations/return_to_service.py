@@ -107,6 +107,8 @@ class ReturnOrder:
 
     device_id: DeviceId
     wifi_profile: bytes | None = field(default=None, repr=False)
+    named_count: int | None = None
+    """1, for more than the hour's limit of commands that disrupt work."""
 
 
 ReturnOutcome: TypeAlias = QueuedCommand | Refusal
@@ -132,7 +134,8 @@ def _return(tx: Transaction, order: ReturnOrder, ctx: Context) -> ReturnOutcome:
     if order.wifi_profile is not None:
         returning["WiFiProfileData"] = order.wifi_profile
     request = CommandRequest("EraseDevice", {"ReturnToService": returning})
-    outcome = queue_commands(tx, [CommandOrder((channel,), request, is_secret=True, anyway=True)], ctx)[0]
+    erasing = CommandOrder((channel,), request, is_secret=True, anyway=True, named_count=order.named_count)
+    outcome = queue_commands(tx, [erasing], ctx)[0]
     if isinstance(outcome, QueuedCommand):
         detail: people.AuditDetail = {
             "command_uuid": outcome.command_uuid,

@@ -17,7 +17,7 @@ from muster.operations.release_set_up import release_channels
 from muster.operations.renew_identities import is_due, look_again_at
 from muster.operations.rotate_secrets import rotate_due_secrets
 from muster.protocol.identifiers import ChannelId
-from muster.storage import evidence, push, queues, renewals, reviews
+from muster.storage import evidence, push, queue_holds, queues, renewals, reviews
 from muster.storage.engine import Transaction
 
 CLAIM_LIMIT = 200
@@ -41,6 +41,8 @@ class Reviewed:
     next_due_at: datetime | None
     more: bool
     to_renew: tuple[ChannelId, ...] = ()
+    to_tend: tuple[ChannelId, ...] = ()
+    """Channels in whose queue something has expired or is to be tried again (`tend_queues`), sorted."""
 
 
 def review_channels(tx: Transaction, items: Sequence[None], ctx: Context) -> list[Reviewed]:
@@ -50,6 +52,7 @@ def review_channels(tx: Transaction, items: Sequence[None], ctx: Context) -> lis
 
 def _review(tx: Transaction, ctx: Context) -> Reviewed:
     due = reviews.claim_due(tx, ctx.now, CLAIM_LIMIT)
+    queues_due = queue_holds.next_due(tx, [review.channel_id for review in due])
     waiting = queues.waiting_counts(tx, [review.channel_id for review in due])
     enrolled = [review.channel_id for review in due if review.state is EnrollmentState.ENROLLED]
     look_again = _earliest(release_channels(tx, enrolled, ctx), ask_for_apps(tx, enrolled, ctx))
@@ -80,7 +83,11 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
                 back.append(review.channel_id)
         elif review.state is EnrollmentState.ENROLLED and _is_silent(review, ctx):
             push.wish_if_none(tx, review.channel_id, reason=PushReason.SILENT, at=ctx.now)
-        next_at = min(routine, look_again.get(review.channel_id, routine))
+        next_at = min(
+            routine,
+            look_again.get(review.channel_id, routine),
+            _later(queues_due.get(review.channel_id), ctx) or routine,
+        )
         if review.channel_id in ask_again:
             next_at = min(next_at, _full_grain(ask_again[review.channel_id]))
         identity = pinned.get(review.channel_id)
@@ -93,7 +100,17 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
     reviews.done(tx, next_reviews, at=ctx.now)
     if observations:
         evidence.append(tx, observations, ctx.new_id)
-    return Reviewed(len(due), reviews.next_due(tx), more=len(due) == CLAIM_LIMIT, to_renew=tuple(to_renew))
+    return Reviewed(
+        len(due),
+        reviews.next_due(tx),
+        more=len(due) == CLAIM_LIMIT,
+        to_renew=tuple(to_renew),
+        to_tend=tuple(sorted(channel_id for channel_id, at in queues_due.items() if at <= ctx.now)),
+    )
+
+
+def _later(at: datetime | None, ctx: Context) -> datetime | None:
+    return at if at is not None and at > ctx.now else None
 
 
 def _earliest(*times: Mapping[ChannelId, datetime]) -> dict[ChannelId, datetime]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from muster.domain.command_queue import QueueEntry, QueuePurpose
+from muster.domain.command_queue import HoldReason, QueueEntry, QueuePurpose
 from muster.domain.enrollment import Enrollment, Speaker
 from muster.domain.renewal import USE_WITHIN
 from muster.domain.renewal_failures import SAID_BY_US, classify_chain, describe_chain
@@ -20,8 +20,10 @@ from muster.operations.unenrollment import settle_unenrollment
 from muster.protocol.connect import ErrorItem, Status, decode_report
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId
-from muster.storage import renewals, reviews
+from muster.storage import enrollments, queue_holds, renewals, reviews
 from muster.storage.engine import Transaction
+
+ERASE_DEVICE = "EraseDevice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ def settle_answers(tx: Transaction, settled: Sequence[SettledEntry], ctx: Contex
         match one.entry.purpose:
             case QueuePurpose.COMMAND if one.entry.request_type in RELEASE_REQUEST_TYPES:
                 settle_release(tx, one.enrollment, one.status, ctx)
+            case QueuePurpose.COMMAND if one.entry.request_type == ERASE_DEVICE:
+                _settle_erasure(tx, one)
             case QueuePurpose.RENEWAL:
                 _settle_renewal(tx, one, ctx)
             case QueuePurpose.UNENROLL:
@@ -52,6 +56,14 @@ def settle_answers(tx: Transaction, settled: Sequence[SettledEntry], ctx: Contex
                 pass
             case _:
                 assert_never(one.entry.purpose)
+
+
+def _settle_erasure(tx: Transaction, one: SettledEntry) -> None:
+    """Hold back what waits for a device that erases itself: its next life closes that."""
+    if one.status is Status.ACKNOWLEDGED:
+        device_id = one.enrollment.channel.device_id
+        channel_ids = [ChannelId(device_id), *enrollments.user_channels_of(tx, device_id)]
+        queue_holds.hold_rest(tx, channel_ids, HoldReason.ERASED)
 
 
 def _settle_renewal(tx: Transaction, one: SettledEntry, ctx: Context) -> None:

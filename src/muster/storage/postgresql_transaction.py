@@ -47,14 +47,16 @@ FROM channels WHERE id = ANY(%s::text[])
 """
 _ANSWERED = """
 SELECT w.channel_id, q.command_uuid, k.request_type, q.epoch, q.queued_at, q.not_now_count, q.handed_out_count,
-       q.handed_out_at, ''::bytea, q.purpose, k.is_sealed
+       q.handed_out_at, ''::bytea, q.purpose, k.is_sealed, q.unanswered_count, q.expires_at, q.has_followers,
+       q.retries_left, q.failed_count
 FROM unnest(%s::text[], %s::text[]) AS w(channel_id, command_uuid)
 JOIN queue q ON q.channel_id = w.channel_id AND q.command_uuid = w.command_uuid
 JOIN commands k ON k.command_uuid = q.command_uuid
 """
 _HEADS = """
 SELECT w.channel_id, q.command_uuid, k.request_type, q.epoch, q.queued_at, q.not_now_count, q.handed_out_count,
-       q.handed_out_at, k.body, q.purpose, k.is_sealed
+       q.handed_out_at, k.body, q.purpose, k.is_sealed, q.unanswered_count, q.expires_at, q.has_followers,
+       q.retries_left, q.failed_count
 FROM unnest(%s::text[], %s::text[], %s::bool[]) AS w(channel_id, answered, skip_not_now)
 CROSS JOIN LATERAL (
   SELECT * FROM queue
@@ -91,13 +93,15 @@ INSERT INTO unread_answers (reported_at, next_attempt_at, attempts, channel_id, 
 SELECT %s, %s, 0, * FROM unnest(%s::text[], %s::text[])
 """
 _NOT_NOW = """
-UPDATE queue q SET not_now_count = q.not_now_count + 1, is_withheld = q.held_because IS NOT NULL
+UPDATE queue q
+SET not_now_count = q.not_now_count + 1, unanswered_count = 0, is_withheld = q.held_because IS NOT NULL
 FROM unnest(%s::text[], %s::text[]) AS v(channel_id, command_uuid)
 WHERE q.channel_id = v.channel_id AND q.command_uuid = v.command_uuid
 """
 _HAND_OUT = """
 UPDATE queue q
-SET handed_out_count = q.handed_out_count + 1, handed_out_at = %s, is_withheld = v.withhold
+SET handed_out_count = q.handed_out_count + 1, unanswered_count = q.unanswered_count + 1, handed_out_at = %s,
+    is_withheld = v.withhold
 FROM unnest(%s::text[], %s::text[], %s::bool[]) AS v(channel_id, command_uuid, withhold)
 WHERE q.channel_id = v.channel_id AND q.command_uuid = v.command_uuid
 """
@@ -361,6 +365,11 @@ def _entry(row: tuple[Any, ...]) -> QueueEntry:
         handed_out_at=row[7],
         purpose=QueuePurpose(row[9]),
         is_sealed=row[10],
+        unanswered_count=row[11],
+        expires_at=row[12],
+        has_followers=row[13],
+        retries_left=row[14],
+        failed_count=row[15],
     )
 
 

@@ -1,17 +1,27 @@
 """The queues in which commands wait, one a channel."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
-from muster.domain.command_queue import ONCE_ONLY_REQUEST_TYPES, QueueEntry, QueuePurpose
+from muster.domain.command_queue import HoldReason, OwnStatus, QueueEntry, QueuePurpose
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage.engine import Transaction, slices
-from muster.storage.reports import CLOSED
-from muster.storage.schema import commands, queue, reports
+from muster.storage.schema import commands, queue, queue_pauses, reports
 from muster.storage.types import to_microseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """A command comes after *former*; on the channels *waits_on* that is still to be answered."""
+
+    former: CommandUUID
+    waits_on: frozenset[ChannelId]
+    follows_any: bool = False
+    """It goes out also when *former* fails."""
 
 
 def enqueue(
@@ -22,28 +32,76 @@ def enqueue(
     priority: int,
     at: datetime,
     purpose: QueuePurpose = QueuePurpose.COMMAND,
-) -> None:
-    """Queue a stored command on *targets*, pairs of channel and its current epoch."""
+    following: Following | None = None,
+    expires_at: datetime | None = None,
+    retries: int = 0,
+    heeds_pause: bool = True,
+) -> tuple[ChannelId, ...]:
+    """Queue a stored command on *targets*, pairs of channel and its current epoch.
+
+    Returns the channels on which it may be handed out at once: not those whose queue is paused (but by a renewal, and
+    without *heeds_pause*, a pause is passed), nor those on which it waits for another.
+    """
     if not targets:
-        return
-    tx.insert_rows(
-        queue,
-        [
-            {
-                "channel_id": channel_id,
-                "command_uuid": command_uuid,
-                "epoch": epoch,
-                "purpose": purpose.value,
-                "rank": -priority,
-                "position": to_microseconds(at),
-                "is_withheld": False,
-                "queued_at": at,
-                "not_now_count": 0,
-                "handed_out_count": 0,
-            }
-            for channel_id, epoch in targets
-        ],
-    )
+        return ()
+    is_free = purpose is QueuePurpose.RENEWAL or not heeds_pause
+    holds: dict[ChannelId, HoldReason] = {}
+    if not is_free:
+        holds = dict.fromkeys(paused(tx, [channel_id for channel_id, _ in targets]), HoldReason.PAUSED)
+    if following is not None:
+        holds |= dict.fromkeys(following.waits_on, HoldReason.AFTER)
+        _note_followers(tx, following)
+    shared = {
+        "command_uuid": command_uuid,
+        "purpose": purpose.value,
+        "rank": -priority,
+        "position": to_microseconds(at),
+        "queued_at": at,
+        "not_now_count": 0,
+        "handed_out_count": 0,
+        "unanswered_count": 0,
+        "after_uuid": None if following is None else following.former,
+        "follows_any": following is not None and following.follows_any,
+        "has_followers": False,
+        "expires_at": expires_at,
+        "retries_left": retries,
+        "failed_count": 0,
+    }
+    tx.insert_rows(queue, [shared | _on(channel_id, epoch, holds) for channel_id, epoch in targets])
+    return tuple(channel_id for channel_id, _ in targets if channel_id not in holds)
+
+
+def _on(channel_id: ChannelId, epoch: int, holds: Mapping[ChannelId, HoldReason]) -> dict[str, object]:
+    because = holds.get(channel_id)
+    return {
+        "channel_id": channel_id,
+        "epoch": epoch,
+        "is_withheld": because is not None,
+        "held_because": None if because is None else because.value,
+    }
+
+
+def paused(tx: Transaction, channel_ids: Sequence[ChannelId]) -> set[ChannelId]:
+    """Tell which of *channel_ids* are paused."""
+    return {
+        ChannelId(one)
+        for some in slices(channel_ids)
+        for one in tx.connection.scalars(
+            sa.select(queue_pauses.c.channel_id).where(queue_pauses.c.channel_id.in_(some))
+        )
+    }
+
+
+def _note_followers(tx: Transaction, following: Following) -> None:
+    for some in slices(sorted(following.waits_on)):
+        tx.connection.execute(
+            sa.update(queue)
+            .where(queue.c.channel_id.in_(some), queue.c.command_uuid == following.former)
+            .values(has_followers=True)
+        )
+
+
+# --- closing without an answer ----------------------------------------------------------------------------------------
 
 
 def close_unanswered(tx: Transaction, channel_ids: Sequence[ChannelId], *, below_epoch: int, at: datetime) -> int:
@@ -82,7 +140,29 @@ def _has(tx: Transaction, channel_id: ChannelId, purpose: QueuePurpose, conditio
     return tx.connection.execute(found.limit(1)).one_or_none() is not None
 
 
-def _close(tx: Transaction, stale: sa.ColumnElement[bool], at: datetime) -> int:
+def close(
+    tx: Transaction,
+    channel_id: ChannelId,
+    command_uuids: Collection[CommandUUID],
+    at: datetime,
+    status: OwnStatus = OwnStatus.CLOSED,
+    because: str | None = None,
+) -> int:
+    """Close queued commands of a channel, unanswered: kept in history, never handed out. Returns how many there were.
+
+    *because* is what is behind it, for people. What follows them is not touched.
+    """
+    these = sa.and_(queue.c.channel_id == channel_id, queue.c.command_uuid.in_(sorted(command_uuids)))
+    return _close(tx, these, at, status, because)
+
+
+def _close(
+    tx: Transaction,
+    stale: sa.ColumnElement[bool],
+    at: datetime,
+    status: OwnStatus = OwnStatus.CLOSED,
+    because: str | None = None,
+) -> int:
     rows = tx.connection.execute(sa.select(queue, commands.c.request_type).join(commands).where(stale)).all()
     if not rows:
         return 0
@@ -93,7 +173,8 @@ def _close(tx: Transaction, stale: sa.ColumnElement[bool], at: datetime) -> int:
                 "channel_id": row.channel_id,
                 "command_uuid": row.command_uuid,
                 "request_type": row.request_type,
-                "status": CLOSED,
+                "status": status.value,
+                "because": because,
                 "epoch": row.epoch,
                 "queued_at": row.queued_at,
                 "handed_out_at": row.handed_out_at,
@@ -107,6 +188,97 @@ def _close(tx: Transaction, stale: sa.ColumnElement[bool], at: datetime) -> int:
     )
     tx.connection.execute(sa.delete(queue).where(stale))
     return len(rows)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A command in a channel's queue, as its administration needs it."""
+
+    channel_id: ChannelId
+    command_uuid: CommandUUID
+    request_type: str
+    purpose: QueuePurpose
+    handed_out_count: int
+    has_followers: bool
+    expires_at: datetime | None
+
+
+_QUEUED = sa.select(
+    queue.c.channel_id,
+    queue.c.command_uuid,
+    commands.c.request_type,
+    queue.c.purpose,
+    queue.c.handed_out_count,
+    queue.c.has_followers,
+    queue.c.expires_at,
+).join(commands)
+
+
+def on_channels(tx: Transaction, channel_ids: Sequence[ChannelId]) -> tuple[Queued, ...]:
+    """Read all that is queued on channels, by channel, in its order."""
+    return _read_queued(tx, channel_ids, sa.true())
+
+
+def of_command(
+    tx: Transaction, command_uuid: CommandUUID, channel_ids: Sequence[ChannelId] | None = None
+) -> tuple[Queued, ...]:
+    """Read where a command is queued: on *channel_ids*, or without them on all channels; by channel."""
+    if channel_ids is None:
+        rows = tx.connection.execute(_QUEUED.where(queue.c.command_uuid == command_uuid).order_by(queue.c.channel_id))
+        return tuple(_queued(row) for row in rows)
+    return _read_queued(tx, channel_ids, queue.c.command_uuid == command_uuid)
+
+
+def never_handed_out(
+    tx: Transaction,
+    channel_ids: Sequence[ChannelId],
+    request_type: str,
+    purposes: Sequence[QueuePurpose],
+    *,
+    lowest_priority_from: int,
+) -> tuple[Queued, ...]:
+    """Read commands of a type, queued for one of *purposes*, that no device has seen yet and none comes before or after
+    of, with at most the priority *lowest_priority_from*.
+    """
+    condition = sa.and_(
+        queue.c.handed_out_count == 0,
+        queue.c.after_uuid.is_(None),
+        queue.c.has_followers.is_(False),
+        queue.c.purpose.in_([one.value for one in purposes]),
+        queue.c.rank >= -lowest_priority_from,
+        commands.c.request_type == request_type,
+        commands.c.is_sealed.is_(False),
+    )
+    return _read_queued(tx, channel_ids, condition)
+
+
+def _read_queued(
+    tx: Transaction, channel_ids: Sequence[ChannelId], condition: sa.ColumnElement[bool]
+) -> tuple[Queued, ...]:
+    return tuple(
+        _queued(row)
+        for some in slices(channel_ids)
+        for row in tx.connection.execute(
+            _QUEUED.where(queue.c.channel_id.in_(some), condition).order_by(
+                queue.c.channel_id, queue.c.rank, queue.c.position, queue.c.command_uuid
+            )
+        )
+    )
+
+
+def _queued(row: sa.Row[Any, Any, Any, Any, Any, Any, Any]) -> Queued:
+    return Queued(
+        ChannelId(row.channel_id),
+        CommandUUID(row.command_uuid),
+        row.request_type,
+        QueuePurpose(row.purpose),
+        row.handed_out_count,
+        row.has_followers,
+        row.expires_at,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,64 +372,3 @@ def waiting_counts(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[Ch
         for ids in slices(channel_ids)
         for channel_id, count, declined in tx.connection.execute(_WAITING, {"ids": ids})
     }
-
-
-# --- what waits for a person's word -----------------------------------------------------------------------------------
-
-ROLLED_BACK = "rolled_back"
-"""The database was restored from a backup: the command may have been handed out after that was made."""
-HANDED_OUT_BEFORE = "handed_out_before"
-"""The journal has it that the command was handed out; what the device answered is not known any more."""
-
-
-def note_hand_out(tx: Transaction, channel_id: ChannelId, command_uuid: CommandUUID, *, at: datetime) -> bool:
-    """Let a queued command wait for a person's word, for it was handed out at *at*; False where that is known.
-
-    After a NotNow it is handed out once more: what is known of the first time says nothing of the second.
-    """
-    is_news = sa.or_(queue.c.handed_out_at.is_(None), queue.c.handed_out_at < at)
-    result = tx.connection.execute(
-        sa.update(queue)
-        .where(queue.c.channel_id == channel_id, queue.c.command_uuid == command_uuid, is_news)
-        .values(
-            is_withheld=True,
-            held_because=HANDED_OUT_BEFORE,
-            handed_out_count=queue.c.handed_out_count + 1,
-            handed_out_at=at,
-        )
-    )
-    return result.rowcount > 0
-
-
-def hold_once_only(tx: Transaction) -> int:
-    """Let every once-only command that may still be handed out wait for a person's word. Returns how many there are."""
-    types = sa.select(commands.c.command_uuid).where(commands.c.request_type.in_(sorted(ONCE_ONLY_REQUEST_TYPES)))
-    is_once_only = (queue.c.purpose == QueuePurpose.UNENROLL.value) | queue.c.command_uuid.in_(types)
-    result = tx.connection.execute(
-        sa.update(queue)
-        .where(is_once_only, queue.c.is_withheld.is_(False))
-        .values(is_withheld=True, held_because=ROLLED_BACK)
-    )
-    return result.rowcount
-
-
-def held(tx: Transaction, command_uuid: CommandUUID | None = None) -> tuple[tuple[ChannelId, CommandUUID], ...]:
-    """Name what waits for a person's word, by channel and command, sorted; with *command_uuid* only that command."""
-    select = sa.select(queue.c.channel_id, queue.c.command_uuid).where(queue.c.held_because.is_not(None))
-    if command_uuid is not None:
-        select = select.where(queue.c.command_uuid == command_uuid)
-    return tuple(sorted((ChannelId(one), CommandUUID(uuid)) for one, uuid in tx.connection.execute(select)))
-
-
-def release(tx: Transaction, channel_id: ChannelId, command_uuid: CommandUUID) -> None:
-    """Let a command that waits for a person's word be handed out."""
-    tx.connection.execute(
-        sa.update(queue)
-        .where(queue.c.channel_id == channel_id, queue.c.command_uuid == command_uuid)
-        .values(is_withheld=False, held_because=None)
-    )
-
-
-def close(tx: Transaction, channel_id: ChannelId, command_uuid: CommandUUID, at: datetime) -> int:
-    """Close a queued command, unanswered: kept in history, never handed out. Returns how many there were: 1 or 0."""
-    return _close(tx, sa.and_(queue.c.channel_id == channel_id, queue.c.command_uuid == command_uuid), at)

@@ -7,10 +7,41 @@ import sqlalchemy as sa
 
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage.engine import Transaction, slices
+from muster.storage.hot import ClosedEntry
 from muster.storage.schema import reports
 
-CLOSED = "closed"
-"""Status of a command that was never answered and won't be handed out again; ours, not Apple's."""
+
+def record_kept(tx: Transaction, channel_id: ChannelId, answer: ClosedEntry, at: datetime) -> None:
+    """Keep an answer to a queued command that stays queued."""
+    entry = answer.entry
+    tx.connection.execute(
+        sa.insert(reports).values(
+            channel_id=channel_id,
+            command_uuid=entry.command_uuid,
+            request_type=entry.request_type,
+            status=answer.status,
+            body=answer.body,
+            is_sealed=answer.is_sealed,
+            epoch=entry.epoch,
+            queued_at=entry.queued_at,
+            handed_out_at=entry.handed_out_at,
+            handed_out_count=entry.handed_out_count,
+            not_now_count=entry.not_now_count,
+            reported_at=at,
+        )
+    )
+
+
+def count_unknown(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, int]:
+    """Count the kept answers to commands that are not ours; channels without any are absent."""
+    select = sa.select(reports.c.channel_id, sa.func.count()).where(reports.c.request_type.is_(None))
+    return {
+        ChannelId(channel_id): count
+        for some in slices(channel_ids)
+        for channel_id, count in tx.connection.execute(
+            select.where(reports.c.channel_id.in_(some)).group_by(reports.c.channel_id)
+        )
+    }
 
 
 def report_row(channel_id: ChannelId, command_uuid: CommandUUID) -> str:
@@ -59,3 +90,19 @@ def record_unqueued(
             reported_at=at,
         )
     )
+
+
+def count_answers(
+    tx: Transaction, answers: Sequence[tuple[ChannelId, CommandUUID]]
+) -> dict[tuple[ChannelId, CommandUUID], int]:
+    """Count what is kept of each command on each channel; those of which nothing is are absent."""
+    select = sa.select(reports.c.channel_id, reports.c.command_uuid, sa.func.count())
+    return {
+        (ChannelId(channel_id), CommandUUID(command_uuid)): count
+        for some in slices(answers)
+        for channel_id, command_uuid, count in tx.connection.execute(
+            select.where(sa.tuple_(reports.c.channel_id, reports.c.command_uuid).in_(some)).group_by(
+                reports.c.channel_id, reports.c.command_uuid
+            )
+        )
+    }

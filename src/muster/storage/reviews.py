@@ -66,6 +66,22 @@ def schedule(tx: Transaction, channel_id: ChannelId, at: datetime) -> None:
     )
 
 
+def schedule_all(tx: Transaction, channel_ids: Sequence[ChannelId], at: datetime) -> None:
+    """Review each of *channel_ids* at *at* or earlier."""
+    if not channel_ids:
+        return
+    tx.made_due(Work.REVIEW, at)
+    insert = tx.insert(reviews)
+    present, wanted = reviews.c.next_review_at, insert.excluded.next_review_at
+    tx.connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=["channel_id"],
+            set_={"next_review_at": sa.case((present < wanted, present), else_=wanted)},
+        ),
+        [{"channel_id": channel_id, "next_review_at": at} for channel_id in sorted(set(channel_ids))],
+    )
+
+
 def claim_due(tx: Transaction, now: datetime, limit: int) -> tuple[DueReview, ...]:
     """Take up to *limit* due reviews that no other node holds; they stay ours until this transaction ends.
 

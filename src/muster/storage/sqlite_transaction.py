@@ -27,12 +27,13 @@ FROM channels c JOIN channels d ON d.id = c.device_id WHERE c.id = ?
 """
 _ANSWERED = """
 SELECT q.command_uuid, k.request_type, q.epoch, q.queued_at, q.not_now_count, q.handed_out_count, q.handed_out_at, x'',
-       q.purpose, k.is_sealed
+       q.purpose, k.is_sealed, q.unanswered_count, q.expires_at, q.has_followers, q.retries_left, q.failed_count
 FROM queue q JOIN commands k ON k.command_uuid = q.command_uuid WHERE q.channel_id = ? AND q.command_uuid = ?
 """
 _HEAD = """
 SELECT q.command_uuid, k.request_type, q.epoch, q.queued_at, q.not_now_count, q.handed_out_count, q.handed_out_at,
-       k.body, q.purpose, k.is_sealed
+       k.body, q.purpose, k.is_sealed, q.unanswered_count, q.expires_at, q.has_followers, q.retries_left,
+       q.failed_count
 FROM queue q JOIN commands k ON k.command_uuid = q.command_uuid
 WHERE q.channel_id = ? AND q.command_uuid <> ? AND NOT q.is_withheld AND (? OR q.not_now_count = 0)
 ORDER BY q.rank, q.position, q.command_uuid LIMIT 1
@@ -56,11 +57,12 @@ _UNREAD = """
 INSERT INTO unread_answers (channel_id, command_uuid, reported_at, next_attempt_at, attempts) VALUES (?, ?, ?, ?, 0)
 """
 _NOT_NOW = """
-UPDATE queue SET not_now_count = not_now_count + 1, is_withheld = (held_because IS NOT NULL)
+UPDATE queue SET not_now_count = not_now_count + 1, unanswered_count = 0, is_withheld = (held_because IS NOT NULL)
 WHERE channel_id = ? AND command_uuid = ?
 """
 _HAND_OUT = """
-UPDATE queue SET handed_out_count = handed_out_count + 1, handed_out_at = ?, is_withheld = ?
+UPDATE queue SET handed_out_count = handed_out_count + 1, unanswered_count = unanswered_count + 1, handed_out_at = ?,
+                 is_withheld = ?
 WHERE channel_id = ? AND command_uuid = ?
 """
 _FINISHED_DAY = "INSERT OR REPLACE INTO contact_days (channel_id, day, strip) VALUES (?, ?, ?)"
@@ -214,6 +216,11 @@ def _entry(row: tuple[Any, ...]) -> QueueEntry:
         handed_out_at=None if row[6] is None else from_microseconds(row[6]),
         purpose=QueuePurpose(row[8]),
         is_sealed=bool(row[9]),
+        unanswered_count=row[10],
+        expires_at=None if row[11] is None else from_microseconds(row[11]),
+        has_followers=bool(row[12]),
+        retries_left=row[13],
+        failed_count=row[14],
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from muster.domain import push_explanation
+from muster.domain.command_queue import HoldReason, OwnStatus
 from muster.domain.control.evidence import REFUSED_RENEWAL, Signal
 from muster.domain.enrollment import EndReason, EnrollmentState
 from muster.domain.errors import RefusalCode
@@ -117,7 +118,18 @@ _COMMAND_STATUSES = {
     Status.ACKNOWLEDGED.value: Mark("Acknowledged", Shape.DISC, Tone.GOOD),
     Status.ERROR.value: Mark("Error", Shape.CROSS, Tone.BAD),
     Status.COMMAND_FORMAT_ERROR.value: Mark("Command format error", Shape.CROSS, Tone.BAD),
-    "closed": Mark("Closed unanswered", Shape.RING, Tone.OVER),
+    HoldReason.PARKED.value: Mark("Parked: never answered", Shape.TRIANGLE, Tone.WARNING),
+    HoldReason.UNREADABLE.value: Mark("Can't be opened", Shape.TRIANGLE, Tone.BAD),
+    HoldReason.ERASED.value: Mark("Held: it erases itself", Shape.RING, Tone.OVER),
+    HoldReason.AFTER.value: Mark("Waits for another", Shape.CLOCK, Tone.BUSY),
+    HoldReason.RETRY.value: Mark("Failed, tried again", Shape.CLOCK, Tone.WARNING),
+    HoldReason.PAUSED.value: Mark("Paused", Shape.CLOCK, Tone.WARNING),
+    OwnStatus.CLOSED.value: Mark("Closed unanswered", Shape.RING, Tone.OVER),
+    OwnStatus.EXPIRED.value: Mark("Expired", Shape.RING, Tone.OVER),
+    OwnStatus.CANCELLED.value: Mark("Cancelled", Shape.RING, Tone.OVER),
+    OwnStatus.SUPERSEDED.value: Mark("Superseded", Shape.RING, Tone.OVER),
+    OwnStatus.DEPENDENCY_FAILED.value: Mark("Closed with another", Shape.CROSS, Tone.WARNING),
+    OwnStatus.VERIFIED.value: Mark("Done, verified", Shape.DISC, Tone.GOOD),
 }
 
 

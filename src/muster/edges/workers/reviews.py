@@ -1,6 +1,6 @@
 """The review worker: each channel is looked at when its review is due, and what is found due is done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
@@ -8,6 +8,7 @@ import structlog
 from muster.operations.ports import Runner
 from muster.operations.renew_identities import RenewalOrder, renew_identities
 from muster.operations.review_channels import review_channels
+from muster.operations.tend_queues import tend_queues
 from muster.protocol.identifiers import ChannelId
 from muster.storage.errors import Unavailable
 
@@ -25,10 +26,21 @@ class ReviewWorker:
         """Review everything that is due; returns when the next review is."""
         while True:
             reviewed = (await self._runner.write(review_channels, [None]))[0]
+            if reviewed.to_tend:
+                await self._tend(reviewed.to_tend)
             for device_id in reviewed.to_renew:
                 await self._renew(device_id)
             if not reviewed.more:
                 return reviewed.next_due_at
+
+    async def _tend(self, channel_ids: Sequence[ChannelId]) -> None:
+        """Close what expired and let out what is tried again; a fault of ours keeps no other work waiting."""
+        try:
+            await self._runner.write(tend_queues, channel_ids)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("queues_not_tended", channels=len(channel_ids))
 
     async def _renew(self, device_id: ChannelId) -> None:
         """Do what is due about one device's identity; a fault with one device keeps no other waiting."""

@@ -6,12 +6,14 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from muster.domain.command_queue import OwnStatus
 from muster.operations.views.commands import NOT_NOW
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction
-from muster.storage.reports import CLOSED
 from muster.storage.schema import commands, queue, reports
+
+_OURS = sorted(status.value for status in OwnStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def latest_answers(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[Ch
 
 
 def _closing(tx: Transaction, channel_ids: Sequence[ChannelId]) -> list[tuple[ChannelId, str | None, str, datetime]]:
-    is_answer = sa.and_(reports.c.channel_id.in_(channel_ids), reports.c.status != CLOSED)
+    is_answer = sa.and_(reports.c.channel_id.in_(channel_ids), reports.c.status.not_in(_OURS))
     latest = (
         sa.select(reports.c.channel_id, sa.func.max(reports.c.reported_at).label("at"))
         .where(is_answer)
@@ -86,7 +88,7 @@ def count_answers(tx: Transaction, since: datetime) -> AnswerCounts:
     """Count the answers to commands queued since *since*. Reads every answer since then: for figures now and then."""
     answered = tx.connection.execute(
         sa.select(reports.c.status, sa.func.count(), sa.func.sum(reports.c.not_now_count))
-        .where(reports.c.queued_at >= since, reports.c.reported_at >= since, reports.c.status != CLOSED)
+        .where(reports.c.queued_at >= since, reports.c.reported_at >= since, reports.c.status.not_in(_OURS))
         .group_by(reports.c.status)
     ).all()
     waiting = tx.connection.scalar(sa.select(sa.func.sum(queue.c.not_now_count)).where(queue.c.queued_at >= since))

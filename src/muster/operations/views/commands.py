@@ -2,23 +2,30 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
+from muster.domain.command_queue import FOR_A_PERSON, HoldReason
+from muster.protocol.apns import OutcomeClass
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage.engine import Transaction
-from muster.storage.schema import channels, commands, queue, reports
+from muster.storage.schema import channels, commands, pushes, queue, reports
 
 LIST_LIMIT = 500
 WAITING = "waiting"
 HELD = "held"
-"""It waits for a person's word: see `muster commands held`."""
+"""It may have been handed out before the database was restored, and waits for a person's word."""
 NOT_NOW = "NotNow"
 
 
 @dataclass(frozen=True, slots=True)
 class CommandRow:
-    """One command on one channel. *status* is Apple's word, `waiting` before any answer, `held` or `closed`."""
+    """One command on one channel.
+
+    *status* is Apple's word; before any answer `waiting`, `held`, or why it is not handed out now (a HoldReason); or
+    how it ended otherwise (an OwnStatus). *because* says what is behind that.
+    """
 
     channel_id: ChannelId
     command_uuid: CommandUUID
@@ -29,6 +36,15 @@ class CommandRow:
     handed_out_count: int
     not_now_count: int
     reported_at: datetime | None
+    pushed_at: datetime | None = None
+    """When APNs accepted the first push since it was queued; absent where the log does not reach so far."""
+    because: str | None = None
+    priority: int | None = None
+    """Absent once it ended."""
+    after_uuid: CommandUUID | None = None
+    expires_at: datetime | None = None
+    retries_left: int = 0
+    retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +83,7 @@ def list_device_commands(tx: Transaction, device_id: ChannelId) -> tuple[Command
 
 @dataclass(frozen=True, slots=True)
 class HeldCommand:
-    """A command that waits for a person's word, because of a restored database; *because* is why."""
+    """A command that waits for a person's word; *because* is why, a HoldReason."""
 
     channel_id: ChannelId
     command_uuid: CommandUUID
@@ -82,7 +98,7 @@ def list_held(tx: Transaction) -> tuple[HeldCommand, ...]:
     rows = tx.connection.execute(
         sa.select(queue, commands.c.request_type)
         .join(commands)
-        .where(queue.c.held_because.is_not(None))
+        .where(queue.c.held_because.in_([reason.value for reason in FOR_A_PERSON]))
         .order_by(queue.c.queued_at, queue.c.channel_id)
         .limit(LIST_LIMIT)
     )
@@ -117,9 +133,21 @@ def show_command(tx: Transaction, command_uuid: CommandUUID) -> CommandDetails |
     )
 
 
+def _first_push(table: sa.Table, until: sa.ColumnElement[Any] | None) -> sa.ScalarSelect[Any]:
+    """Select when APNs accepted the first push between a row's queueing and *until*."""
+    condition = sa.and_(
+        pushes.c.channel_id == table.c.channel_id,
+        pushes.c.at >= table.c.queued_at,
+        pushes.c.outcome == OutcomeClass.ACCEPTED.value,
+    )
+    if until is not None:
+        condition = sa.and_(condition, pushes.c.at <= until)
+    return sa.select(sa.func.min(pushes.c.at)).where(condition).correlate(table).scalar_subquery()
+
+
 def _waiting(tx: Transaction, condition: sa.ColumnElement[bool]) -> tuple[CommandRow, ...]:
     rows = tx.connection.execute(
-        sa.select(queue, commands.c.request_type)
+        sa.select(queue, commands.c.request_type, _first_push(queue, None).label("pushed_at"))
         .join(commands)
         .where(condition)
         .order_by(queue.c.rank, queue.c.position, queue.c.command_uuid)
@@ -130,20 +158,37 @@ def _waiting(tx: Transaction, condition: sa.ColumnElement[bool]) -> tuple[Comman
             row.channel_id,
             row.command_uuid,
             row.request_type,
-            HELD if row.held_because else NOT_NOW if row.not_now_count else WAITING,
+            _standing(row.held_because, row.not_now_count),
             row.queued_at,
             row.handed_out_at,
             row.handed_out_count,
             row.not_now_count,
             None,
+            row.pushed_at,
+            row.held_because,
+            -row.rank,
+            row.after_uuid,
+            row.expires_at,
+            row.retries_left,
+            row.retry_at,
         )
         for row in rows
     )
 
 
+def _standing(held_because: str | None, not_now_count: int) -> str:
+    if held_because is None:
+        return NOT_NOW if not_now_count else WAITING
+    since_restored = (HoldReason.ROLLED_BACK.value, HoldReason.HANDED_OUT_BEFORE.value)
+    return HELD if held_because in since_restored else held_because
+
+
 def _answered(tx: Transaction, condition: sa.ColumnElement[bool]) -> tuple[CommandRow, ...]:
     rows = tx.connection.execute(
-        sa.select(reports).where(condition).order_by(reports.c.reported_at.desc()).limit(LIST_LIMIT)
+        sa.select(reports, _first_push(reports, reports.c.reported_at).label("pushed_at"))
+        .where(condition)
+        .order_by(reports.c.reported_at.desc())
+        .limit(LIST_LIMIT)
     )
     return tuple(
         CommandRow(
@@ -156,6 +201,8 @@ def _answered(tx: Transaction, condition: sa.ColumnElement[bool]) -> tuple[Comma
             row.handed_out_count,
             row.not_now_count,
             row.reported_at,
+            row.pushed_at,
+            row.because,
         )
         for row in rows
     )

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from muster.crypto.errors import CryptoError
 from muster.crypto.sealing import KeyRing, associated_data
-from muster.storage import installations, journal_marks, queues
+from muster.storage import installations, journal_marks, queue_holds
 from muster.storage.engine import Transaction
 
 MAXIMUM_CLOCK_SKEW = timedelta(seconds=2)
@@ -46,7 +46,7 @@ def check_journal(tx: Transaction) -> str:
         f"a database{known} was restored, noticed at {rollback.noticed_at:%Y-%m-%dT%H:%M:%SZ}; "
         f"{rollback.rebuilt} records replayed"
     )
-    waiting = len(queues.held(tx))
+    waiting = len(queue_holds.held(tx))
     return f"{said}; {waiting} commands wait: see `muster commands held`" if waiting else said
 
 

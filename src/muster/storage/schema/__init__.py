@@ -5,7 +5,7 @@ PostgreSQL updates it in place (HOT); what is due lives in `reviews` and `push_w
 """
 
 from muster.storage.schema.base import metadata
-from muster.storage.schema.command_tables import commands, queue, reports, unread_answers
+from muster.storage.schema.command_tables import commands, disruptions, queue, queue_pauses, reports, unread_answers
 from muster.storage.schema.enrollment_tables import (
     channels,
     contact_days,
@@ -80,6 +80,7 @@ __all__ = [
     "departures",
     "device_facts",
     "device_groups",
+    "disruptions",
     "enrollment_links",
     "enrollment_profiles",
     "enrollment_sessions",
@@ -110,6 +111,7 @@ __all__ = [
     "push_wishes",
     "pushes",
     "queue",
+    "queue_pauses",
     "renewals",
     "reports",
     "return_to_service",

@@ -59,11 +59,21 @@ Table(
     Column("rank", Integer, nullable=False, comment="lower goes first: the priority, negated so that one index serves"),
     Column("position", BigInteger, nullable=False, comment="order within a rank"),
     Column("is_withheld", Boolean, nullable=False, comment="stays queued, but isn't handed out again"),
-    Column("held_because", Text, comment="why it waits for a person's word; then it is withheld, too"),
+    Column("held_because", Text, comment="why it is not handed out now; then it is withheld, too"),
     Column("queued_at", Instant, nullable=False),
     Column("not_now_count", Integer, nullable=False),
     Column("handed_out_count", Integer, nullable=False),
     Column("handed_out_at", Instant),
+    Column(
+        "unanswered_count", Integer, nullable=False, comment="times handed out since the device said anything to it"
+    ),
+    Column("after_uuid", Identifier, comment="the command of the same channel that it comes after"),
+    Column("follows_any", Boolean, nullable=False, comment="goes out also when the former fails"),
+    Column("has_followers", Boolean, nullable=False, comment="others come after it"),
+    Column("expires_at", Instant, comment="from when on it is not handed out any more"),
+    Column("retries_left", Integer, nullable=False, comment="errors after which it is still tried again"),
+    Column("failed_count", Integer, nullable=False, comment="errors after which it is tried again"),
+    Column("retry_at", Instant, comment="when the pause after an error is over"),
     Index(None, "channel_id", "rank", "position"),
     postgresql_with={"fillfactor": 75},
 )
@@ -74,7 +84,7 @@ Table(
     Column("channel_id", Identifier, nullable=False),
     Column("command_uuid", Identifier, nullable=False),
     Column("request_type", Text, comment="absent when the command is not one of ours"),
-    Column("status", Text, nullable=False, comment="Apple's word, or 'closed' when it was never answered"),
+    Column("status", Text, nullable=False, comment="Apple's word, or one of ours where no answer ended it"),
     Column("body", LargeBinary, comment="what the device said, byte for byte, or that sealed; absent when closed"),
     Column("is_sealed", Boolean, nullable=False, comment="the body holds a secret"),
     Column("epoch", Integer, nullable=False),
@@ -83,10 +93,31 @@ Table(
     Column("handed_out_count", Integer, nullable=False),
     Column("not_now_count", Integer, nullable=False),
     Column("reported_at", Instant, nullable=False),
+    Column("because", Text, comment="what is behind a status of ours: the command that took its place, who cancelled"),
     Column("faults", Json, comment="what of the answer is not as Apple has it, once it was read; absent when nothing"),
     Index(None, "channel_id", "command_uuid"),
     Index(None, "channel_id", "reported_at"),
     postgresql_partition_by="RANGE (reported_at)",
+)
+
+Table(
+    "queue_pauses",
+    metadata,
+    Column("channel_id", Identifier, primary_key=True),
+    Column("paused_at", Instant, nullable=False),
+    Column("paused_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+Table(
+    "disruptions",
+    metadata,
+    Column("channel_id", Identifier, primary_key=True),
+    Column("command_uuid", Identifier, primary_key=True),
+    Column("request_type", Text, nullable=False),
+    Column("ordered_at", Instant, nullable=False),
+    Column("ordered_by", Text, nullable=False),
+    Index(None, "ordered_at"),
 )
 
 Table(
