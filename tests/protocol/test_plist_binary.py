@@ -116,6 +116,28 @@ def test_scalar_may_be_shared() -> None:
     assert read_binary_plist(document(array(1, 1, 1), b"\x51a")) == ["a", "a", "a"]
 
 
+@pytest.mark.parametrize(
+    ("referred_to", "times"),
+    [
+        (b"\x5f\x12" + struct.pack(">I", 2_000_000) + b"a" * 2_000_000, 34),
+        (b"\x4f\x12" + struct.pack(">I", 2_000_000) + b"a" * 2_000_000, 34),
+    ],
+    ids=["text", "data"],
+)
+def test_shared_scalars_are_refused_where_they_unfold_into_too_much(referred_to: bytes, times: int) -> None:
+    assert read_binary_plist(document(array(1, 1), referred_to))
+    with pytest.raises(MalformedMessage, match="unfolds"):
+        read_binary_plist(document(array(*[1] * times), referred_to))
+
+
+def test_references_to_the_least_scalar_are_limited_too() -> None:
+    inner = [array(*[65] * 65_535) for _ in range(64)]
+    data = document(array(*range(1, 65)), *inner, b"\x09")
+
+    with pytest.raises(MalformedMessage, match="unfolds"):
+        read_binary_plist(data)
+
+
 def test_container_within_itself_is_refused() -> None:
     with pytest.raises(MalformedMessage, match="referred to twice"):
         read_binary_plist(document(array(0)))
@@ -153,7 +175,7 @@ def test_containers_nest_to_the_limit_and_no_deeper() -> None:
 
 def test_many_references_to_one_large_text_cost_no_memory_each() -> None:
     text = b"\x5f\x12\x00\x0f\x42\x40" + b"a" * 1_000_000
-    value = read_binary_plist(document(array(*[1] * 60_000), text))
+    value = read_binary_plist(document(array(*[1] * 60), text))
 
     assert isinstance(value, list)
     assert len({id(item) for item in value}) == 1

@@ -14,6 +14,12 @@ from muster.protocol.plist_values import EARLIEST_DATE, MAX_DEPTH, PlistValue, b
 
 BINARY_MAGIC: Final = b"bplist00"
 
+MAXIMUM_UNFOLDED: Final = 64 * 1024 * 1024
+"""Characters and bytes of all scalars, each counted as often as it is referred to: four times what an XML property list
+may have, for a list of applications repeats its keys in every item."""
+_SCALAR_COST: Final = 17
+"""What a reference to a scalar counts besides, about what its element would have in XML."""
+
 _TRAILER: Final = struct.Struct(">6xBBQQQ")
 _EPOCH: Final = datetime(2001, 1, 1, tzinfo=UTC)
 _DISTANT_PAST: Final = -63_114_076_800.0
@@ -23,13 +29,14 @@ _DISTANT_PAST: Final = -63_114_076_800.0
 def read_binary_plist(data: bytes) -> PlistValue:
     """The value of a whole binary property list, whatever its root.
 
-    A container may be referred to once. Core Foundation writes them so; and with that rule neither a cycle nor a
-    small file that unfolds into a large value can be written, so time and memory are linear in *data*, whose size the
-    caller bounds.
+    A container may be referred to once. Core Foundation writes them so; and with that rule no cycle can be written.
+    Scalars may be shared, and Core Foundation does: what each reference to one unfolds into is counted, for whoever
+    writes the value down again writes it as often. So time and memory are linear in *data*, whose size the caller
+    bounds.
 
     Raises MalformedMessage when a number points outside *data*, when containers are shared or nested deeper than
-    MAX_DEPTH, and when *data* holds anything that an XML property list cannot (null, sets, UIDs, NaN). Control
-    characters come out as U+FFFD.
+    MAX_DEPTH, when it unfolds into more than MAXIMUM_UNFOLDED, and when *data* holds anything that an XML property list
+    cannot (null, sets, UIDs, NaN). Control characters come out as U+FFFD.
     """
     if len(data) < len(BINARY_MAGIC) + _TRAILER.size or not data.startswith(BINARY_MAGIC):
         raise MalformedMessage("the document does not begin and end as a binary property list")
@@ -45,7 +52,7 @@ def read_binary_plist(data: bytes) -> PlistValue:
 class _BinaryReader:
     """One reading of one document; remembers which objects were met."""
 
-    __slots__ = ("_count", "_data", "_offset_size", "_reference_size", "_scalars", "_seen", "_table")
+    __slots__ = ("_count", "_data", "_offset_size", "_reference_size", "_scalars", "_seen", "_table", "_unfolded")
 
     def __init__(self, data: bytes, table: int, offset_size: int, reference_size: int, count: int) -> None:
         self._data = data
@@ -55,10 +62,11 @@ class _BinaryReader:
         self._count = count
         self._scalars: dict[int, PlistValue] = {}
         self._seen: set[int] = set()
+        self._unfolded = 0
 
     def value(self, reference: int, depth: int) -> PlistValue:
         if reference in self._scalars:
-            return self._scalars[reference]
+            return self._counted(self._scalars[reference])
         if reference >= self._count:
             raise MalformedMessage("the binary property list refers to an object it does not have")
         entry = self._table + reference * self._offset_size
@@ -68,7 +76,7 @@ class _BinaryReader:
         kind, low = divmod(self._data[offset], 16)
         if kind not in {0xA, 0xD}:
             scalar = self._scalars[reference] = self._scalar(kind, low, offset + 1)
-            return scalar
+            return self._counted(scalar)
         if offset in self._seen:
             raise MalformedMessage("a container of the binary property list is referred to twice")
         if depth > MAX_DEPTH:
@@ -76,6 +84,12 @@ class _BinaryReader:
         self._seen.add(offset)
         length, position = self._length(low, offset + 1)
         return self._array(length, position, depth) if kind == 0xA else self._dictionary(length, position, depth)
+
+    def _counted(self, scalar: PlistValue) -> PlistValue:
+        self._unfolded += _SCALAR_COST + (len(scalar) if isinstance(scalar, str | bytes) else 0)
+        if self._unfolded > MAXIMUM_UNFOLDED:
+            raise MalformedMessage(f"the binary property list unfolds into more than {MAXIMUM_UNFOLDED} bytes")
+        return scalar
 
     def _scalar(self, kind: int, low: int, position: int) -> PlistValue:
         match kind, low:
