@@ -12,11 +12,13 @@ from muster.domain.answered_commands import READ_REQUEST_TYPES, AnsweredCommand,
 from muster.domain.inventory.kinds import InventoryKind
 from muster.edges.workers.answers import AnswerWorker
 from muster.operations import read_answers as reading
+from muster.operations.cancel_commands import CancelOrder, cancel_commands
 from muster.operations.context import Context
 from muster.operations.learn_inventory import learn_inventory
 from muster.operations.read_answers import CLAIM_LIMIT, READERS, RETRY_DELAYS, find_answers, read_answers
 from muster.protocol.command import CommandRequest
-from muster.protocol.connect import Report, encode_report
+from muster.protocol.connect import ErrorItem, Report, encode_report
+from muster.protocol.identifiers import CommandUUID
 from muster.protocol.plist import PlistValue
 from muster.storage import schema
 from muster.storage.engine import Transaction
@@ -115,6 +117,71 @@ def test_answer_that_does_not_match_is_kept_as_it_came_and_flagged(site: Site, b
     assert flagged[0]["what"]
     assert ("S5", "faulty_answer", 1) in site.evidence()
     assert waiting(site) == 0
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"ErrorChain": "none"}, {"ErrorChain": [{"ErrorCode": "x"}] * 65}, {"NotOnConsole": "no"}, {"AuthToken": 1}],
+    ids=["chain of another type", "chain of no errors", "flag of another type", "token of another type"],
+)
+def test_what_is_odd_beside_an_answer_loses_nothing_of_it(site: Site, odd: dict[str, PlistValue]) -> None:
+    identity = site.enroll()
+    site.queue("one")
+    answer: dict[str, PlistValue] = {"QueryResponses": {"OSVersion": "26.1"}, **odd}
+    site.connect(identity, MAC, "Acknowledged", "one", answer=answer)
+
+    site.read_answers()
+
+    assert facts(site)[0] == "26.1"
+    ((flagged,),) = site.rows(sa.select(schema.reports.c.faults))
+    assert flagged[0]["what"].startswith(next(iter(odd)))
+
+
+def test_error_whose_body_is_cut_off_is_a_failure_all_the_same(site: Site) -> None:
+    identity = site.enroll()
+    site.queue("one", request_type="InstallApplication")
+    whole = encode_report(Report(head(MAC, "Error", "one"), (ErrorItem(1, "MCMDMErrorDomain"),)))
+    site.connect(identity, MAC, "Error", "one", body=whole[:-40])
+
+    site.read_answers()
+
+    table = schema.managed_apps.c
+    assert site.rows(sa.select(table.state, table.reason)) == [("failed", "the device answered Error")]
+
+
+@pytest.mark.parametrize("is_enrolled_anew", [False, True])
+def test_late_answer_to_what_was_taken_back_is_read_as_of_the_life_it_was_sent_to(
+    site: Site, is_enrolled_anew: bool
+) -> None:
+    identity = site.enroll()
+    site.queue("one", request_type="RequestUnlockToken")
+    site.connect(identity)
+    site.do(cancel_commands, CancelOrder(CommandUUID("one")))
+    site.wait(minutes=1)
+    if is_enrolled_anew:
+        identity = site.enroll()
+        site.wait(minutes=1)
+    site.connect(identity, MAC, "Acknowledged", "one", answer={"UnlockToken": b"token"})
+
+    assert site.read_answers() == 1
+    table = schema.escrow.c
+    state = "in_force" if not is_enrolled_anew else "archived"
+    assert site.rows(sa.select(table.kind, table.epoch, table.state)) == [("unlock_token", 1, state)]
+
+
+def test_answer_that_is_changed_afterwards_is_not_read_again(site: Site) -> None:
+    identity = site.enroll()
+    site.queue("one")
+    site.connect(identity, MAC, "Acknowledged", "one", answer={"QueryResponses": {"OSVersion": "26.1"}})
+    site.read_answers()
+    site.wait(minutes=1)
+    site.connect(identity, MAC, "Error", "one")
+    site.wait(minutes=1)
+    site.connect(identity, MAC, "Acknowledged", "one", answer={"QueryResponses": {"OSVersion": "15.1"}})
+    site.connect(identity, MAC, "Acknowledged", "not ours", answer={"QueryResponses": {"OSVersion": "15.1"}})
+
+    assert waiting(site) == 0
+    assert facts(site)[0] == "26.1"
 
 
 def test_no_more_is_taken_at_once_than_one_transaction_should_have(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muster.protocol.connect import (
+    MAX_ERRORS,
     ErrorItem,
     Report,
     ReportHead,
@@ -15,6 +16,7 @@ from muster.protocol.connect import (
     decode_report,
     encode_report,
     looks_like_checkin,
+    read_report,
     read_report_head,
 )
 from muster.protocol.errors import MalformedMessage
@@ -50,6 +52,40 @@ def test_undefined_status_is_kept_as_text(text: str) -> None:
 @pytest.mark.parametrize("status", Status)
 def test_report_without_command_uuid_is_read(status: Status, uuid: str | None) -> None:
     assert read_report_head(body(Status=status.value, CommandUUID=uuid)).command_uuid is None
+
+
+def test_what_can_be_read_of_a_report_is_read_and_the_rest_is_named() -> None:
+    good: PlistValue = {"ErrorCode": 12021, "ErrorDomain": "D"}
+    odd = body(ErrorChain=["failed", good], NotOnConsole="no", NeedSyncResponse=True, AuthToken=b"t", Answer="kept")
+
+    report, faults = read_report(odd)
+
+    assert report.error_chain == (ErrorItem(12021, "D"),)
+    assert report.answer == {"Answer": "kept"}
+    assert [fault.split()[0] for fault in faults] == ["AuthToken", "NotOnConsole", "an"]
+
+
+def test_of_an_endless_chain_the_first_errors_are_read() -> None:
+    good: PlistValue = {"ErrorCode": 12021, "ErrorDomain": "D"}
+
+    report, faults = read_report(body(ErrorChain=[good] * 1000))
+
+    assert len(report.error_chain) == MAX_ERRORS
+    assert len(faults) == 1
+
+
+def test_of_what_is_no_property_list_the_head_is_read() -> None:
+    report, faults = read_report(body(Answer="cut off")[:-30])
+
+    assert report == Report(report.head)
+    assert report.head.command_uuid == "C"
+    assert faults[0].startswith("it can't be decoded")
+
+
+def test_sound_report_is_read_as_it_is_decoded() -> None:
+    sound = body(ErrorChain=[{"ErrorCode": 1, "ErrorDomain": "D"}], NotOnConsole=False, Answer={"a": 1})
+
+    assert read_report(sound) == (decode_report(sound), ())
 
 
 MALFORMED_HEADS: list[dict[str, PlistValue | None]] = [

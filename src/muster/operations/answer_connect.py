@@ -7,10 +7,11 @@ refusal, an error to record) costs statements of its own.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from muster.domain.answered_commands import is_to_be_read
 from muster.domain.command_queue import (
+    OwnStatus,
     QueueEffect,
     QueueEntry,
     QueuePurpose,
@@ -52,7 +53,8 @@ from muster.operations.settle_answers import ERASE_DEVICE, SettledEntry, settle_
 from muster.operations.turn_away import restored_refused, turned_away
 from muster.protocol.connect import ReportHead, Status
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import commands, enrollments, evidence, queue_holds, reports, reviews
+from muster.storage import answers, commands, enrollments, evidence, queue_holds, reports, reviews
+from muster.storage.answers import AnswerKey
 from muster.storage.engine import Transaction
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
 from muster.storage.journal_records import handed_out_record
@@ -430,24 +432,24 @@ def _go_on(tx: Transaction, request: ConnectRequest, enrollment: Enrollment, ctx
 
 
 def _record_unqueued(
-    tx: Transaction, answers: Sequence[tuple[ConnectRequest, Enrollment]], ctx: Context
+    tx: Transaction, unqueued: Sequence[tuple[ConnectRequest, Enrollment]], ctx: Context
 ) -> list[Observation]:
     """Keep answers to commands that are not queued, unless the very same was kept before."""
     pairs: list[tuple[ChannelId, CommandUUID]] = [
         (request.head.channel.id, request.head.command_uuid)
-        for request, _ in answers
+        for request, _ in unqueued
         if request.head.command_uuid is not None
     ]
     recorded = reports.recorded_statuses(tx, pairs)
     unknown = reports.count_unknown(tx, [pair[0] for pair in pairs if pair not in recorded])
     said = reports.count_answers(tx, list(recorded))
     observations = []
-    for (request, enrollment), pair in zip(answers, pairs, strict=True):
+    for (request, enrollment), pair in zip(unqueued, pairs, strict=True):
         status = recorded.get(pair)
         if status == request.head.status_text:
             continue  # said again, as devices do when our reply was lost; it changes nothing
         if _is_to_be_kept(pair, status, unknown, said):
-            _keep_unqueued(tx, request, pair, enrollment, ctx)
+            _keep_unqueued(tx, request, pair, status, enrollment, ctx)
         observed = "unknown_command" if status is None else "late_answer"
         observations.append(
             Observation(
@@ -464,10 +466,20 @@ def _record_unqueued(
 
 
 def _keep_unqueued(
-    tx: Transaction, request: ConnectRequest, pair: tuple[ChannelId, CommandUUID], enrollment: Enrollment, ctx: Context
+    tx: Transaction,
+    request: ConnectRequest,
+    pair: tuple[ChannelId, CommandUUID],
+    recorded: str | None,
+    enrollment: Enrollment,
+    ctx: Context,
 ) -> None:
+    """Keep an answer to a command that is not queued. Of one that we had closed unanswered, as *recorded* says, it is
+    the device's word, of the life that the command was sent to, and is read: it may hold a secret that is said once.
+    """
     request_type = commands.request_type_of(tx, pair[1])
     is_secret = answer_holds_secret(request_type, request.body)
+    is_first_word = recorded is not None and recorded in _OWN_STATUSES
+    epoch = reports.latest_epoch(tx, *pair) if is_first_word else None
     reports.record_unqueued(
         tx,
         *pair,
@@ -475,9 +487,15 @@ def _keep_unqueued(
         status=request.head.status_text,
         body=_seal_answer(request.body, *pair, ctx) if is_secret else request.body,
         is_sealed=is_secret,
-        epoch=enrollment.epoch,
+        epoch=enrollment.epoch if epoch is None else epoch,
         at=ctx.now,
     )
+    is_final = request.head.status in (Status.ACKNOWLEDGED, Status.ERROR, Status.COMMAND_FORMAT_ERROR)
+    if is_first_word and is_final and is_to_be_read(request_type or "", QueuePurpose.COMMAND):
+        answers.add(tx, AnswerKey(*pair, ctx.now))
+
+
+_OWN_STATUSES: Final = frozenset(one.value for one in OwnStatus)
 
 
 def _is_to_be_kept(

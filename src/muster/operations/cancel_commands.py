@@ -47,9 +47,9 @@ CancelOutcome: TypeAlias = Cancelled | Refusal
 def cancel_commands(tx: Transaction, orders: Sequence[CancelOrder], ctx: Context) -> list[CancelOutcome]:
     """Close what each of *orders* names, in one act of the audit log each; what comes after it is closed with it.
 
-    A late answer to what was handed out before is kept. A renewal can't be taken back, and neither can the removal of
-    the enrollment profile once the device has it; with these left over, nothing else is undone. Refused when nothing
-    of it waits.
+    A late answer to what was handed out before is kept and read. A renewal can't be taken back, and neither can the
+    removal of the enrollment profile once the device has it; with these left over, nothing else is undone. Refused when
+    nothing of it waits.
     """
     return [_cancel(tx, order, ctx) for order in orders]
 

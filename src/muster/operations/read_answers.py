@@ -26,7 +26,7 @@ from muster.operations.keep_secrets import (
 )
 from muster.operations.learn_inventory import learn_inventory
 from muster.protocol.command import CommandRequest, decode_command
-from muster.protocol.connect import Report, decode_report
+from muster.protocol.connect import Report, read_report
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId
 from muster.storage import answers, enrollments, evidence, reports
@@ -118,6 +118,8 @@ def read_answers(tx: Transaction, keys: Sequence[AnswerKey], ctx: Context) -> li
 class _Decoded:
     request: CommandRequest
     report: Report
+    faults: tuple[Fault, ...]
+    """What of the report can't be read; of what can be, nothing is lost."""
 
 
 def _decode(stored: StoredAnswer, ctx: Context) -> _Decoded | Fault:
@@ -130,11 +132,11 @@ def _decode(stored: StoredAnswer, ctx: Context) -> _Decoded | Fault:
         row = reports.report_row(stored.key.channel_id, stored.key.command_uuid)
         body = ctx.open(body, table="reports", column="body", row=row)
     try:
-        report = decode_report(body)
+        report, unread = read_report(body)
     except MalformedMessage as error:
         return Fault("", f"it can't be decoded: {error}")
     sent = decode_command(command)
-    return _Decoded(CommandRequest(sent.request_type, sent.keys), report)
+    return _Decoded(CommandRequest(sent.request_type, sent.keys), report, tuple(Fault("", one) for one in unread))
 
 
 def _read(
@@ -155,7 +157,7 @@ def _read(
         stored.key.reported_at,
     )
     readers = READERS.get(decoded.request.request_type, ())
-    faults = [fault for read in readers for fault in read(tx, answered, ctx)]
+    faults = [*decoded.faults, *(fault for read in readers for fault in read(tx, answered, ctx))]
     if faults:
         _flag(tx, stored, faults, enrollment, ctx)
 

@@ -17,7 +17,7 @@ from muster.operations.follow_pin import follow_without_token
 from muster.operations.release_set_up import settle_release
 from muster.operations.renew_identities import note_failure
 from muster.operations.unenrollment import settle_unenrollment
-from muster.protocol.connect import ErrorItem, Status, decode_report
+from muster.protocol.connect import ErrorItem, Status, read_report
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId
 from muster.storage import enrollments, queue_holds, renewals, reviews
@@ -95,8 +95,8 @@ def _settle_renewal(tx: Transaction, one: SettledEntry, ctx: Context) -> None:
 
 
 def _error_chain(body: bytes) -> tuple[ErrorItem, ...]:
-    """Read the error chain of a report; a report that can't be read whole has none."""
+    """Read what can be read of a report's error chain."""
     try:
-        return decode_report(body).error_chain
+        return read_report(body)[0].error_chain
     except MalformedMessage:
         return ()

@@ -144,6 +144,42 @@ def decode_report(body: bytes) -> Report:
     )
 
 
+def read_report(body: bytes) -> tuple[Report, tuple[str, ...]]:
+    """What of a report can be read, and in words what of it can't be: an item of ErrorChain that is none, a flag of
+    another type, or, where *body* is no property list, all but its head.
+
+    Raises MalformedMessage as `read_report_head` does.
+    """
+    head = read_report_head(body)
+    try:
+        keys = read_plist(body)
+    except MalformedMessage as error:
+        return Report(head), (f"it can't be decoded: {error}",)
+    faults = [f"{key} is not as it should be" for key in _LENIENT_KEYS if _is_odd(key, keys.get(key))]
+    try:
+        chain = _error_chain(keys)
+    except MalformedMessage as error:
+        faults.append(str(error))
+        chain = _readable_errors(keys.get("ErrorChain"))
+    answer = {key: value for key, value in keys.items() if key not in _REPORT_KEYS}
+    return Report(head, chain, answer), tuple(sorted(faults))
+
+
+def _is_odd(key: str, value: PlistValue | None) -> bool:
+    return value is not None and not isinstance(value, str if key == "AuthToken" else bool)
+
+
+def _readable_errors(chain: PlistValue | None) -> tuple[ErrorItem, ...]:
+    """The errors among the first items of a chain that is not as it should be."""
+    found = []
+    for item in chain[:MAX_ERRORS] if isinstance(chain, list) else ():
+        try:
+            found.append(_error_item(item))
+        except MalformedMessage:
+            continue
+    return tuple(found)
+
+
 def encode_report(report: Report) -> bytes:
     """The body with which a device sends *report*; the reverse of `decode_report`."""
     head = report.head

@@ -133,6 +133,20 @@ def _stored(row: Any, key: AnswerKey, attempts: int) -> StoredAnswer:
     )
 
 
+def add(tx: Transaction, key: AnswerKey) -> None:
+    """Name an answer that is kept, to be read soon."""
+    tx.made_due(Work.ANSWERS, key.reported_at)
+    tx.connection.execute(
+        sa.insert(unread_answers).values(
+            channel_id=key.channel_id,
+            command_uuid=key.command_uuid,
+            reported_at=key.reported_at,
+            next_attempt_at=key.reported_at,
+            attempts=0,
+        )
+    )
+
+
 def was_read(tx: Transaction, keys: Sequence[AnswerKey]) -> None:
     """Forget that these wait to be read."""
     for key in keys:

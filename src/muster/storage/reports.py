@@ -63,6 +63,15 @@ def recorded_statuses(
     }
 
 
+def latest_epoch(tx: Transaction, channel_id: ChannelId, command_uuid: CommandUUID) -> int | None:
+    """Tell in which epoch a command was on a channel, by its latest report; None when it has none there."""
+    select = sa.select(reports.c.epoch).where(
+        reports.c.channel_id == channel_id, reports.c.command_uuid == command_uuid
+    )
+    epoch: int | None = tx.connection.scalar(select.order_by(reports.c.reported_at.desc()).limit(1))
+    return epoch
+
+
 def record_unqueued(
     tx: Transaction,
     channel_id: ChannelId,
