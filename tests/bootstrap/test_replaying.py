@@ -18,9 +18,11 @@ from muster.bootstrap.runner import EngineRunner
 from muster.domain.access import DEVICE
 from muster.operations.answer_checkin import answer_journaled
 from muster.operations.answer_connect import ConnectReply
+from muster.operations.keep_secrets import open_secret
 from muster.operations.replay_journal import ReplayResult
+from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import resolve_channel
-from muster.storage import journal_marks, queue_holds, schema
+from muster.storage import escrow, journal_marks, queue_holds, schema
 from muster.storage.engine import Transaction
 from muster.storage.journal import Journal, JournalPosition, JournalRecord
 from muster.storage.journal_marks import Mark
@@ -204,3 +206,21 @@ def test_mark_never_goes_back(site: Site) -> None:
     marks = site.engine.read(journal_marks.marks)
 
     assert marks["node"].position == JournalPosition("2026-11-03.node.journal", 2)
+
+
+def test_secrets_come_back_up_to_where_the_journal_was_cut(site: Site, whole: Chronicle, tmp_path: Path) -> None:
+    identity = whole.enroll(MAC)
+    for password in ("one", "two"):
+        whole.site.wait(minutes=1)
+        whole.site.answers(identity, CommandRequest("SetRecoveryLock", {"NewPassword": password}))
+    write(journal_in(tmp_path / "journal", site), whole.records)
+    (file,) = (tmp_path / "journal").iterdir()
+    with file.open("r+b") as opened:
+        opened.truncate(file.stat().st_size - 7)  # in the middle of the record that "one" was replaced, or before
+
+    tally = catch_up(runner_of(site), tmp_path / "journal", site.runner.ring)
+
+    kept = site.engine.read(lambda tx: escrow.of_device(tx, resolve_channel(MAC).device_id))
+    assert [open_secret(one.secret, site.runner.context()) for one in kept] == [b"two", b"one"]
+    assert tally.counts["Secret", ReplayResult.REBUILT] >= 3
+    assert [damage.is_cut_off for damage in tally.damages] == [True]

@@ -119,3 +119,22 @@ def test_no_journal_is_no_fault(muster: CommandLine, data_dir: Path) -> None:
 
     assert muster.run("journal", "list")[1] == "No journal.\n"
     assert muster.run("journal", "replay")[1] == "The journal has no records.\n"
+
+
+def test_secrets_come_back_to_a_database_that_was_restored(muster: CommandLine, data_dir: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "backup.db"
+    shutil.copyfile(data_dir / "muster.db", backup)
+    muster.send(MAC, "DeviceLock", "--set", "PIN=483920", "--anyway")
+    muster.run("secrets", "filevault-profile", "--out", str(tmp_path / "filevault.mobileconfig"))
+    for part in data_dir.glob("muster.db*"):
+        part.unlink()
+    shutil.copyfile(backup, data_dir / "muster.db")
+
+    first, second = muster("journal", "replay"), muster("journal", "replay")
+
+    assert [one for one in first["counts"] if one["message"] in ("EscrowCertificate", "Secret")] == [
+        {"message": "EscrowCertificate", "result": "rebuilt", "records": 1},
+        {"message": "Secret", "result": "rebuilt", "records": 1},
+    ]
+    assert {one["result"] for one in second["counts"]} == {"known"}
+    assert muster.run("secrets", "reveal", MAC, "lock_pin")[:2] == (0, "483920\n")

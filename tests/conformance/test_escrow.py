@@ -1,16 +1,18 @@
 """Secrets in escrow come into force, are archived, and are never lost, on both engines alike."""
 
+from dataclasses import replace
 from datetime import datetime
+from itertools import permutations
 
 import sqlalchemy as sa
 from tests.conformance.fleet import after, rows
 from tests.support.instants import NOON
 
-from muster.domain.secrets import SecretKind
-from muster.protocol.identifiers import DeviceId
+from muster.domain.secrets import SecretKind, SecretState
+from muster.protocol.identifiers import CommandUUID, DeviceId
 from muster.storage import escrow
 from muster.storage.engine import Engine
-from muster.storage.escrow import SealedSecret
+from muster.storage.escrow import KeptSecret, SealedSecret
 from muster.storage.schema import escrow as escrow_table
 
 A, B = DeviceId("A"), DeviceId("B")
@@ -77,3 +79,67 @@ def test_archiving_a_kind_puts_every_one_of_it_out_of_force(engine: Engine) -> N
 
     assert in_force(engine, epoch=3) is None
     assert in_force(engine, kind=BOOTSTRAP) == "bootstrap"
+
+
+# --- from the journal
+
+
+def stood(
+    name: str, state: SecretState, *, stored: int = 0, in_force: int | None = None, ended: int | None = None
+) -> KeptSecret:
+    """How a secret stood; times are minutes."""
+    return KeptSecret(
+        SealedSecret(name, name.encode() + b"\x00", 1, after(minutes=stored)),
+        A,
+        None,
+        SecretKind.RECOVERY_LOCK,
+        "",
+        None,
+        state,
+        "SetRecoveryLock",
+        CommandUUID(name),
+        None if in_force is None else after(minutes=in_force),
+        None if ended is None else after(minutes=ended),
+        None,
+    )
+
+
+FIRST_PROPOSED = stood("first", SecretState.PROPOSED)
+FIRST_IN_FORCE = stood("first", SecretState.IN_FORCE, in_force=1)
+SECOND_PROPOSED = stood("second", SecretState.PROPOSED, stored=5)
+SECOND_IN_FORCE = stood("second", SecretState.IN_FORCE, stored=5, in_force=6)
+FIRST_REPLACED = stood("first", SecretState.REPLACED, in_force=1, ended=6)
+HISTORY = (FIRST_PROPOSED, FIRST_IN_FORCE, SECOND_IN_FORCE, FIRST_REPLACED)
+
+
+def restore(engine: Engine, *history: KeptSecret) -> list[bool]:
+    return [engine.write(lambda tx, one=one: escrow.restore(tx, one)) for one in history]  # type: ignore[misc] # its type is one's
+
+
+def test_secrets_stand_where_they_stood_last_in_whatever_order_they_come_back(engine: Engine) -> None:
+    ends = set()
+    for order in permutations(HISTORY):
+        engine.write(lambda tx: tx.connection.execute(sa.delete(escrow_table)))
+        restore(engine, *order)
+        again = restore(engine, *order)
+        ends.add((engine.read(lambda tx: escrow.of_device(tx, A)), any(again)))
+
+    assert ends == {((SECOND_IN_FORCE, FIRST_REPLACED), False)}
+
+
+def test_secret_that_comes_back_late_leaves_the_one_in_force(engine: Engine) -> None:
+    restore(engine, SECOND_PROPOSED, SECOND_IN_FORCE)
+
+    is_news = restore(engine, FIRST_IN_FORCE, FIRST_IN_FORCE)
+
+    assert is_news == [True, False]
+    assert engine.read(lambda tx: escrow.of_device(tx, A)) == (SECOND_IN_FORCE, FIRST_REPLACED)
+
+
+def test_account_guid_comes_back(engine: Engine) -> None:
+    restore(engine, FIRST_IN_FORCE)
+
+    is_news = restore(engine, *[replace(FIRST_IN_FORCE, account_guid="GUID")] * 2)
+
+    assert is_news == [True, False]
+    assert [one.account_guid for one in engine.read(lambda tx: escrow.of_device(tx, A))] == ["GUID"]

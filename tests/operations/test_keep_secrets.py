@@ -1,6 +1,7 @@
 """Secrets are kept before they can be lost: what we set when it is queued, what devices give when it is read."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,20 @@ from tests.support.site import IPAD, MAC, Site, authority, id_of, token_update
 from muster.crypto.certificates import pem_from_der
 from muster.crypto.cms.enveloped_data import envelope
 from muster.domain.secrets import SecretKind, SecretState
+from muster.operations.cancel_commands import CancelOrder, cancel_commands
 from muster.operations.keep_secrets import escrow_certificate, open_recovery_key, open_secret
 from muster.operations.queue_command import CommandOrder, queue_commands
+from muster.operations.tend_queues import tend_queues
+from muster.operations.views.secrets import list_secrets
 from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import CommandUUID, DeviceId
 from muster.protocol.plist import PlistValue
-from muster.storage import escrow, queues, schema
+from muster.storage import escrow, queue_holds, queues, schema
 
 DEVICE_ID = DeviceId(id_of(MAC))
 RECOVERY_KEY = b"ABCD-EFGH-IJKL-MNOP-QRST-UVWX"
 PROPOSED, IN_FORCE, REPLACED = SecretState.PROPOSED, SecretState.IN_FORCE, SecretState.REPLACED
-ARCHIVED, REFUSED = SecretState.ARCHIVED, SecretState.REFUSED
+ARCHIVED, REFUSED, WITHDRAWN = SecretState.ARCHIVED, SecretState.REFUSED, SecretState.WITHDRAWN
 
 
 def kept(site: Site, kind: SecretKind, device_id: DeviceId = DEVICE_ID) -> list[tuple[str, SecretState]]:
@@ -99,6 +103,69 @@ def test_lost_acknowledgement_leaves_both_passwords_known(site: Site) -> None:
     assert kept(site, SecretKind.RECOVERY_LOCK) == [("one", IN_FORCE), ("two", PROPOSED)]
 
 
+def test_password_whose_command_is_cancelled_unseen_is_withdrawn_and_kept(site: Site) -> None:
+    identity = site.enroll()
+    site.answers(identity, set_lock("one"))
+    site.wait(days=1)
+    site.do(queue_commands, CommandOrder((id_of(MAC),), set_lock("two", "one"), anyway=True))
+
+    site.do(cancel_commands, CancelOrder(None, (id_of(MAC),)))
+
+    assert kept(site, SecretKind.RECOVERY_LOCK) == [("one", IN_FORCE), ("two", WITHDRAWN)]
+
+
+def test_password_whose_command_is_cancelled_after_the_device_had_it_stays_proposed(site: Site) -> None:
+    identity = site.enroll()
+    site.do(queue_commands, CommandOrder((id_of(MAC),), set_lock("one"), anyway=True))
+    site.connect(identity)
+
+    site.do(cancel_commands, CancelOrder(None, (id_of(MAC),)))
+
+    assert kept(site, SecretKind.RECOVERY_LOCK) == [("one", PROPOSED)]
+    (row,) = site.engine.read(lambda tx: list_secrets(tx, DEVICE_ID))
+    assert row.command_status == "cancelled"
+
+
+def test_pin_whose_command_expires_unseen_is_withdrawn(site: Site) -> None:
+    site.enroll()
+    lock = CommandRequest("DeviceLock", {"PIN": "483920"})
+    expires_at = site.now + timedelta(hours=1)
+    site.do(queue_commands, CommandOrder((id_of(MAC),), lock, anyway=True, expires_at=expires_at))
+    site.wait(hours=2)
+
+    site.do(tend_queues, id_of(MAC))
+
+    assert kept(site, SecretKind.LOCK_PIN) == [("483920", WITHDRAWN)]
+
+
+def test_pin_that_a_device_may_have_got_before_the_database_was_restored_stays_proposed(site: Site) -> None:
+    site.enroll()
+    lock = CommandRequest("DeviceLock", {"PIN": "483920"})
+    site.do(queue_commands, CommandOrder((id_of(MAC),), lock, anyway=True))
+    site.engine.write(queue_holds.hold_once_only)
+
+    site.do(cancel_commands, CancelOrder(None, (id_of(MAC),)))
+
+    assert kept(site, SecretKind.LOCK_PIN) == [("483920", PROPOSED)]
+
+
+def test_password_that_is_taken_when_its_command_is_tried_again_is_in_force(site: Site) -> None:
+    identity = site.enroll()
+    site.do(queue_commands, CommandOrder((id_of(MAC),), set_lock("one"), anyway=True, retries=1))
+    uuid = site.queued()[0]
+    site.connect(identity)
+    site.connect(identity, status="Error", command_uuid=uuid)
+    site.read_answers()
+    site.wait(days=1)
+    site.do(tend_queues, id_of(MAC))
+
+    site.connect(identity)
+    site.connect(identity, status="Acknowledged", command_uuid=uuid)
+    site.read_answers()
+
+    assert kept(site, SecretKind.RECOVERY_LOCK) == [("one", IN_FORCE)]
+
+
 def test_empty_password_takes_the_one_in_force_away_and_keeps_it(site: Site) -> None:
     identity = site.enroll()
     site.answers(identity, set_lock("one"))
@@ -136,6 +203,7 @@ def test_verification_settles_what_a_lost_answer_left_open(
     site.answers(identity, set_lock("one"))
     site.wait(days=1)
     site.do(queue_commands, CommandOrder((id_of(MAC),), set_lock("two", "one"), anyway=True))
+    site.connect(identity)
     queued = site.queued()[0]
     site.engine.write(lambda tx: queues.close(tx, id_of(MAC), [CommandUUID(queued)], site.now))
 

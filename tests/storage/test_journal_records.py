@@ -10,18 +10,24 @@ from tests.support.site import authority, identity_of, print_of
 from muster.crypto.certificates import fingerprint
 from muster.domain.access import Grant
 from muster.domain.enrollment import Provenance
+from muster.domain.secrets import SecretKind, SecretState
 from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId
+from muster.storage.escrow import EscrowCertificate, KeptSecret, SealedSecret
 from muster.storage.identities import NewIdentity, StoredAuthority
 from muster.storage.journal_records import (
     JournaledAuthority,
     JournaledIdentity,
     authority_record,
+    escrow_certificate_record,
     handed_out_record,
     identity_record,
     processed_record,
     read_authority,
+    read_escrow_certificate,
     read_handed_out,
     read_identity,
+    read_secret,
+    secret_record,
 )
 
 CERTIFICATE = identity_of(1).certificate_der
@@ -78,7 +84,50 @@ def test_hand_out_comes_back() -> None:
     assert (record.channel_id, read_handed_out(record)) == ("A", "one")
 
 
-@pytest.mark.parametrize("read", [read_authority, read_identity, read_handed_out])
+GIVEN = KeptSecret(
+    SealedSecret("id", b"sealed", 2, NOON),
+    DeviceId("A"),
+    None,
+    SecretKind.FILEVAULT_KEY,
+    "",
+    None,
+    SecretState.IN_FORCE,
+    "SecurityInfo",
+    None,
+    NOON,
+    None,
+    None,
+)
+SET = replace(
+    GIVEN,
+    serial_number="C02XK1LYJGH5",
+    kind=SecretKind.ADMINISTRATOR_PASSWORD,
+    subject="admin",
+    account_guid="GUID",
+    state=SecretState.REPLACED,
+    command_uuid=CommandUUID("one"),
+    archived_at=LATER,
+)
+
+
+@pytest.mark.parametrize("kept", [GIVEN, SET])
+def test_secret_comes_back_as_it_stood_with_its_value_still_sealed(kept: KeptSecret) -> None:
+    record = secret_record(kept, at=LATER)
+
+    assert (record.channel_id, read_secret(record)) == ("A", kept)
+
+
+def test_when_a_secret_is_to_be_replaced_is_not_written_down() -> None:
+    assert read_secret(secret_record(replace(GIVEN, rotate_at=LATER), at=NOON)) == GIVEN
+
+
+def test_escrow_certificate_comes_back_with_its_key_still_sealed() -> None:
+    certificate = EscrowCertificate(AUTHORITY, authority().certificate_der, b"sealed")
+
+    assert read_escrow_certificate(escrow_certificate_record(certificate, at=NOON)) == certificate
+
+
+@pytest.mark.parametrize("read", [read_authority, read_identity, read_handed_out, read_secret, read_escrow_certificate])
 def test_record_of_another_kind_is_not_read(read: object) -> None:
     assert callable(read)
     with pytest.raises(ValueError, match="Processed"):

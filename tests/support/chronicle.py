@@ -25,7 +25,7 @@ class Chronicle:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self.records: list[JournalRecord] = []
+        self.records: list[JournalRecord] = site.runner.journal
 
     def identity(self, *, renewal_of: Identifiers | None = None) -> SignerIdentity:
         """Have an identity issued."""

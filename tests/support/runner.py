@@ -44,7 +44,7 @@ class InlineRunner:
         context = self.context(actor)
 
         def work(tx: Transaction) -> tuple[list[Outcome], list[JournalRecord]]:
-            return operation(tx, items, context), tx.to_journal
+            return operation(tx, items, context), [*tx.journal_first, *tx.to_journal]
 
         outcomes, to_journal = self.engine.write(work)
         self.journal += to_journal

@@ -35,6 +35,7 @@ from muster.storage import enrollments, identities, installations, schema
 from muster.storage.engine import Engine, Transaction
 from muster.storage.identities import NewIdentity, StoredAuthority
 from muster.storage.installations import Installation
+from muster.storage.journal import JournalRecord
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -146,9 +147,15 @@ class Site:
         *items: Item,
         actor: Actor = ADMINISTRATOR,
     ) -> list[Outcome]:
-        """Run an operation in one transaction."""
+        """Run an operation in one transaction; what it has for the journal is added to the runner's."""
         context = self.runner.context(actor)
-        return self.engine.write(lambda tx: operation(tx, items, context))
+
+        def work(tx: Transaction) -> tuple[list[Outcome], list[JournalRecord]]:
+            return operation(tx, items, context), [*tx.journal_first, *tx.to_journal]
+
+        outcomes, to_journal = self.engine.write(work)
+        self.runner.journal += to_journal
+        return outcomes
 
     # --- links
 

@@ -28,7 +28,8 @@ Notice = Callable[[Mapping[Work, datetime]], None]
 class EngineRunner:
     """Runs operations over an engine on an executor of its own, and gives *notice* of what they make due.
 
-    What they have to say to the *journal* is written after the commit, before their outcomes are returned.
+    What they have to say to the *journal* is written after the commit, before their outcomes are returned; some of it
+    before the commit. Where that then fails, or is made once more, the journal has more than ever was.
     """
 
     def __init__(
@@ -84,7 +85,10 @@ class EngineRunner:
         context = self._context(actor)
 
         def work(tx: Transaction) -> _Written[Outcome]:
-            return _Written(operation(tx, items, context), tx.due, tx.to_journal, tx.journal_mark)
+            outcomes = operation(tx, items, context)
+            if self._journal is not None and tx.journal_first:
+                self._journal.write_now(tx.journal_first)
+            return _Written(outcomes, tx.due, tx.to_journal, tx.journal_mark)
 
         return self._engine.write(work)
 

@@ -48,6 +48,11 @@ class HoldReason(StrEnum):
     """Somebody paused the channel's queue."""
 
 
+def may_have_left(handed_out_count: int, held_because: HoldReason | None) -> bool:
+    """Tell whether a device may have a queued command. A restored database doesn't know of all it was handed."""
+    return handed_out_count > 0 or held_because in (HoldReason.ROLLED_BACK, HoldReason.HANDED_OUT_BEFORE)
+
+
 FOR_A_PERSON: Final = frozenset(
     {
         HoldReason.ROLLED_BACK,

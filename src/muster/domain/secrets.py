@@ -50,6 +50,12 @@ class SecretState(StrEnum):
     """Its device was enrolled anew, or took it back; it may still open what was closed with it."""
     REFUSED = "refused"
     """The device said that it didn't take it."""
+    WITHDRAWN = "withdrawn"
+    """Its command was closed before it was handed out; it is kept nevertheless."""
+
+
+UNCONFIRMED: Final = frozenset({SecretState.PROPOSED, SecretState.REFUSED, SecretState.WITHDRAWN})
+"""States out of which an acknowledgement brings a secret into force: a command may be tried again after an error."""
 
 
 _CAUSES: Final[Mapping[str, tuple[SecretKind, str]]] = {

@@ -13,6 +13,7 @@ from muster.domain.command_secrets import SECRET_ANSWER_KEYS
 from muster.domain.enrollment import Enrollment
 from muster.domain.secrets import (
     SETTING_REQUEST_TYPES,
+    UNCONFIRMED,
     VERIFYING_REQUEST_TYPES,
     SecretKind,
     SecretState,
@@ -21,6 +22,7 @@ from muster.domain.secrets import (
     was_verified,
 )
 from muster.operations.context import Context
+from muster.operations.journal_secrets import journal_certificate, journal_proposal, journaled
 from muster.protocol.command import CommandRequest
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import CommandUUID, DeviceId
@@ -47,7 +49,7 @@ def keep_secret(
     origin: str,
     as_of: datetime | None = None,
 ) -> bool:
-    """Seal *secret* and keep it; the same one again changes nothing. Tells whether it was another.
+    """Seal *secret* and keep it; the same one again changes nothing. Tells whether it was another. It is not journaled.
 
     *as_of* is when the device said it, if not now: where a newer one is in force, it goes to the history.
     """
@@ -116,36 +118,41 @@ def propose_secret(
     subject: str = "",
     account_guid: str | None = None,
 ) -> None:
-    """Keep a secret that a queued command sets on a device."""
+    """Keep a secret that a queued command sets on a device; it is in the journal before the command can go out."""
+    sealed = seal_secret(secret, enrollment.epoch, ctx)
     escrow.add(
         tx,
         enrollment.channel.device_id,
         kind,
-        seal_secret(secret, enrollment.epoch, ctx),
+        sealed,
         origin=origin,
         subject=subject,
         account_guid=account_guid,
         command_uuid=command_uuid,
         state=SecretState.PROPOSED,
     )
+    journal_proposal(tx, sealed.id, ctx)
 
 
-def settle_secrets(tx: Transaction, answered: AnsweredCommand, ctx: Context) -> Sequence[Fault]:  # noqa: ARG001 - the shape of readers
+def settle_secrets(tx: Transaction, answered: AnsweredCommand, ctx: Context) -> Sequence[Fault]:
     """Bring what a command set into force, or note that the device refused it."""
+    assert answered.request.request_type in SETTING_REQUEST_TYPES, answered.request.request_type
+    with journaled(tx, answered.enrollment.channel.device_id, ctx):
+        _settle(tx, answered)
+    return []
+
+
+def _settle(tx: Transaction, answered: AnsweredCommand) -> None:
     request, device_id = answered.request, answered.enrollment.channel.device_id
-    assert request.request_type in SETTING_REQUEST_TYPES, request.request_type
     is_taken = was_taken(request.request_type, answered.status, answered.report.answer)
     proposed = proposal_in(request)
     if is_taken and proposed is not None and not proposed.value:
         escrow.replace_current(tx, device_id, proposed.kind, epoch=answered.epoch, at=answered.reported_at)
     for kept in escrow.of_command(tx, device_id, answered.command_uuid):
-        if kept.state is not SecretState.PROPOSED:
-            continue
-        if is_taken:
+        if is_taken and kept.state in UNCONFIRMED:
             escrow.confirm(tx, kept, answered.reported_at)
-        else:
+        elif kept.state is SecretState.PROPOSED:
             escrow.refuse(tx, kept.secret.id, answered.reported_at)
-    return []
 
 
 def settle_verification(tx: Transaction, answered: AnsweredCommand, ctx: Context) -> Sequence[Fault]:
@@ -164,11 +171,12 @@ def settle_verification(tx: Transaction, answered: AnsweredCommand, ctx: Context
         for one in escrow.of_device(tx, answered.enrollment.channel.device_id, kind)
         if one.secret.epoch == answered.epoch and open_secret(one.secret, ctx) == tried.encode()
     ]
-    for kept in matching[:1]:
-        if is_right and kept.state is not SecretState.IN_FORCE:
-            _put_right(tx, kept, answered.reported_at)
-        elif not is_right and kept.state is SecretState.PROPOSED:
-            escrow.refuse(tx, kept.secret.id, answered.reported_at)
+    with journaled(tx, answered.enrollment.channel.device_id, ctx):
+        for kept in matching[:1]:
+            if is_right and kept.state is not SecretState.IN_FORCE:
+                _put_right(tx, kept, answered.reported_at)
+            elif not is_right and kept.state is SecretState.PROPOSED:
+                escrow.refuse(tx, kept.secret.id, answered.reported_at)
     return []
 
 
@@ -223,15 +231,19 @@ _PLACES_OF_RECOVERY_KEYS = {
 }
 
 
-def learn_accounts(tx: Transaction, answered: AnsweredCommand, ctx: Context) -> Sequence[Fault]:  # noqa: ARG001 - the shape of readers
+def learn_accounts(tx: Transaction, answered: AnsweredCommand, ctx: Context) -> Sequence[Fault]:
     """Learn by which GUID a Mac knows the administrators that we had it make."""
     responses = answered.report.answer.get("QueryResponses")
     accounts = responses.get("AutoSetupAdminAccounts") if isinstance(responses, dict) else None
-    for account in accounts[:MAXIMUM_ACCOUNTS] if isinstance(accounts, list) else ():
-        named = account if isinstance(account, dict) else {}
-        short_name, guid = named.get("shortName"), named.get("GUID")
-        if isinstance(short_name, str) and isinstance(guid, str):
-            escrow.name_account(tx, answered.enrollment.channel.device_id, short_name, guid, epoch=answered.epoch)
+    if not isinstance(accounts, list) or not accounts:
+        return []
+    device_id = answered.enrollment.channel.device_id
+    with journaled(tx, device_id, ctx):
+        for account in accounts[:MAXIMUM_ACCOUNTS]:
+            named = account if isinstance(account, dict) else {}
+            short_name, guid = named.get("shortName"), named.get("GUID")
+            if isinstance(short_name, str) and isinstance(guid, str):
+                escrow.name_account(tx, device_id, short_name, guid, epoch=answered.epoch)
     return []
 
 
@@ -240,7 +252,7 @@ def open_recovery_key(tx: Transaction, envelope: bytes, ctx: Context) -> bytes |
     try:
         for certificate in escrow.certificates(tx):
             if is_addressed_to(envelope, certificate.certificate_der):
-                key = load_private_key(_open_key(certificate, ctx), is_ours=True)
+                key = load_private_key(open_escrow_key(certificate, ctx), is_ours=True)
                 ours = certificate.certificate_der
                 opened = open_envelope(envelope, key, allow_legacy=True, recipient_certificate_der=ours).content
                 return opened.strip(b"\x00\n") or "is empty"
@@ -253,19 +265,11 @@ def _keep_answered(
     tx: Transaction, answered: AnsweredCommand, kind: SecretKind, secret: bytes, ctx: Context
 ) -> Sequence[Fault]:
     """Keep a secret as of when the device said it; an answer of an earlier life goes to the history of that."""
-    keep_secret(
-        tx,
-        answered.enrollment.channel.device_id,
-        kind,
-        secret,
-        answered.epoch,
-        ctx,
-        origin=answered.request.request_type,
-        as_of=answered.reported_at,
-    )
-    if not answered.is_of_this_life:
-        current_epoch = answered.enrollment.epoch
-        escrow.archive(tx, answered.enrollment.channel.device_id, kind, at=ctx.now, below_epoch=current_epoch)
+    device_id, origin = answered.enrollment.channel.device_id, answered.request.request_type
+    with journaled(tx, device_id, ctx):
+        keep_secret(tx, device_id, kind, secret, answered.epoch, ctx, origin=origin, as_of=answered.reported_at)
+        if not answered.is_of_this_life:
+            escrow.archive(tx, device_id, kind, at=ctx.now, below_epoch=answered.enrollment.epoch)
     return []
 
 
@@ -288,10 +292,13 @@ def escrow_certificate(tx: Transaction, ctx: Context) -> bytes:
     )
     fingerprint = fingerprint_of(certificate_der)
     sealed = ctx.seal(private_key_der(key), table="escrow_certificates", column="key_sealed", row=fingerprint.hex())
-    escrow.add_certificate(tx, EscrowCertificate(fingerprint, certificate_der, sealed), ctx.now)
+    made = EscrowCertificate(fingerprint, certificate_der, sealed)
+    escrow.add_certificate(tx, made, ctx.now)
+    journal_certificate(tx, made, ctx)
     return certificate_der
 
 
-def _open_key(certificate: EscrowCertificate, ctx: Context) -> bytes:
+def open_escrow_key(certificate: EscrowCertificate, ctx: Context) -> bytes:
+    """Return the certificate's private key, DER. Raises CannotDecrypt or UnknownSealingKey where the ring fails."""
     row = certificate.fingerprint.hex()
     return ctx.open(certificate.key_sealed, table="escrow_certificates", column="key_sealed", row=row)

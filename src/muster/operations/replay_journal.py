@@ -1,7 +1,8 @@
 """Tell a restored database what it missed: the journal's records, each as of its time, by the very operations.
 
 What is known already stays, what the device itself has replaced since stays too; so a record may be replayed any
-number of times. A check-in is known when its channel has a later one; an identity when it is stored.
+number of times. A check-in is known when its channel has a later one; an identity when it is stored; a secret when it
+is kept and stands where it stood then, or further.
 """
 
 from collections.abc import Sequence
@@ -13,11 +14,11 @@ from muster.crypto.certificates import known_certificate
 from muster.crypto.errors import CryptoError
 from muster.domain.enrollment import Provenance
 from muster.domain.errors import Refusal
-from muster.domain.secrets import SecretKind
+from muster.domain.secrets import SecretKind, SecretState
 from muster.operations.answer_checkin import AnyCheckin, answer_checkin
 from muster.operations.checkin import CheckinRequest, speaking
 from muster.operations.context import Context
-from muster.operations.keep_secrets import keep_secret
+from muster.operations.keep_secrets import keep_secret, open_escrow_key, open_secret
 from muster.operations.retry_deferred import is_overtaken
 from muster.protocol.checkin import CheckinMessage, SetBootstrapToken, TokenUpdate, decode_checkin
 from muster.protocol.errors import MalformedMessage
@@ -28,12 +29,16 @@ from muster.storage.journal import JournalRecord
 from muster.storage.journal_index import device_of
 from muster.storage.journal_records import (
     AUTHORITY,
+    ESCROW_CERTIFICATE,
     HANDED_OUT,
     IDENTITY,
     PROCESSED,
+    SECRET,
     read_authority,
+    read_escrow_certificate,
     read_handed_out,
     read_identity,
+    read_secret,
 )
 
 
@@ -87,6 +92,10 @@ def _replay(tx: Transaction, record: JournalRecord, ctx: Context) -> Replayed:
                 return _replay_identity(tx, record, then)
             case _ if record.message == HANDED_OUT:
                 return Replayed(record, _replay_hand_out(tx, record), device_id)
+            case _ if record.message == SECRET:
+                return Replayed(record, _replay_secret(tx, record, then), device_id)
+            case _ if record.message == ESCROW_CERTIFICATE:
+                return Replayed(record, _replay_escrow_certificate(tx, record, then))
             case _:
                 return _replay_checkin(tx, record, then)
     except (MalformedMessage, CryptoError, ValueError, KeyError, TypeError) as error:
@@ -135,6 +144,27 @@ def _replay_identity(tx: Transaction, record: JournalRecord, then: Context) -> R
 def _replay_hand_out(tx: Transaction, record: JournalRecord) -> ReplayResult:
     was_unknown = queue_holds.note_hand_out(tx, ChannelId(record.channel_id), read_handed_out(record), at=record.at)
     return ReplayResult.REBUILT if was_unknown else ReplayResult.KNOWN
+
+
+def _replay_secret(tx: Transaction, record: JournalRecord, then: Context) -> ReplayResult:
+    """Keep a secret whatever is known of its device; that of an earlier life goes to the history of that."""
+    found = read_secret(record)
+    open_secret(found.secret, then)  # nothing is kept that the key ring doesn't open
+    device = ChannelId(found.device_id)
+    enrollment = enrollments.find(tx, [device]).get(device)
+    is_of_earlier_life = enrollment is not None and enrollment.epoch > found.secret.epoch
+    if is_of_earlier_life and found.archived_at is None:
+        found = replace(found, state=SecretState.ARCHIVED, archived_at=then.now)
+    return ReplayResult.REBUILT if escrow.restore(tx, found) else ReplayResult.KNOWN
+
+
+def _replay_escrow_certificate(tx: Transaction, record: JournalRecord, then: Context) -> ReplayResult:
+    found = read_escrow_certificate(record)
+    if any(one.fingerprint == found.fingerprint for one in escrow.certificates(tx)):
+        return ReplayResult.KNOWN
+    open_escrow_key(found, then)
+    escrow.add_certificate(tx, found, then.now)
+    return ReplayResult.REBUILT
 
 
 def _replay_checkin(tx: Transaction, record: JournalRecord, then: Context) -> Replayed:

@@ -48,14 +48,16 @@ class Transaction(ABC):
     """One open transaction. The statements of each aggregate are functions over it, in their modules.
 
     *due* tells what it made due, and when the earliest of each kind is: after the commit, for waking workers.
-    *to_journal* is what has to be in the journal before anybody learns of the commit. *journal_mark* is how far into
-    the node's journal it brings the database.
+    *to_journal* is what has to be in the journal before anybody learns of the commit; *journal_first* before the
+    commit, since another transaction may act on it at once. *journal_mark* is how far into the node's journal it brings
+    the database.
     """
 
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
         self.due: dict[Work, datetime] = {}
         self.to_journal: list[JournalRecord] = []
+        self.journal_first: list[JournalRecord] = []
         self.journal_mark: JournalPosition | None = None
 
     def made_due(self, work: Work, at: datetime) -> None:

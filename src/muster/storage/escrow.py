@@ -121,6 +121,17 @@ def refuse(tx: Transaction, secret_id: str, at: datetime) -> None:
     )
 
 
+def withdraw(tx: Transaction, proposed: Sequence[tuple[DeviceId, CommandUUID]], at: datetime) -> None:
+    """Note that commands which propose secrets were closed before their devices had them."""
+    for device_id, command_uuid in proposed:
+        tx.connection.execute(
+            sa.update(escrow)
+            .where(escrow.c.device_id == device_id, escrow.c.command_uuid == command_uuid)
+            .where(escrow.c.state == SecretState.PROPOSED.value)
+            .values(state=SecretState.WITHDRAWN.value, archived_at=at)
+        )
+
+
 def replace_current(tx: Transaction, device_id: DeviceId, kind: SecretKind, *, epoch: int, at: datetime) -> None:
     """Note that nothing of *kind* is in force any more: the device says that it has none now."""
     _replace(tx, _same(device_id, kind, epoch, ""), at)
@@ -172,7 +183,78 @@ def changed_at(tx: Transaction, device_id: DeviceId, kind: SecretKind) -> dateti
     return max((time for time in times if time is not None), default=None)
 
 
+# --- from the journal -------------------------------------------------------------------------------------------------
+
+
+def restore(tx: Transaction, kept: KeptSecret) -> bool:
+    """Keep a secret under its own id as it was known at some time, or bring it there; False where as much is known.
+
+    Its state is what was known last, whatever comes first. Of two that are in force the one is that came into force
+    later.
+    """
+    known = find(tx, kept.secret.id)
+    row = sa.update(escrow).where(escrow.c.id == kept.secret.id)
+    if known is None:
+        tx.connection.execute(
+            sa.insert(escrow).values(
+                id=kept.secret.id,
+                device_id=kept.device_id,
+                serial_number=kept.serial_number,
+                kind=kept.kind.value,
+                subject=kept.subject,
+                account_guid=kept.account_guid,
+                epoch=kept.secret.epoch,
+                sealed=kept.secret.sealed,
+                origin=kept.origin,
+                command_uuid=kept.command_uuid,
+                stored_at=kept.secret.stored_at,
+                **_standing(kept),
+            )
+        )
+    elif _order(known) < _order(kept):
+        tx.connection.execute(row.values(rotate_at=None, **_standing(kept)))
+    elif known.account_guid is None and kept.account_guid is not None:
+        tx.connection.execute(row.values(account_guid=kept.account_guid))
+        return True
+    else:
+        return False
+    if kept.state is SecretState.IN_FORCE:
+        _leave_one_in_force(tx, kept)
+    return True
+
+
+def _standing(kept: KeptSecret) -> dict[str, object]:
+    return {"state": kept.state.value, "in_force_at": kept.in_force_at, "archived_at": kept.archived_at}
+
+
+_RANKS = {
+    SecretState.PROPOSED: 0,
+    SecretState.REFUSED: 1,
+    SecretState.WITHDRAWN: 1,
+    SecretState.IN_FORCE: 2,
+    SecretState.REPLACED: 3,
+    SecretState.ARCHIVED: 4,
+}
+"""What comes after what, where it happened in one moment."""
+
+
+def _order(kept: KeptSecret) -> tuple[datetime, int]:
+    return kept.since, _RANKS[kept.state]
+
+
+def _leave_one_in_force(tx: Transaction, kept: KeptSecret) -> None:
+    same = _same(kept.device_id, kept.kind, kept.secret.epoch, kept.subject)
+    found = _read(tx, sa.and_(same, escrow.c.state == SecretState.IN_FORCE.value))
+    winner = max(found, key=lambda one: (one.since, one.secret.stored_at, one.secret.id))
+    _replace(tx, sa.and_(same, escrow.c.id.in_([one.secret.id for one in found if one is not winner])), winner.since)
+
+
 # --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def find(tx: Transaction, secret_id: str) -> KeptSecret | None:
+    """Read a kept secret; None when there is none of that id."""
+    return next(iter(_read(tx, escrow.c.id == secret_id)), None)
 
 
 def of_device(tx: Transaction, device_id: DeviceId, kind: SecretKind | None = None) -> tuple[KeptSecret, ...]:

@@ -1,8 +1,9 @@
-"""What the journal keeps beside check-ins: authorities, issued identities, once-only commands that were handed out.
+"""What the journal keeps beside check-ins: authorities, issued identities, once-only commands that were handed out,
+and secrets that no check-in brought, with the certificates to which Macs encrypt theirs.
 
 Each is a `JournalRecord` with a word of its own as *message*; the body is JSON. They say what no check-in can: for
-what an identity was issued, with what the device was enrolled, and what must not be handed out again. The word
-`Processed` says nothing but how far the database was.
+what an identity was issued, with what the device was enrolled, what must not be handed out again, what was set on a
+device or learned by a command. The word `Processed` says nothing but how far the database was.
 """
 
 import base64
@@ -15,13 +16,17 @@ from typing import Any, Final
 from muster.crypto.certificates import fingerprint as fingerprint_of
 from muster.domain.access import Grant
 from muster.domain.enrollment import Provenance
+from muster.domain.secrets import SecretKind, SecretState
 from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId
+from muster.storage.escrow import EscrowCertificate, KeptSecret, SealedSecret
 from muster.storage.identities import NewIdentity, StoredAuthority
 from muster.storage.journal import JournalRecord
 
 AUTHORITY: Final = "Authority"
 IDENTITY: Final = "Identity"
 HANDED_OUT: Final = "HandedOut"
+SECRET: Final = "Secret"  # noqa: S105 - a word, not a secret
+ESCROW_CERTIFICATE: Final = "EscrowCertificate"
 PROCESSED: Final = "Processed"
 
 
@@ -129,6 +134,66 @@ def read_handed_out(record: JournalRecord) -> CommandUUID:
     return CommandUUID(str(_fields(record, HANDED_OUT)["command_uuid"]))
 
 
+def secret_record(kept: KeptSecret, *, at: datetime) -> JournalRecord:
+    """Write down a kept secret as it stands now; its value stays sealed for its row of the database.
+
+    That somebody saw it, and when it is to be replaced therefore, is not in it.
+    """
+    secret = kept.secret
+    body = {
+        "id": secret.id,
+        "sealed": base64.b64encode(secret.sealed).decode(),
+        "epoch": secret.epoch,
+        "stored_at": secret.stored_at.isoformat(),
+        "serial_number": kept.serial_number,
+        "kind": kept.kind.value,
+        "subject": kept.subject,
+        "account_guid": kept.account_guid,
+        "state": kept.state.value,
+        "origin": kept.origin,
+        "command_uuid": kept.command_uuid,
+        "in_force_at": _iso(kept.in_force_at),
+        "archived_at": _iso(kept.archived_at),
+    }
+    return JournalRecord(at, ChannelId(kept.device_id), SECRET, b"", "", json.dumps(body).encode())
+
+
+def read_secret(record: JournalRecord) -> KeptSecret:
+    """Read what `secret_record` wrote. Raises ValueError or KeyError for anything else."""
+    fields = _fields(record, SECRET)
+    sealed = base64.b64decode(fields["sealed"], validate=True)
+    stored_at = datetime.fromisoformat(fields["stored_at"])
+    command_uuid = fields["command_uuid"]
+    return KeptSecret(
+        SealedSecret(fields["id"], sealed, fields["epoch"], stored_at),
+        DeviceId(record.channel_id),
+        fields["serial_number"],
+        SecretKind(fields["kind"]),
+        fields["subject"],
+        fields["account_guid"],
+        SecretState(fields["state"]),
+        fields["origin"],
+        None if command_uuid is None else CommandUUID(command_uuid),
+        _instant(fields["in_force_at"]),
+        _instant(fields["archived_at"]),
+        None,
+    )
+
+
+def escrow_certificate_record(certificate: EscrowCertificate, *, at: datetime) -> JournalRecord:
+    """Write down a certificate, made at *at*, to which Macs encrypt; its key stays sealed for its row."""
+    body = {"key_sealed": base64.b64encode(certificate.key_sealed).decode()}
+    record = json.dumps(body).encode()
+    return JournalRecord(at, ChannelId(""), ESCROW_CERTIFICATE, certificate.certificate_der, "", record)
+
+
+def read_escrow_certificate(record: JournalRecord) -> EscrowCertificate:
+    """Read what `escrow_certificate_record` wrote. Raises ValueError or KeyError for anything else."""
+    fields = _fields(record, ESCROW_CERTIFICATE)
+    key_sealed = base64.b64decode(fields["key_sealed"], validate=True)
+    return EscrowCertificate(fingerprint_of(record.certificate_der), record.certificate_der, key_sealed)
+
+
 def processed_record(at: datetime) -> JournalRecord:
     """Write down nothing but the time: the file says with each record how far the database was."""
     return JournalRecord(at, ChannelId(""), PROCESSED, b"", "", b"")
@@ -149,3 +214,11 @@ def _hex(value: bytes | None) -> str | None:
 
 def _bytes(text: str | None) -> bytes | None:
     return None if text is None else bytes.fromhex(text)
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -7,8 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from muster.domain.command_queue import HoldReason, OwnStatus, QueueEntry, QueuePurpose
-from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.domain.command_queue import HoldReason, OwnStatus, QueueEntry, QueuePurpose, may_have_left
+from muster.domain.secrets import SETTING_REQUEST_TYPES
+from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId
+from muster.storage import escrow
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import commands, queue, queue_pauses, reports
 from muster.storage.types import to_microseconds
@@ -150,7 +152,8 @@ def close(
 ) -> int:
     """Close queued commands of a channel, unanswered: kept in history, never handed out. Returns how many there were.
 
-    *because* is what is behind it, for people. What follows them is not touched.
+    *because* is what is behind it, for people. What follows them is not touched. A secret that one of them sets is
+    withdrawn, where no device can have been told; else it may have been set, and stays proposed.
     """
     these = sa.and_(queue.c.channel_id == channel_id, queue.c.command_uuid.in_(sorted(command_uuids)))
     return _close(tx, these, at, status, because)
@@ -187,7 +190,16 @@ def _close(
         ],
     )
     tx.connection.execute(sa.delete(queue).where(stale))
+    escrow.withdraw(
+        tx, [(DeviceId(row.channel_id), CommandUUID(row.command_uuid)) for row in rows if _proposed(row)], at
+    )
     return len(rows)
+
+
+def _proposed(row: Any) -> bool:
+    """Tell whether a command proposed a secret that no device can have been told."""
+    held_because = None if row.held_because is None else HoldReason(row.held_because)
+    return row.request_type in SETTING_REQUEST_TYPES and not may_have_left(row.handed_out_count, held_because)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
+from random import Random
 
 import pytest
 import sqlalchemy as sa
@@ -13,10 +14,13 @@ from tests.support.chronicle import Chronicle, replay
 from tests.support.site import ADA, MAC, Site, token_update
 
 from muster.crypto.cms.signing import SignerIdentity
+from muster.domain.secrets import SecretState
 from muster.edges.workers.resurrections import SEARCH_INTERVAL, Resurrections, Sought
+from muster.operations.keep_secrets import open_secret
 from muster.protocol.checkin import CheckOut
+from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import DeviceId, resolve_channel
-from muster.storage import schema
+from muster.storage import escrow, schema
 from muster.storage.journal import JournalRecord
 
 DEVICE = resolve_channel(MAC).device_id
@@ -95,6 +99,22 @@ def test_what_it_said_meanwhile_is_not_lost(forgetful: Forgetful, lost: tuple[Ch
 
     assert reply.status == 503
     assert forgetful.site.rows(sa.select(schema.push_targets.c.token)) == [(b"\x07" * 32,)]
+
+
+def test_secrets_of_a_forgotten_device_come_back_with_it(
+    forgetful: Forgetful, lost: tuple[Chronicle, SignerIdentity]
+) -> None:
+    chronicle, identity = lost
+    chronicle.site.answers(identity, CommandRequest("SetRecoveryLock", {"NewPassword": "one"}))
+    forgetful.site.runner.random_bytes = Random(2).randbytes
+
+    forgetful.doors.connect(identity)
+    forgetful.step()
+
+    kept = forgetful.site.engine.read(lambda tx: escrow.of_device(tx, DEVICE))
+    assert [(open_secret(one.secret, forgetful.site.runner.context()), one.state) for one in kept] == [
+        (b"one", SecretState.IN_FORCE)
+    ]
 
 
 def test_user_of_a_forgotten_device_comes_back_too(
