@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from muster.domain.access import LinkKind
 from muster.domain.enrolled_terms import EnrolledTerms, terms_from_json
 from muster.protocol.identifiers import ChannelKind, DeviceId
+from muster.storage.among import among
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import channels, device_facts, enrollment_links, enrollment_profiles, identities
 
@@ -45,31 +46,41 @@ _FIND = (
     .outerjoin(device_facts, device_facts.c.channel_id == channels.c.id)
     .outerjoin(identities, identities.c.fingerprint == channels.c.pin)
     .outerjoin(enrollment_links, enrollment_links.c.id == identities.c.link_id)
-    .where(channels.c.id.in_(sa.bindparam("ids", expanding=True)))
+    .where(among(channels.c.id, "ids"))
 )
 _SHARED = sa.select(channels.c.device_id).where(
-    channels.c.device_id.in_(sa.bindparam("ids", expanding=True)), channels.c.kind == ChannelKind.SHARED_IPAD.value
+    among(channels.c.device_id, "ids"), channels.c.kind == ChannelKind.SHARED_IPAD.value
 )
 
 
 def find(tx: Transaction, device_ids: Sequence[DeviceId]) -> dict[DeviceId, StoredTarget]:
     """Read what is stored of *device_ids*; those that are not stored are absent."""
-    rows = [row for ids in slices(device_ids) for row in tx.connection.execute(_FIND, {"ids": ids})]
-    shared = {one for ids in slices(device_ids) for one in tx.connection.scalars(_SHARED, {"ids": ids})}
+    rows = tx.connection.execute(_FIND, {"ids": device_ids}).all()
+    shared = set(tx.connection.scalars(_SHARED, {"ids": device_ids}))
     terms = _terms(tx, sorted({row.profile_id for row in rows if row.profile_id is not None}))
     return {
-        DeviceId(row.id): StoredTarget(
-            row.product_name,
-            row.model,
-            row.os_version,
-            terms.get(row.profile_id),
-            None if row.kind is None else LinkKind(row.kind),
-            row.id in shared,
-            row.is_supervised,
-            row.is_multi_user,
-            row.is_automated_enrollment,
+        device_id: StoredTarget(
+            product_name,
+            model,
+            os_version,
+            terms.get(profile_id),
+            None if kind is None else LinkKind(kind),
+            device_id in shared,
+            is_supervised,
+            is_multi_user,
+            is_automated,
         )
-        for row in rows
+        for (
+            device_id,
+            product_name,
+            model,
+            os_version,
+            is_supervised,
+            is_multi_user,
+            is_automated,
+            profile_id,
+            kind,
+        ) in rows
     }
 
 

@@ -13,6 +13,7 @@ from muster.domain.inventory.standing import STANDING_NAMES
 from muster.domain.os_versions import sortable
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
 from muster.protocol.os_family import family_of
+from muster.storage.among import among
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import channels, contact_days, device_facts, epochs
 from muster.storage.types import Instant
@@ -53,7 +54,7 @@ _FIND = (
         _device.c.provisional_pin,
     )
     .join(_device, _device.c.id == channels.c.device_id)
-    .where(channels.c.id.in_(sa.bindparam("ids", expanding=True)))
+    .where(among(channels.c.id, "ids"))
 )
 # made once: building a statement costs more than running it on SQLite
 _KINDS = {kind.value: kind for kind in ChannelKind}
@@ -71,13 +72,14 @@ def find(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, E
             Pins(*pins),
             None if ended_reason is None else EndReason(ended_reason),
         )
-        for ids in slices(channel_ids)
-        for (channel_id, device_id, kind, state, epoch, ended_reason, provisional_epoch, *pins) in _rows(tx, ids)
+        for (channel_id, device_id, kind, state, epoch, ended_reason, provisional_epoch, *pins) in _rows(
+            tx, channel_ids
+        )
     }
 
 
 def _rows(tx: Transaction, channel_ids: Sequence[ChannelId]) -> Iterable[tuple[Any, ...]]:
-    return tx.connection.execute(_FIND, {"ids": channel_ids})
+    return tx.connection.execute(_FIND, {"ids": channel_ids}).all()
 
 
 def user_channels_of(tx: Transaction, device_id: DeviceId) -> tuple[ChannelId, ...]:

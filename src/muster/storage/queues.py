@@ -11,6 +11,7 @@ from muster.domain.command_queue import HoldReason, OwnStatus, QueueEntry, Queue
 from muster.domain.secrets import SETTING_REQUEST_TYPES
 from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId
 from muster.storage import escrow
+from muster.storage.among import among
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import commands, queue, queue_pauses, reports
 from muster.storage.types import to_microseconds
@@ -85,13 +86,8 @@ def _on(channel_id: ChannelId, epoch: int, holds: Mapping[ChannelId, HoldReason]
 
 def paused(tx: Transaction, channel_ids: Sequence[ChannelId]) -> set[ChannelId]:
     """Tell which of *channel_ids* are paused."""
-    return {
-        ChannelId(one)
-        for some in slices(channel_ids)
-        for one in tx.connection.scalars(
-            sa.select(queue_pauses.c.channel_id).where(queue_pauses.c.channel_id.in_(some))
-        )
-    }
+    select = sa.select(queue_pauses.c.channel_id).where(among(queue_pauses.c.channel_id, channel_ids))
+    return {ChannelId(one) for one in tx.connection.scalars(select)}
 
 
 def _note_followers(tx: Transaction, following: Following) -> None:
@@ -270,15 +266,10 @@ def never_handed_out(
 def _read_queued(
     tx: Transaction, channel_ids: Sequence[ChannelId], condition: sa.ColumnElement[bool]
 ) -> tuple[Queued, ...]:
-    return tuple(
-        _queued(row)
-        for some in slices(channel_ids)
-        for row in tx.connection.execute(
-            _QUEUED.where(queue.c.channel_id.in_(some), condition).order_by(
-                queue.c.channel_id, queue.c.rank, queue.c.position, queue.c.command_uuid
-            )
-        )
+    select = _QUEUED.where(among(queue.c.channel_id, channel_ids), condition).order_by(
+        queue.c.channel_id, queue.c.rank, queue.c.position, queue.c.command_uuid
     )
+    return tuple(_queued(row) for row in tx.connection.execute(select))
 
 
 def _queued(row: sa.Row[Any, Any, Any, Any, Any, Any, Any]) -> Queued:

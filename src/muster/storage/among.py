@@ -1,0 +1,57 @@
+"""A condition for rows of many identifiers: one parameter, whatever their number.
+
+An IN of a thousand parameters is written out, parsed and planned anew each time, for more than its rows cost.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType, TypeDecorator
+
+from muster.storage.postgresql_arrays import TEXT, BinaryArray
+
+
+class Texts(TypeDecorator[Iterable[str]]):
+    """Many texts as one parameter: text[] on PostgreSQL, a JSON array on SQLite."""
+
+    impl = NullType
+    cache_ok = True
+
+    def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> BinaryArray | str | None:
+        """Turn the texts into the engine's form."""
+        assert value is not None, "there may be no texts, but not no array"
+        return TEXT.array(value) if dialect.name == "postgresql" else json.dumps(list(value))
+
+
+class _Among(FunctionElement[bool]):
+    name = "among"
+    type = sa.Boolean()
+    inherit_cache = True
+
+
+def among(column: sa.ColumnElement[Any], texts: Iterable[str] | str) -> sa.ColumnElement[bool]:
+    """Tell rows whose *column*, a text, is one of *texts*; a str is the name of the parameter that will hold them.
+
+    As many as one likes; none find nothing.
+    """
+    if isinstance(texts, str):
+        return _Among(column, sa.bindparam(texts, type_=Texts()))
+    return _Among(column, sa.bindparam(None, tuple(texts), type_=Texts()))
+
+
+@compiles(_Among, "postgresql")
+def _as_array(element: _Among, compiler: SQLCompiler, **parts: Any) -> str:
+    column, texts = element.clauses
+    return f"{compiler.process(column, **parts)} = ANY({compiler.process(texts, **parts)}::text[])"
+
+
+@compiles(_Among, "sqlite")
+def _as_json(element: _Among, compiler: SQLCompiler, **parts: Any) -> str:
+    column, texts = element.clauses
+    return f"{compiler.process(column, **parts)} IN (SELECT value FROM json_each({compiler.process(texts, **parts)}))"  # noqa: S608 - compiled, not given
