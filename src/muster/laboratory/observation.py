@@ -96,7 +96,7 @@ def _commands(tx: Transaction, ids: list[str], traces: Traces) -> dict[str, tupl
         found[row.channel_id].append(_command(row, row.status, row.reported_at, traces))
     waiting = tx.connection.execute(
         sa.select(queue, commands.c.request_type)
-        .join(commands)
+        .join(commands, commands.c.command_uuid == queue.c.command_uuid)
         .where(queue.c.channel_id.in_(ids))
         .order_by(queue.c.rank, queue.c.position, queue.c.command_uuid)
     )

@@ -161,6 +161,7 @@ def _queue_part(tx: Transaction, send: Send, query: Query, ctx: Context) -> Send
     found = queries.find(tx, query, ctx.now, after=send.cursor, limit=limit, users=send.to_users) if limit else ()
     if not found:
         return replace(send, finished_at=ctx.now)
+    tx.look_up_by_keys()
     body = command_body(tx, send.command_uuid, ctx)
     assert body is not None, "what is being sent is stored"
     command = decode_command(body)

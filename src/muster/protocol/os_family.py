@@ -1,6 +1,7 @@
 """The families of Apple's operating systems, and which one a product runs."""
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 
@@ -28,6 +29,7 @@ _BEGINNINGS: Final = (
 """How ProductName begins (Apple, "Authenticate"): iPhone16,1 and Mac14,2 are such names."""
 
 
+@lru_cache(maxsize=1024)
 def family_of(product_name: str | None) -> OsFamily | None:
     """The family that a product of this ProductName runs; None when it is absent, or begins in no known way."""
     name = product_name or ""

@@ -5,13 +5,14 @@ An IN of a thousand parameters is written out, parsed and planned anew each time
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import NullType, TypeDecorator
 
 from muster.storage.postgresql_arrays import TEXT, BinaryArray
@@ -33,6 +34,10 @@ class _Among(FunctionElement[bool]):
     name = "among"
     type = sa.Boolean()
     inherit_cache = True
+
+    def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002 - what it stands in matters not
+        """Stand as it is: where there are no truth values it would be compared with 1, and no index be used."""
+        return self
 
 
 def among(column: sa.ColumnElement[Any], texts: Iterable[str] | str) -> sa.ColumnElement[bool]:

@@ -140,6 +140,10 @@ class Transaction(ABC):
         """Let one transaction at a time past this point for *name* (first start, audit chain), cluster-wide."""
 
     @abstractmethod
+    def look_up_by_keys(self) -> None:
+        """Have statements from here on look up each row by its key, as is best for a thousand rows of a fleet."""
+
+    @abstractmethod
     def insert(self, table: sa.Table) -> Any:
         """Return the engine's INSERT of *table*, which knows on_conflict_do_update and on_conflict_do_nothing."""
 

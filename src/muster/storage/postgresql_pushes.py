@@ -108,6 +108,11 @@ DROP_PATIENCE_MILLISECONDS = 1000
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 
+def look_up_by_keys(cursor: Cursor) -> None:
+    """Have statements of this transaction look up each row by its key."""
+    cursor.execute(_BY_KEYS)
+
+
 def make_wishes(cursor: Cursor, wishes: Sequence[NewWish]) -> None:
     """Store wishes, in place of those before."""
     rows = _new_wishes(wishes)
@@ -132,7 +137,7 @@ def claim_held_wishes(cursor: Cursor, because: str, topic: str, limit: int) -> t
 
 def lease_wishes(cursor: Cursor, channel_ids: Sequence[ChannelId], until: datetime) -> None:
     """Count an attempt for each."""
-    cursor.execute(_BY_KEYS)
+    look_up_by_keys(cursor)
     cursor.execute(_LEASE, (until, TEXT.array(channel_ids)))
 
 
@@ -145,7 +150,7 @@ def put_off_wishes(cursor: Cursor, waits: Sequence[PutOff]) -> None:
             "because": Column(TEXT, [one.held_because for one in waits]),
         },
     )
-    cursor.execute(_BY_KEYS)
+    look_up_by_keys(cursor)
     cursor.execute(_PUT_OFF.format(rows=rows.sql), rows.parameters)
 
 
@@ -170,7 +175,7 @@ def settle_targets(cursor: Cursor, settled: Sequence[SettledPush], at: datetime)
             "unanswered": Column(INT4, [one.unanswered for one in targets]),
         },
     )
-    cursor.execute(_BY_KEYS)
+    look_up_by_keys(cursor)
     cursor.execute(_OUTCOMES.format(rows=rows.sql), (at, *rows.parameters))
 
 
@@ -178,7 +183,7 @@ def settle_wishes(cursor: Cursor, settled: Sequence[SettledPush]) -> None:
     """Write when to look at the wishes again, and drop those that are over."""
     kept = [one for one in settled if one.due_at is not None]
     over = [one for one in settled if one.due_at is None]
-    cursor.execute(_BY_KEYS)
+    look_up_by_keys(cursor)
     if kept and over:
         cursor.execute(_LOCK_WISHES, (TEXT.array(one.channel_id for one in settled),))
     if kept:

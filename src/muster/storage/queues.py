@@ -16,6 +16,8 @@ from muster.storage.engine import Transaction, slices
 from muster.storage.schema import commands, queue, queue_pauses, reports
 from muster.storage.types import to_microseconds
 
+_OF_COMMAND = commands.c.command_uuid == queue.c.command_uuid
+
 
 @dataclass(frozen=True, slots=True)
 class Following:
@@ -162,7 +164,9 @@ def _close(
     status: OwnStatus = OwnStatus.CLOSED,
     because: str | None = None,
 ) -> int:
-    rows = tx.connection.execute(sa.select(queue, commands.c.request_type).join(commands).where(stale)).all()
+    rows = tx.connection.execute(
+        sa.select(queue, commands.c.request_type).join(commands, _OF_COMMAND).where(stale)
+    ).all()
     if not rows:
         return 0
     tx.connection.execute(
@@ -222,7 +226,7 @@ _QUEUED = sa.select(
     queue.c.handed_out_count,
     queue.c.has_followers,
     queue.c.expires_at,
-).join(commands)
+).join(commands, _OF_COMMAND)
 
 
 def on_channels(tx: Transaction, channel_ids: Sequence[ChannelId]) -> tuple[Queued, ...]:
@@ -299,7 +303,7 @@ def unanswered(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[Channe
     select = sa.select(queue.c.channel_id, queue.c.command_uuid, commands.c.request_type, queue.c.queued_at)
     for ids in slices(channel_ids):
         condition = sa.and_(queue.c.is_withheld.is_(False), queue.c.channel_id.in_(ids))
-        for row in tx.connection.execute(select.join(commands).where(condition)):
+        for row in tx.connection.execute(select.join(commands, _OF_COMMAND).where(condition)):
             entry = Unanswered(CommandUUID(row.command_uuid), row.request_type, row.queued_at)
             found[ChannelId(row.channel_id)] = (*found.get(ChannelId(row.channel_id), ()), entry)
     return found
@@ -316,7 +320,7 @@ def waiting_for_set_up(tx: Transaction, channel_id: ChannelId, *, before: dateti
     is_fresh = sa.or_(queue.c.handed_out_at.is_(None), queue.c.handed_out_at < before)
     rows = tx.connection.execute(
         sa.select(queue, commands.c.request_type, commands.c.body, commands.c.is_sealed)
-        .join(commands)
+        .join(commands, _OF_COMMAND)
         .where(queue.c.channel_id == channel_id, queue.c.is_withheld.is_(False), is_fresh)
         .where(commands.c.request_type.in_(SET_UP_REQUEST_TYPES))
         .order_by(queue.c.rank, queue.c.position, queue.c.command_uuid)

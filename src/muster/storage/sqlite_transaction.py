@@ -18,7 +18,7 @@ from muster.storage import sqlite_pushes
 from muster.storage.engine import Transaction, Work
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
 from muster.storage.hot_pushes import DueWish, NewWish, PutOff, RecordedPush, SettledPush
-from muster.storage.types import from_microseconds, to_microseconds
+from muster.storage.types import Instant, from_microseconds, to_microseconds
 
 _LOCK = """
 SELECT c.id, c.device_id, c.kind, c.state, c.epoch, d.provisional_epoch, d.pin, d.former_pin, d.former_pin_until,
@@ -157,14 +157,24 @@ class SqliteTransaction(Transaction):
     def lock_name(self, name: str) -> None:
         """Nothing to do: the writer is alone."""
 
+    def look_up_by_keys(self) -> None:
+        """Nothing to do: SQLite does so."""
+
     def insert(self, table: sa.Table) -> Any:
         """Return SQLite's INSERT."""
         return dialect.insert(table)
 
     def insert_rows(self, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
-        """A statement for each."""
-        if rows:
-            self.connection.execute(sa.insert(table), rows)
+        """A short statement for each."""
+        if not rows:
+            return
+        names = list(rows[0])
+        instants = {name for name in names if isinstance(table.c[name].type, Instant)}
+        with closing(self._cursor()) as cursor:
+            cursor.executemany(
+                f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",  # noqa: S608 - the names are ours
+                [[_stored(row[name], name in instants) for name in names] for row in rows],
+            )
 
     def claim(self, select: sa.Select[Any]) -> sa.Select[Any]:
         """Nothing to add: the writer is alone."""
@@ -181,6 +191,13 @@ class SqliteTransaction(Transaction):
         connection = self.connection.connection.driver_connection
         assert isinstance(connection, sqlite3.Connection)
         return connection.cursor()
+
+
+def _stored(value: object, is_instant: bool) -> object:
+    if not is_instant or value is None:
+        return value
+    assert isinstance(value, datetime)
+    return to_microseconds(value)
 
 
 def _locked_channel(

@@ -78,7 +78,7 @@ def _putting_off(
 ) -> list[tuple[ChannelId, str | None, str, datetime]]:
     rows = tx.connection.execute(
         sa.select(queue.c.channel_id, commands.c.request_type, queue.c.handed_out_at)
-        .join(commands)
+        .join(commands, commands.c.command_uuid == queue.c.command_uuid)
         .where(queue.c.channel_id.in_(channel_ids), queue.c.not_now_count > 0, queue.c.handed_out_at.is_not(None))
     )
     return [(row.channel_id, row.request_type, NOT_NOW, row.handed_out_at) for row in rows]

@@ -97,7 +97,7 @@ def list_held(tx: Transaction) -> tuple[HeldCommand, ...]:
     """List what waits for a person's word, the oldest first; at most LIST_LIMIT."""
     rows = tx.connection.execute(
         sa.select(queue, commands.c.request_type)
-        .join(commands)
+        .join(commands, commands.c.command_uuid == queue.c.command_uuid)
         .where(queue.c.held_because.in_([reason.value for reason in FOR_A_PERSON]))
         .order_by(queue.c.queued_at, queue.c.channel_id)
         .limit(LIST_LIMIT)
@@ -148,7 +148,7 @@ def _first_push(table: sa.Table, until: sa.ColumnElement[Any] | None) -> sa.Scal
 def _waiting(tx: Transaction, condition: sa.ColumnElement[bool]) -> tuple[CommandRow, ...]:
     rows = tx.connection.execute(
         sa.select(queue, commands.c.request_type, _first_push(queue, None).label("pushed_at"))
-        .join(commands)
+        .join(commands, commands.c.command_uuid == queue.c.command_uuid)
         .where(condition)
         .order_by(queue.c.rank, queue.c.position, queue.c.command_uuid)
         .limit(LIST_LIMIT)

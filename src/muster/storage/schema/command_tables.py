@@ -1,6 +1,6 @@
 """Commands, the queues they wait in, and the reports that answered them."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, PrimaryKeyConstraint, Table, Text
 
 from muster.storage.schema.base import Json, metadata
 from muster.storage.types import Identifier, Instant
@@ -21,8 +21,9 @@ commands = Table(
 queue = Table(
     "queue",
     metadata,
-    Column("channel_id", Identifier, primary_key=True),
-    Column("command_uuid", Identifier, ForeignKey("commands.command_uuid"), primary_key=True),
+    # no foreign key: to look up the command for each device of a fleet would cost more than queueing it
+    Column("channel_id", Identifier, nullable=False),
+    Column("command_uuid", Identifier, nullable=False),
     Column("epoch", Integer, nullable=False, comment="the epoch the command belongs to"),
     Column("purpose", Text, nullable=False),
     Column("rank", Integer, nullable=False, comment="lower goes first: the priority, negated so that one index serves"),
@@ -43,6 +44,7 @@ queue = Table(
     Column("retries_left", Integer, nullable=False, comment="errors after which it is still tried again"),
     Column("failed_count", Integer, nullable=False, comment="errors after which it is tried again"),
     Column("retry_at", Instant, comment="when the pause after an error is over"),
+    PrimaryKeyConstraint("command_uuid", "channel_id"),
     Index(None, "channel_id", "rank", "position"),
     postgresql_with={"fillfactor": 75},
 )
@@ -64,7 +66,7 @@ reports = Table(
     Column("reported_at", Instant, nullable=False),
     Column("because", Text, comment="what is behind a status of ours: the command that took its place, who cancelled"),
     Column("faults", Json, comment="what of the answer is not as Apple has it, once it was read; absent when nothing"),
-    Index(None, "channel_id", "command_uuid"),
+    Index(None, "command_uuid", "channel_id"),
     Index(None, "channel_id", "reported_at"),
     postgresql_partition_by="RANGE (reported_at)",
 )

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     text,
@@ -52,8 +53,9 @@ Table(
 Table(
     "queue",
     metadata,
-    Column("channel_id", Identifier, primary_key=True),
-    Column("command_uuid", Identifier, ForeignKey("commands.command_uuid"), primary_key=True),
+    # no foreign key: to look up the command for each device of a fleet would cost more than queueing it
+    Column("channel_id", Identifier, nullable=False),
+    Column("command_uuid", Identifier, nullable=False),
     Column("epoch", Integer, nullable=False, comment="the epoch the command belongs to"),
     Column("purpose", Text, nullable=False),
     Column("rank", Integer, nullable=False, comment="lower goes first: the priority, negated so that one index serves"),
@@ -74,6 +76,7 @@ Table(
     Column("retries_left", Integer, nullable=False, comment="errors after which it is still tried again"),
     Column("failed_count", Integer, nullable=False, comment="errors after which it is tried again"),
     Column("retry_at", Instant, comment="when the pause after an error is over"),
+    PrimaryKeyConstraint("command_uuid", "channel_id"),
     Index(None, "channel_id", "rank", "position"),
     postgresql_with={"fillfactor": 75},
 )
@@ -95,7 +98,7 @@ Table(
     Column("reported_at", Instant, nullable=False),
     Column("because", Text, comment="what is behind a status of ours: the command that took its place, who cancelled"),
     Column("faults", Json, comment="what of the answer is not as Apple has it, once it was read; absent when nothing"),
-    Index(None, "channel_id", "command_uuid"),
+    Index(None, "command_uuid", "channel_id"),
     Index(None, "channel_id", "reported_at"),
     postgresql_partition_by="RANGE (reported_at)",
 )
@@ -882,7 +885,8 @@ Table(
 Table(
     "push_wishes",
     metadata,
-    Column("channel_id", Identifier, ForeignKey("channels.id"), primary_key=True),
+    # no foreign key: wishes for a fleet would cost four times as much, and no channel is ever deleted
+    Column("channel_id", Identifier, primary_key=True),
     Column("reason", Text, nullable=False),
     Column("wanted_at", Instant, nullable=False),
     Column("due_at", Instant, nullable=False),
