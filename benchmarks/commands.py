@@ -24,6 +24,7 @@ from benchmarks.push_service import TOKEN, TOPIC
 from benchmarks.servers import NotStartedError
 from muster.bootstrap.data_directory import Surroundings, read_key_ring
 from muster.bootstrap.runner import EngineRunner, make_context
+from muster.bootstrap.serving import settle_memory
 from muster.domain.access import DEVICE
 from muster.domain.os_versions import sortable
 from muster.domain.queries.parser import parse_query
@@ -220,6 +221,7 @@ def main() -> int:
     parser.add_argument("--devices", type=int, default=CHANNELS, help=f"how many (default {CHANNELS:,})")
     parser.add_argument("--only", choices=("postgresql", "sqlite"), help="one engine alone")
     options = parser.parse_args()
+    settle_memory()  # as a node does, which goes on with what was ordered
     engines = ("postgresql", "sqlite") if options.only is None else (options.only,)
     try:
         measured = measure(QUICK_CHANNELS if options.quick else options.devices, engines)

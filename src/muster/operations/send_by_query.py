@@ -155,13 +155,13 @@ def _continue(tx: Transaction, send_id: str | None, ctx: Context) -> Send | None
 
 
 def _queue_part(tx: Transaction, send: Send, query: Query, ctx: Context) -> Send:
+    tx.look_up_by_keys()
     limit = CHANNELS_IN_PART
     if send.named_count is not None:
         limit = min(limit, send.named_count - send.reached)
     found = queries.find(tx, query, ctx.now, after=send.cursor, limit=limit, users=send.to_users) if limit else ()
     if not found:
         return replace(send, finished_at=ctx.now)
-    tx.look_up_by_keys()
     body = command_body(tx, send.command_uuid, ctx)
     assert body is not None, "what is being sent is stored"
     command = decode_command(body)

@@ -148,8 +148,10 @@ class Transaction(ABC):
         """Return the engine's INSERT of *table*, which knows on_conflict_do_update and on_conflict_do_nothing."""
 
     @abstractmethod
-    def insert_rows(self, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
-        """Insert *rows*, which name the same columns; the first of these differs from row to row."""
+    def insert_rows(
+        self, table: sa.Table, columns: Mapping[str, Sequence[object]], constants: Mapping[str, object]
+    ) -> None:
+        """Insert rows: *columns* are equally long, and what *constants* hold is the same in each row."""
 
     @abstractmethod
     def claim(self, select: sa.Select[Any]) -> sa.Select[Any]:

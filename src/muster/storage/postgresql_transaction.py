@@ -25,9 +25,7 @@ from muster.storage.postgresql_arrays import (
     TEXT,
     TIMESTAMPTZ,
     BinaryArray,
-    Column,
     element_of,
-    rows_of,
 )
 from muster.storage.schema import PARTITIONED
 
@@ -230,17 +228,18 @@ class PostgresqlTransaction(Transaction):
         """Return PostgreSQL's INSERT."""
         return dialect.insert(table)
 
-    def insert_rows(self, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
+    def insert_rows(
+        self, table: sa.Table, columns: Mapping[str, Sequence[object]], constants: Mapping[str, object]
+    ) -> None:
         """One statement over arrays for all."""
-        if not rows:
-            return
-        names = list(rows[0])
-        columns = {name: Column(element_of(table.c[name]), [row[name] for row in rows]) for name in names}
-        values = rows_of({names[0]: columns.pop(names[0])}, columns)
+        names = [*columns, *constants]
+        arrays = [element_of(table.c[name]).array(values) for name, values in columns.items()]
+        unnested = ", ".join(f"%s::{element_of(table.c[name]).name}[]" for name in columns)
         with self._cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {', '.join(names)} FROM {values.sql}",  # noqa: S608 - the names are ours
-                values.parameters,
+                f"INSERT INTO {table.name} ({', '.join(names)}) "  # noqa: S608 - the names are ours
+                f"SELECT v.*{', %s' * len(constants)} FROM unnest({unnested}) AS v",
+                [*constants.values(), *arrays],
             )
 
     def claim(self, select: sa.Select[Any]) -> sa.Select[Any]:

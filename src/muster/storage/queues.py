@@ -1,6 +1,6 @@
 """The queues in which commands wait, one a channel."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -72,18 +72,15 @@ def enqueue(
         "retries_left": retries,
         "failed_count": 0,
     }
-    tx.insert_rows(queue, [shared | _on(channel_id, epoch, holds) for channel_id, epoch in targets])
-    return tuple(channel_id for channel_id, _ in targets if channel_id not in holds)
-
-
-def _on(channel_id: ChannelId, epoch: int, holds: Mapping[ChannelId, HoldReason]) -> dict[str, object]:
-    because = holds.get(channel_id)
-    return {
-        "channel_id": channel_id,
-        "epoch": epoch,
-        "is_withheld": because is not None,
-        "held_because": None if because is None else because.value,
+    because = [holds.get(channel_id) for channel_id, _ in targets]
+    columns: dict[str, list[object]] = {
+        "channel_id": [channel_id for channel_id, _ in targets],
+        "epoch": [epoch for _, epoch in targets],
+        "is_withheld": [one is not None for one in because],
+        "held_because": [None if one is None else one.value for one in because],
     }
+    tx.insert_rows(queue, columns, shared)
+    return tuple(channel_id for channel_id, _ in targets if channel_id not in holds)
 
 
 def paused(tx: Transaction, channel_ids: Sequence[ChannelId]) -> set[ChannelId]:
@@ -240,7 +237,7 @@ def of_command(
     """Read where a command is queued: on *channel_ids*, or without them on all channels; by channel."""
     if channel_ids is None:
         rows = tx.connection.execute(_QUEUED.where(queue.c.command_uuid == command_uuid).order_by(queue.c.channel_id))
-        return tuple(_queued(row) for row in rows)
+        return tuple(_queued(row, row.request_type) for row in rows)
     return _read_queued(tx, channel_ids, queue.c.command_uuid == command_uuid)
 
 
@@ -255,16 +252,34 @@ def never_handed_out(
     """Read commands of a type, queued for one of *purposes*, that no device has seen yet and none comes before or after
     of, with at most the priority *lowest_priority_from*.
     """
-    condition = sa.and_(
-        queue.c.handed_out_count == 0,
-        queue.c.after_uuid.is_(None),
-        queue.c.has_followers.is_(False),
-        queue.c.purpose.in_([one.value for one in purposes]),
-        queue.c.rank >= -lowest_priority_from,
-        commands.c.request_type == request_type,
-        commands.c.is_sealed.is_(False),
+    table = queue.c
+    # commands are not joined: beginning with those of the type, a database would ask for each of them on each channel
+    select = (
+        sa.select(table.channel_id, table.command_uuid, table.purpose, table.handed_out_count, table.has_followers)
+        .add_columns(table.expires_at)
+        .where(
+            among(table.channel_id, channel_ids),
+            table.handed_out_count == 0,
+            table.after_uuid.is_(None),
+            table.has_followers.is_(False),
+            table.purpose.in_([one.value for one in purposes]),
+            table.rank >= -lowest_priority_from,
+        )
+        .order_by(table.channel_id, table.rank, table.position, table.command_uuid)
     )
-    return _read_queued(tx, channel_ids, condition)
+    rows = tx.connection.execute(select).all()
+    of_type = set(
+        tx.connection.scalars(
+            sa.select(commands.c.command_uuid).where(
+                among(commands.c.command_uuid, {row.command_uuid for row in rows}),
+                commands.c.request_type == request_type,
+                commands.c.is_sealed.is_(False),
+            )
+        )
+        if rows
+        else ()
+    )
+    return tuple(_queued(row, request_type) for row in rows if row.command_uuid in of_type)
 
 
 def _read_queued(
@@ -273,14 +288,14 @@ def _read_queued(
     select = _QUEUED.where(among(queue.c.channel_id, channel_ids), condition).order_by(
         queue.c.channel_id, queue.c.rank, queue.c.position, queue.c.command_uuid
     )
-    return tuple(_queued(row) for row in tx.connection.execute(select))
+    return tuple(_queued(row, row.request_type) for row in tx.connection.execute(select))
 
 
-def _queued(row: sa.Row[Any, Any, Any, Any, Any, Any, Any]) -> Queued:
+def _queued(row: Any, request_type: str) -> Queued:
     return Queued(
         ChannelId(row.channel_id),
         CommandUUID(row.command_uuid),
-        row.request_type,
+        request_type,
         QueuePurpose(row.purpose),
         row.handed_out_count,
         row.has_followers,

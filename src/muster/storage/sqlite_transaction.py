@@ -164,16 +164,17 @@ class SqliteTransaction(Transaction):
         """Return SQLite's INSERT."""
         return dialect.insert(table)
 
-    def insert_rows(self, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
+    def insert_rows(
+        self, table: sa.Table, columns: Mapping[str, Sequence[object]], constants: Mapping[str, object]
+    ) -> None:
         """A short statement for each."""
-        if not rows:
-            return
-        names = list(rows[0])
-        instants = {name for name in names if isinstance(table.c[name].type, Instant)}
+        names = [*columns, *constants]
+        same = [_stored(table.c[name], value) for name, value in constants.items()]
+        stored = ([_stored(table.c[name], value) for value in values] for name, values in columns.items())
         with closing(self._cursor()) as cursor:
             cursor.executemany(
                 f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",  # noqa: S608 - the names are ours
-                [[_stored(row[name], name in instants) for name in names] for row in rows],
+                [(*row, *same) for row in zip(*stored, strict=True)],
             )
 
     def claim(self, select: sa.Select[Any]) -> sa.Select[Any]:
@@ -193,8 +194,8 @@ class SqliteTransaction(Transaction):
         return connection.cursor()
 
 
-def _stored(value: object, is_instant: bool) -> object:
-    if not is_instant or value is None:
+def _stored(column: sa.Column[Any], value: object) -> object:
+    if value is None or not isinstance(column.type, Instant):
         return value
     assert isinstance(value, datetime)
     return to_microseconds(value)
