@@ -8,6 +8,8 @@ from tests.cli.conftest import FORMER, MAC, USER
 from tests.support.command_line import CommandLine
 from tests.support.fleet import add_device
 
+from muster.cli.commands import SHOWN_WITH_ANSWER
+from muster.cli.errors import ExitCode
 from muster.domain.os_versions import sortable
 from muster.protocol.os_family import OsFamily
 from muster.storage import schema
@@ -124,3 +126,23 @@ def test_what_can_not_be_sent_is_refused(muster: CommandLine, arguments: list[st
 
 def test_nothing_was_sent_by_query_at_first(muster: CommandLine) -> None:
     assert muster.run("commands", "sends")[1].startswith("Nothing was sent by query yet")
+
+
+def test_command_to_many_shows_how_many_stand_where_and_one_by_its_name(muster: CommandLine, data_dir: Path) -> None:
+    engine = SqliteEngine(data_dir / "muster.db", synchronous="OFF")
+    for number in range(SHOWN_WITH_ANSWER + 1):
+        add_device(engine, f"MANY-{number:02}")
+    engine.close()
+    few = muster.run("commands", "send", "--where", "id in ('MANY-00', 'MANY-01')", "SecurityInfo")[1].strip()
+    many = muster.run("commands", "send", "--where", "id starts with 'MANY'", "SecurityInfo")[1].strip()
+
+    shown = muster.run("commands", "show", many)[1]
+    one = muster.run("commands", "show", many, "MANY-03")[1]
+    code, _, _ = muster.run("commands", "show", many, MAC)
+
+    assert muster("commands", "show", few)["counts"] == {"superseded": 2}
+    assert muster("commands", "show", many)["counts"] == {"waiting": SHOWN_WITH_ANSWER + 1}
+    assert shown.splitlines()[1] == f"{SHOWN_WITH_ANSWER + 1} waiting"
+    assert "MANY-03: waiting" in one
+    assert "MANY-04" not in one
+    assert code == ExitCode.ABSENT

@@ -1,6 +1,8 @@
 """`muster commands list` and `show`: what became of commands."""
 
 import plistlib
+import sys
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -9,7 +11,7 @@ from muster.cli.command_words import standing, times
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.output import ago, print_json, print_table
-from muster.operations.views.commands import list_commands, show_command
+from muster.operations.views.commands import CommandDetails, list_commands, show_command
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.protocol.plist import read_plist
@@ -18,6 +20,9 @@ app = typer.Typer(help="Commands and what became of them.", no_args_is_help=True
 
 SEALED = "kept secret; see `muster secrets`"
 """What stands for a command or an answer that holds a secret."""
+SHOWN_WITH_ANSWER = 20
+"""Channels of one command whose answers are printed one after the other; of more, nobody reads them so."""
+ROWS_SHOWN = 50
 
 
 @app.command("list")
@@ -62,17 +67,26 @@ def list_(
 @app.command("show")
 def show(
     command_uuid: Annotated[str, typer.Argument(metavar="UUID", help="The command's UUID.")],
+    channel_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Only what this device's or user channel answered.")
+    ] = None,
     data_dir: DataDir = None,
     database: Database = None,
     key_ring: KeyRingFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one command and what each channel answered."""
+    """Show one command and what each channel answered.
+
+    Of one that went to many, it is shown how many stand where, and of some of them where; name one for its answer.
+    """
+    only = None if channel_id is None else ChannelId(channel_id)
     with connect(data_dir, database, key_ring) as data:
-        details = data.view(lambda tx: show_command(tx, CommandUUID(command_uuid)))
+        details = data.view(lambda tx: show_command(tx, CommandUUID(command_uuid), only))
         now = data.now
     if details is None:
         raise CommandFailed(f"no command {command_uuid} is known", code=ExitCode.ABSENT)
+    if only is not None and not details.rows:
+        raise CommandFailed(f"{command_uuid} did not go to {only}", code=ExitCode.ABSENT)
     if as_json:
         answers = {
             channel_id: SEALED if body is None else _readable(body) for channel_id, body in details.answers.items()
@@ -82,12 +96,16 @@ def show(
             {
                 **fields,
                 "command": SEALED if details.body is None else _readable(details.body),
+                "counts": details.counts,
                 "channels": details.rows,
                 "answers": answers,
             }
         )
         return
     print(f"{details.request_type} {details.command_uuid}, by {details.created_by}, {ago(details.created_at, now)}")
+    if sum(details.counts.values()) > SHOWN_WITH_ANSWER and only is None:
+        _print_many(details, now)
+        return
     for row in details.rows:
         print(f"\n{row.channel_id}: {standing(row, now)}")
         for line in times(row):
@@ -95,6 +113,14 @@ def show(
         if row.channel_id in details.answers and row.reported_at is not None:
             body = details.answers[row.channel_id]
             print(SEALED if body is None else _as_text(body))
+
+
+def _print_many(details: CommandDetails, now: datetime) -> None:
+    """Print how many channels stand where, and of some of them where."""
+    print(", ".join(f"{count:,} {status}" for status, count in details.counts.items()) + "\n")
+    rows = [(row.channel_id, standing(row, now)) for row in details.rows[:ROWS_SHOWN]]
+    print_table(("ID", "WHERE IT STANDS"), rows)
+    print(f"\nFor an answer: muster commands show {details.command_uuid} ID", file=sys.stderr)
 
 
 def _readable(body: bytes) -> object:

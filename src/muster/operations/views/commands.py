@@ -1,5 +1,6 @@
 """Commands of a channel, waiting and answered, and one command on every channel it went to."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -49,7 +50,10 @@ class CommandRow:
 
 @dataclass(frozen=True, slots=True)
 class CommandDetails:
-    """One command: its plist as sent, and where it stands on each channel with what that said (plist)."""
+    """One command: its plist as sent, and where it stands on each channel with what that said (plist).
+
+    *counts* are the channels it went to by where it stands, the most first; *rows* and *answers* are a few of them.
+    """
 
     command_uuid: CommandUUID
     request_type: str
@@ -57,6 +61,7 @@ class CommandDetails:
     created_by: str
     body: bytes | None
     """Absent where it holds a secret, and is sealed."""
+    counts: dict[str, int]
     rows: tuple[CommandRow, ...]
     answers: dict[ChannelId, bytes | None]
     """None where the answer holds a secret, and is sealed."""
@@ -110,12 +115,18 @@ def list_held(tx: Transaction) -> tuple[HeldCommand, ...]:
     )
 
 
-def show_command(tx: Transaction, command_uuid: CommandUUID) -> CommandDetails | None:
-    """Read one command; None when there is none of this UUID."""
+def show_command(
+    tx: Transaction, command_uuid: CommandUUID, channel_id: ChannelId | None = None
+) -> CommandDetails | None:
+    """Read one command; None when there is none of this UUID. Of its channels *channel_id* alone, or LIST_LIMIT."""
     command = tx.connection.execute(sa.select(commands).where(commands.c.command_uuid == command_uuid)).one_or_none()
     if command is None:
         return None
-    answered = reports.c.command_uuid == command_uuid
+    waiting, answered = queue.c.command_uuid == command_uuid, reports.c.command_uuid == command_uuid
+    counts = _counts(tx, waiting, answered)
+    if channel_id is not None:
+        waiting &= queue.c.channel_id == channel_id
+        answered &= reports.c.channel_id == channel_id
     bodies = tx.connection.execute(
         sa.select(reports.c.channel_id, reports.c.body, reports.c.is_sealed)
         .where(answered, reports.c.body.is_not(None))
@@ -128,9 +139,29 @@ def show_command(tx: Transaction, command_uuid: CommandUUID) -> CommandDetails |
         command.created_at,
         command.created_by,
         None if command.is_sealed else command.body,
-        (*_waiting(tx, queue.c.command_uuid == command_uuid), *_answered(tx, answered)),
+        counts,
+        (*_waiting(tx, waiting), *_answered(tx, answered)),
         {ChannelId(row.channel_id): None if row.is_sealed else row.body for row in bodies},
     )
+
+
+def _counts(tx: Transaction, waiting: sa.ColumnElement[bool], answered: sa.ColumnElement[bool]) -> dict[str, int]:
+    """Count channels by where a command stands, the most first; one that is tried again counts as it waits, too."""
+    has_declined = queue.c.not_now_count > 0
+    counts: Counter[str] = Counter()
+    for because, declined, count in tx.connection.execute(
+        sa.select(queue.c.held_because, has_declined, sa.func.count())
+        .where(waiting)
+        .group_by(queue.c.held_because, has_declined)
+    ):
+        counts[_standing(because, int(declined))] += count
+    for status, count in tx.connection.execute(
+        sa.select(reports.c.status, sa.func.count(reports.c.channel_id.distinct()))
+        .where(answered)
+        .group_by(reports.c.status)
+    ):
+        counts[status] += count
+    return dict(counts.most_common())
 
 
 def _first_push(table: sa.Table, until: sa.ColumnElement[Any] | None) -> sa.ScalarSelect[Any]:
