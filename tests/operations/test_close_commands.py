@@ -6,11 +6,9 @@ from tests.operations.test_hand_out import handed, order, statuses
 from tests.support.site import IPAD, MAC, Site, id_of
 
 from muster.crypto.cms.signing import SignerIdentity
-from muster.domain.command_queue import OwnStatus
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.answer_connect import ConnectReply
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
-from muster.operations.verify_queued import settle_as_verified
 from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import CommandUUID
 from muster.storage import schema
@@ -139,30 +137,3 @@ def test_closed_commands_answer_is_kept_as_late(site: Site) -> None:
     assert isinstance(reply, ConnectReply)
     assert ("two", "Acknowledged") in site.reports()
     assert ("S5", "late_answer", 1) in site.evidence()
-
-
-# --- lost acknowledgements --------------------------------------------------------------------------------------------
-
-
-def verify(site: Site, uuid: CommandUUID) -> bool:
-    context = site.runner.context()
-    return site.engine.write(lambda tx: settle_as_verified(tx, id_of(MAC), uuid, context, "the profile is gone"))
-
-
-def test_command_that_inventory_shows_to_be_done_is_settled_and_frees_its_followers(site: Site) -> None:
-    identity = chain(site)
-    handed(site, identity)
-
-    assert verify(site, ONE)
-
-    assert statuses(site)["one"] == OwnStatus.VERIFIED.value
-    assert handed(site, identity) == "two"
-    assert ("S5", "acknowledgement_lost", 1) in site.evidence()
-
-
-def test_command_that_no_device_had_is_not_verified(site: Site) -> None:
-    chain(site)
-
-    assert not verify(site, ONE)
-    assert not verify(site, CommandUUID("unknown"))
-    assert statuses(site)["one"] == "waiting"

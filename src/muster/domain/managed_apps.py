@@ -140,6 +140,16 @@ def after_app_removal(apps: Sequence[ManagedApp], failure: str | None, at: datet
     ]
 
 
+def is_accepted(status: str) -> bool:
+    """Tell whether a device that lists an app with *status* has taken the order to install it."""
+    return status not in _FAILED | _GONE
+
+
+def is_gone(status: str) -> bool:
+    """Tell whether *status* says of a listed app that it is not on the device any more."""
+    return status in _GONE
+
+
 def asked(app: ManagedApp, at: datetime) -> ManagedApp:
     """Return *app* after one more question, with when the next is due; None after the last."""
     questions = app.questions + 1

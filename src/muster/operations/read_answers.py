@@ -25,6 +25,7 @@ from muster.operations.keep_secrets import (
     settle_verification,
 )
 from muster.operations.learn_inventory import learn_inventory
+from muster.operations.verify_commands import verify_commands
 from muster.protocol.command import CommandRequest, decode_command
 from muster.protocol.connect import Report, read_report
 from muster.protocol.errors import MalformedMessage
@@ -51,19 +52,20 @@ READERS: Final[Mapping[str, tuple[Reader, ...]]] = {
     **{kind.value: (learn_inventory,) for kind in InventoryKind},
     "AccountConfiguration": (settle_secrets,),
     "ActivationLockBypassCode": (keep_given,),
-    "DeviceInformation": (learn_inventory, learn_accounts),
+    "DeviceInformation": (learn_inventory, learn_accounts, verify_commands),
     "InstallApplication": (follow_app_installation,),
     "InstallEnterpriseApplication": (follow_app_installation,),
     "InstallProfile": (follow_installation,),
-    "ManagedApplicationList": (learn_inventory, follow_app_list),
-    "ProfileList": (learn_inventory, follow_profile_list),
+    "ManagedApplicationList": (learn_inventory, follow_app_list, verify_commands),
+    "ProfileList": (learn_inventory, follow_profile_list, verify_commands),
+    "ProvisioningProfileList": (learn_inventory, verify_commands),
     "RemoveApplication": (follow_app_removal,),
     "RemoveProfile": (follow_removal,),
     "DeviceLock": (settle_secrets,),
     "EraseDevice": (settle_secrets,),
     "RequestUnlockToken": (keep_given,),
     "RotateFileVaultKey": (keep_recovery_key,),
-    "SecurityInfo": (learn_inventory, keep_recovery_key),
+    "SecurityInfo": (learn_inventory, keep_recovery_key, verify_commands),
     "SetAutoAdminPassword": (settle_secrets,),
     "SetFirmwarePassword": (settle_secrets,),
     "SetRecoveryLock": (settle_secrets,),

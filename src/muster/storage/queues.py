@@ -324,6 +324,52 @@ def unanswered(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[Channe
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """A command that a device was handed and has said nothing to since. *body* is the plist, or that sealed."""
+
+    command_uuid: CommandUUID
+    request_type: str
+    queued_at: datetime
+    body: bytes
+    is_sealed: bool
+
+
+OUTSTANDING_LOOKED_AT = 50
+"""A device is handed one command at a time; more than a few are outstanding only where many were parked."""
+
+_OUTSTANDING = (
+    sa.select(queue.c.command_uuid, commands.c.request_type, queue.c.queued_at, commands.c.body, commands.c.is_sealed)
+    .join(commands)
+    .where(
+        queue.c.channel_id == sa.bindparam("of_channel"),
+        queue.c.purpose == QueuePurpose.COMMAND.value,
+        queue.c.unanswered_count > 0,
+        sa.or_(queue.c.handed_out_at < sa.bindparam("before"), queue.c.unanswered_count > 1),
+        commands.c.request_type.in_(sa.bindparam("types", expanding=True)),
+    )
+    .order_by(queue.c.position, queue.c.command_uuid)
+    .limit(OUTSTANDING_LOOKED_AT)
+)
+# made once: building a statement costs more than running it on SQLite
+
+
+def outstanding(
+    tx: Transaction, channel_id: ChannelId, request_types: Sequence[str], *, before: datetime
+) -> tuple[Outstanding, ...]:
+    """Read the commands of *request_types* that a channel was handed *before* then and said nothing to, oldest first.
+
+    When one was handed out last is known, and how often; one that was several times counts as handed out before.
+
+    At most OUTSTANDING_LOOKED_AT. What was answered with NotNow, or with an error that is tried again, is left out.
+    """
+    rows = tx.connection.execute(_OUTSTANDING, {"of_channel": channel_id, "types": request_types, "before": before})
+    return tuple(
+        Outstanding(CommandUUID(row.command_uuid), row.request_type, row.queued_at, row.body, row.is_sealed)
+        for row in rows
+    )
+
+
 SET_UP_REQUEST_TYPES = ("DeviceConfigured", "InstallProfile")
 """What a Mac may be of use for while Setup Assistant is about to make an account."""
 SET_UP_LOOKED_AT = 100
