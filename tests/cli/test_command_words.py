@@ -33,6 +33,11 @@ def row(status: str, **parts: Any) -> CommandRow:
         (row("verified", because="ProfileList"), "done, verified: ProfileList"),
         (row("paused"), "paused"),
         (row("SomethingNew"), "SomethingNew"),
+        (
+            row("Error", failure="No such profile (MCProfileErrorDomain 7)"),
+            "Error: No such profile (MCProfileErrorDomain 7)",
+        ),
+        (row("Error"), "Error"),
     ],
 )
 def test_standing_says_what_is_behind_it(shown: CommandRow, words: str) -> None:

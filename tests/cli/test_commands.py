@@ -282,15 +282,23 @@ def test_show_gives_the_answer_decoded(muster: CommandLine, data_dir: Path) -> N
     assert "<string>15.5</string>" in text
 
 
-def answer(data_dir: Path, command_uuid: str, body: bytes, *, is_sealed: bool = False) -> None:
+def answer(
+    data_dir: Path,
+    command_uuid: str,
+    body: bytes,
+    *,
+    is_sealed: bool = False,
+    status: str = "Acknowledged",
+    channel_id: str = MAC,
+) -> None:
     engine = SqliteEngine(data_dir / "muster.db")
     engine.write(
         lambda tx: reports.record_unqueued(
             tx,
-            ChannelId(MAC),
+            ChannelId(channel_id),
             CommandUUID(command_uuid),
             request_type="DeviceInformation",
-            status="Acknowledged",
+            status=status,
             body=body,
             is_sealed=is_sealed,
             epoch=1,
@@ -319,6 +327,65 @@ def test_answer_that_holds_a_secret_is_not_shown(muster: CommandLine, data_dir: 
     assert shown["answers"] == {MAC: "kept secret; see `muster secrets`"}
     assert "sealed" not in text
     assert "kept secret" in text
+
+
+REFUSAL = plistlib.dumps(
+    {
+        "Status": "Error",
+        "UDID": MAC,
+        "ErrorChain": [
+            {"ErrorCode": 12021, "ErrorDomain": "MCMDMErrorDomain", "USEnglishDescription": "Unknown command"}
+        ],
+    }
+)
+
+
+def test_why_a_device_refused_stands_in_the_list(muster: CommandLine, data_dir: Path) -> None:
+    command_uuid = muster.send(MAC, "SecurityInfo")
+    answer(data_dir, command_uuid, REFUSAL, status="Error")
+
+    _, table, _ = muster.run("commands", "list", MAC)
+
+    assert "Error: Unknown command (MCMDMErrorDomain 12021)" in table
+
+
+@pytest.mark.parametrize("body", [b"no property list", plistlib.dumps({"Status": "Error", "ErrorChain": 5})])
+def test_a_refusal_that_can_not_be_read_is_an_error_without_a_reason(
+    muster: CommandLine, data_dir: Path, body: bytes
+) -> None:
+    command_uuid = muster.send(MAC, "SecurityInfo")
+    answer(data_dir, command_uuid, body, status="Error")
+
+    assert muster("commands", "list", MAC)[-1]["failure"] is None
+
+
+def test_a_command_to_many_is_shown_in_a_table_with_those_that_refused_first(
+    muster: CommandLine, data_dir: Path
+) -> None:
+    command_uuid = muster.send(MAC, "SecurityInfo")
+    for number in range(5):
+        answer(data_dir, command_uuid, plistlib.dumps({"Status": "Acknowledged"}), channel_id=f"D{number}")
+    answer(data_dir, command_uuid, REFUSAL, status="Error", channel_id="REFUSES")
+
+    _, text, _ = muster.run("commands", "show", command_uuid)
+    lines = text.splitlines()
+
+    assert lines[1] == "5 Acknowledged, 1 waiting, 1 Error"
+    assert lines[4].split()[:2] == ["REFUSES", "Error:"]
+    assert "<plist" not in text
+    assert muster("commands", "show", command_uuid)["counts"] == {"Acknowledged": 5, "waiting": 1, "Error": 1}
+
+
+def test_one_channels_answer_is_shown_when_asked_for(muster: CommandLine, data_dir: Path) -> None:
+    command_uuid = muster.send(MAC, "SecurityInfo")
+    answer(data_dir, command_uuid, REFUSAL, status="Error", channel_id="REFUSES")
+
+    shown = muster("commands", "show", command_uuid, "REFUSES")
+    absent, _, said = muster.run("commands", "show", command_uuid, "nobody")
+
+    assert list(shown["answers"]) == ["REFUSES"]
+    assert [row["channel_id"] for row in shown["channels"]] == ["REFUSES"]
+    assert (absent, said) == (3, f"muster: {command_uuid} did not go to nobody\n")
 
 
 @pytest.mark.parametrize("arguments", [["list", "nobody"], ["show", "nothing"]])

@@ -98,6 +98,18 @@ def test_what_stops_work_names_its_count(muster: CommandLine) -> None:
     assert right["queued"] == 2
 
 
+@pytest.mark.usefixtures("fleet")
+def test_dry_run_of_what_stops_work_tells_the_count(muster: CommandLine) -> None:
+    arguments = ["commands", "send", "--where", ISSUE, "DeviceLock", "--set", "PIN=123456", "--dry-run"]
+
+    code, page, _ = muster.run(*arguments)
+    wrong, _, _ = muster.run(*arguments, "--count", "3")
+
+    assert (code, wrong) == (0, 2)
+    assert page.startswith("DeviceLock would wait for 2 of 2; nothing was sent.")
+    assert muster("commands", "sends") == []
+
+
 def test_users_get_it_in_place_of_devices(muster: CommandLine) -> None:
     send = muster("commands", "send", "--where", "state = 'enrolled'", "--users", "ProfileList")
 

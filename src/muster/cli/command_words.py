@@ -31,7 +31,7 @@ def standing(row: CommandRow, now: datetime) -> str:
         case OwnStatus.VERIFIED:
             return f"done, verified: {row.because}"
         case _:
-            return row.status
+            return row.status if row.failure is None else f"{row.status}: {row.failure}"
 
 
 def times(row: CommandRow) -> list[str]:

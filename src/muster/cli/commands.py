@@ -20,7 +20,7 @@ app = typer.Typer(help="Commands and what became of them.", no_args_is_help=True
 
 SEALED = "kept secret; see `muster secrets`"
 """What stands for a command or an answer that holds a secret."""
-SHOWN_WITH_ANSWER = 20
+SHOWN_WITH_ANSWER = 5
 """Channels of one command whose answers are printed one after the other; of more, nobody reads them so."""
 ROWS_SHOWN = 50
 
@@ -116,9 +116,10 @@ def show(
 
 
 def _print_many(details: CommandDetails, now: datetime) -> None:
-    """Print how many channels stand where, and of some of them where."""
+    """Print how many channels stand where, and of some of them where, those that refused it first."""
     print(", ".join(f"{count:,} {status}" for status, count in details.counts.items()) + "\n")
-    rows = [(row.channel_id, standing(row, now)) for row in details.rows[:ROWS_SHOWN]]
+    refused_first = sorted(details.rows, key=lambda row: row.failure is None)
+    rows = [(row.channel_id, standing(row, now)) for row in refused_first[:ROWS_SHOWN]]
     print_table(("ID", "WHERE IT STANDS"), rows)
     print(f"\nFor an answer: muster commands show {details.command_uuid} ID", file=sys.stderr)
 

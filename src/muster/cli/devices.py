@@ -144,7 +144,7 @@ def _print_details(details: DeviceDetails, renewal: RenewalRow | None, now: date
     print()
     facts = {"id": device.id, "kind": device.kind, **details.facts, "identity expires": device.identity_not_after}
     for name, value in facts.items():
-        if value is not None:
+        if value is not None and name not in _FOR_QUERIES:
             print(f"  {_NAMES.get(name, name.replace('_', ' ')):<24}{_shown(name, value, now)}")
     if details.same_serial:
         print(f"  {'same serial as':<24}{', '.join(details.same_serial)}")
@@ -176,6 +176,8 @@ def _print_details(details: DeviceDetails, renewal: RenewalRow | None, now: date
     )
 
 
+_FOR_QUERIES = frozenset({"os_version_key"})
+"""Facts that are kept in a form for comparing, and stand beside the one that people read."""
 _NAMES = {"inventory_at": "learned by inventory"}
 
 

@@ -41,7 +41,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="With --where: don't ask whethe
 def send_to_found(data: Connection, order: SendOrder, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Send a command to everyone whom the order's query finds, and say how far it is; or say what that would do."""
     now = data.now
-    matched = _unless_refused(data.view(lambda tx: check_send(tx, order, now)))
+    matched = _unless_refused(data.view(lambda tx: check_send(tx, order, now, is_preview=dry_run)))
     if dry_run:
         _preview(data, order, matched, as_json)
         return
@@ -157,6 +157,7 @@ def list_sends(
             for row in rows
         ],
     )
+    print("`muster commands show UUID` has who answered, who refused and why.", file=sys.stderr)
 
 
 def _state(send: Send) -> str:

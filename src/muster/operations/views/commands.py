@@ -8,7 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from muster.domain.command_queue import FOR_A_PERSON, HoldReason
+from muster.domain.renewal_failures import describe_chain
 from muster.protocol.apns import OutcomeClass
+from muster.protocol.connect import Status, decode_report
+from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage.engine import Transaction
 from muster.storage.schema import channels, commands, pushes, queue, reports
@@ -18,6 +21,7 @@ WAITING = "waiting"
 HELD = "held"
 """It may have been handed out before the database was restored, and waits for a person's word."""
 NOT_NOW = "NotNow"
+_FAILURES = frozenset({Status.ERROR.value, Status.COMMAND_FORMAT_ERROR.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class CommandRow:
     expires_at: datetime | None = None
     retries_left: int = 0
     retry_at: datetime | None = None
+    failure: str | None = None
+    """What the device gave as the reason of an error; absent where it gave none, or the answer holds a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +240,16 @@ def _answered(tx: Transaction, condition: sa.ColumnElement[bool]) -> tuple[Comma
             row.reported_at,
             row.pushed_at,
             row.because,
+            failure=None if row.is_sealed or row.status not in _FAILURES else _failure(row.body),
         )
         for row in rows
     )
+
+
+def _failure(body: bytes | None) -> str | None:
+    """Read why a device answered with an error; None where it gave no reason, or what it said can't be read."""
+    try:
+        chain = decode_report(body or b"").error_chain
+    except MalformedMessage:
+        return None
+    return describe_chain(chain) if chain else None

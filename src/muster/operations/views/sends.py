@@ -1,6 +1,6 @@
 """What a command to everyone whom a query finds would do, before it is sent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from muster.domain.errors import Refusal
@@ -22,9 +22,14 @@ class PreviewPart:
     next_after: ChannelId | None
 
 
-def check_send(tx: Transaction, order: SendOrder, now: datetime) -> int | Refusal:
-    """Tell how many channels *order* would go to at *now*; a refusal where it would be refused as a whole."""
+def check_send(tx: Transaction, order: SendOrder, now: datetime, *, is_preview: bool = False) -> int | Refusal:
+    """Tell how many channels *order* would go to at *now*; a refusal where it would be refused as a whole.
+
+    A preview needs no count named, for it tells it; one that is named is held against what is found.
+    """
     matched = count_matches(tx, order, now)
+    if is_preview and not isinstance(matched, Refusal) and order.named_count is None:
+        order = replace(order, named_count=matched)
     return matched if isinstance(matched, Refusal) else refused_as_a_whole(tx, order, matched) or matched
 
 
