@@ -18,6 +18,7 @@ from muster.edges.console.first_steps import first_steps
 from muster.edges.console.installed import APP_STATES, PROFILE_STATES
 from muster.edges.console.listing import Listing, UnknownChoice, read_listing
 from muster.edges.console.rendering import Renderer, device_url, inventory_url
+from muster.edges.console.secrets import SECRET_KINDS, SECRET_STATES
 from muster.edges.console.sentences import (
     EXPIRY_NOTICE,
     SILENT_AFTER,
@@ -45,9 +46,12 @@ from muster.operations.views.identities import RenewalRow, renewal_of
 from muster.operations.views.profiles import ProfileRow, profiles_of_device
 from muster.operations.views.push_fleet import open_breakers
 from muster.operations.views.pushing import ChannelPushing, PushMark, pushing_of_device, recent_pushes
-from muster.protocol.identifiers import ChannelId
+from muster.operations.views.secrets import SecretRow, list_secrets
+from muster.protocol.identifiers import ChannelId, DeviceId
 from muster.storage.engine import Transaction
 
+SECRETS_SHOWN = 50
+"""Secrets on a device's page; a device that enrolled often has many of former lives."""
 COMMANDS_SHOWN = 100
 """Commands on a device's page; older answers are read with `muster commands list`."""
 
@@ -155,6 +159,10 @@ class DevicePages:
             "profile_states": PROFILE_STATES,
             "apps": device.apps,
             "app_states": APP_STATES,
+            "secrets": device.secrets[:SECRETS_SHOWN],
+            "secrets_left_out": max(0, len(device.secrets) - SECRETS_SHOWN),
+            "secret_kinds": SECRET_KINDS,
+            "secret_states": SECRET_STATES,
             "commands_left_out": max(0, len(commands) - COMMANDS_SHOWN),
         }
         return self._renderer.page(template, context, administrator=signed_in.administrator)
@@ -184,6 +192,7 @@ class _Device:
     pushes: tuple[PushMark, ...]
     profiles: tuple[ProfileRow, ...]
     apps: tuple[ManagedApp, ...]
+    secrets: tuple[SecretRow, ...]
 
 
 def _read_device(tx: Transaction, device_id: ChannelId, now: datetime, policy: Policy) -> _Device | None:
@@ -200,6 +209,7 @@ def _read_device(tx: Transaction, device_id: ChannelId, now: datetime, policy: P
         recent_pushes(tx, device_id, since=start(now), limit=PUSHES_DRAWN + 1),
         profiles_of_device(tx, device_id),
         apps_of_device(tx, device_id),
+        list_secrets(tx, DeviceId(device_id)),
     )
 
 
