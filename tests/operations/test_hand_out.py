@@ -7,13 +7,17 @@ from tests.support.site import ADA, IPAD, MAC, Site, id_of
 
 from muster.crypto.cms.signing import SignerIdentity
 from muster.domain.command_queue import MAXIMUM_SET_ASIDE, MAXIMUM_UNANSWERED, QueuePurpose
+from muster.domain.errors import Refusal
 from muster.operations.answer_connect import ConnectReply
+from muster.operations.pause_queues import PauseOrder, pause_queues
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
+from muster.operations.read_query import read_query
 from muster.operations.release_commands import Settled, Verdict, settle_held_commands
 from muster.operations.views.commands import list_commands
 from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import CommandUUID, Identifiers
-from muster.storage import commands, queues, schema
+from muster.storage import commands, queries, queues, schema
+from muster.storage.engine import Transaction
 
 
 def handed(
@@ -201,3 +205,23 @@ def test_other_channels_of_a_batch_are_not_touched(site: Site) -> None:
 
     assert handed(site, ipad, identifiers=IPAD) == "other"
     assert statuses(site, IPAD) == {"other": "waiting"}
+
+
+def test_query_finds_who_has_a_parked_command_or_a_paused_queue(site: Site) -> None:
+    identity = site.enroll()
+    site.enroll(IPAD)
+    site.queue("stuck")
+    for _ in range(MAXIMUM_UNANSWERED + 1):
+        handed(site, identity)
+    site.do(pause_queues, PauseOrder(id_of(IPAD), "on its way"))
+
+    def found(text: str) -> tuple[str, ...]:
+        def read(tx: Transaction) -> tuple[str, ...]:
+            query = read_query(tx, text)
+            assert not isinstance(query, Refusal), query
+            return queries.find(tx, query, site.now, after=None, limit=9)
+
+        return site.engine.read(read)
+
+    assert found("has_parked_command = true") == found("is_paused = false") == (id_of(MAC),)
+    assert found("is_paused = true") == found("has_parked_command = false") == (id_of(IPAD),)

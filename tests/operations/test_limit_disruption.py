@@ -1,15 +1,19 @@
 """Erasing, locking, restarting and shutting down is limited within an hour, by whatever door."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from tests.support.site import IPAD, MAC, Site, id_of
 
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.cancel_commands import CancelOrder, cancel_commands
+from muster.operations.limit_disruption import forget_disruptions
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
 from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import CommandUUID
+from muster.storage import disruptions, schema
 
 LOCK = CommandRequest("DeviceLock")
 
@@ -63,3 +67,21 @@ def test_what_was_taken_back_in_time_does_not_count(site: Site) -> None:
     site.do(cancel_commands, CancelOrder(CommandUUID("lock")))
 
     assert send(site) is None
+
+
+def test_orders_are_forgotten_when_they_count_no_more_since_long(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disruptions, "FORGOTTEN_AT_ONCE", 1)
+    here = [id_of(MAC)]
+    for uuid in (CommandUUID("one"), CommandUUID("two")):
+        site.engine.write(
+            lambda tx, of=uuid: disruptions.add(tx, of, here, request_type="EraseDevice", at=site.now, by="ada")  # type: ignore[misc]
+        )
+        site.wait(hours=2)
+    site.runner.time += disruptions.KEPT_FOR - timedelta(hours=4)
+
+    assert site.do(forget_disruptions, None) == [False]
+    assert len(site.rows(sa.select(schema.disruptions))) == 2
+
+    site.wait(hours=3)
+    assert [site.do(forget_disruptions, None) for _ in range(3)] == [[True], [True], [False]]
+    assert site.rows(sa.select(schema.disruptions.c.command_uuid)) == []

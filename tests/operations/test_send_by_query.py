@@ -1,6 +1,7 @@
 """A command goes to everyone whom a query finds, part by part, each once."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -266,3 +267,38 @@ def test_preview_tells_who_would_get_it_and_writes_nothing(fleet: Site) -> None:
 def test_everyone_reachable_is_one_of_the_states() -> None:
     assert set(send_by_query._REACHABLE.values) < set(FIELDS["state"].words)
     assert EnrollmentState.ENDED.value not in send_by_query._REACHABLE.values
+
+
+def test_terms_of_an_order_hold_for_each_channel(fleet: Site) -> None:
+    until = fleet.now + timedelta(days=1)
+    send = ordered(fleet, "platform = 'macOS'", expires_at=until, retries=3)
+
+    finish(fleet)
+
+    table = schema.queue
+    rows = fleet.rows(
+        sa.select(table.c.expires_at, table.c.retries_left).where(table.c.command_uuid == send.command_uuid).distinct()
+    )
+    assert rows == [(until, 3)]
+
+
+def test_who_never_had_the_former_command_is_left_out(fleet: Site) -> None:
+    former = ordered(fleet, "id = 'M0'")
+    finish(fleet)
+
+    send = ordered(fleet, "platform = 'macOS'", CommandRequest("ProfileList"), after=former.command_uuid)
+    done = finish(fleet)
+
+    assert {channel for channel, uuid in waiting(fleet) if uuid == send.command_uuid} == {"M0"}
+    assert (done.queued, list(done.refused)) == (1, ["not_found"])
+
+
+@pytest.mark.parametrize(
+    "terms", [{"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, {"retries": 1000}, {"follows_any": True}]
+)
+def test_terms_that_can_not_be_are_refused_before_anything_is_queued(fleet: Site, terms: dict[str, object]) -> None:
+    refused = order(fleet, EVERYBODY, SECURITY, **terms)
+
+    assert isinstance(refused, Refusal)
+    assert refused.code is RefusalCode.ORDER_UNFIT
+    assert waiting(fleet) == []

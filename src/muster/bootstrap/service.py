@@ -43,6 +43,7 @@ from muster.operations.ensure_partitions import ensure_partitions
 from muster.operations.first_start import Address, Foundation, announce_address, lay_foundation
 from muster.operations.forget_inventory_changes import forget_inventory_changes
 from muster.operations.forget_pushes import forget_pushes
+from muster.operations.limit_disruption import forget_disruptions
 from muster.operations.ports import JournalWriter, PushSender
 from muster.operations.views.readiness import check_clock, check_journal, check_key_ring, check_schema
 from muster.protocol.identifiers import DeviceId
@@ -323,7 +324,7 @@ class _ViewRunner:
 def _partition_step(runner: EngineRunner) -> Callable[[], Awaitable[datetime | None]]:
     async def step() -> datetime | None:
         await runner.write(ensure_partitions, [None])
-        for forget in (forget_pushes, forget_inventory_changes):
+        for forget in (forget_pushes, forget_inventory_changes, forget_disruptions):
             while (await runner.write(forget, [None]))[0]:
                 pass  # a part in each transaction, so that nobody waits for all of it
         return runner.now() + PARTITION_INTERVAL

@@ -57,7 +57,11 @@ Anyway = Annotated[
 ]
 After = Annotated[
     str | None,
-    typer.Option("--after", metavar="UUID", help="A command of the same channel that has to be acknowledged first."),
+    typer.Option(
+        "--after",
+        metavar="UUID",
+        help="A command of the same channel that has to be acknowledged first; with --where, on each channel.",
+    ),
 ]
 AfterAny = Annotated[
     bool, typer.Option("--after-any", help="With --after: send it also when that command fails, or is cancelled.")
@@ -124,10 +128,21 @@ def send(
     A CommandUUID in the file is kept; it may go to several channels, to each once.
     """
     if where is not None:
-        _one_by_one(after, after_any, expires, retries)
         request, command_uuid = read_request(only_type(channel_id, request_type), set_ or [], plist)
-        to_all = SendOrder(where, request, users, priority, command_uuid, anyway, count)
         with connect(data_dir, database, key_ring) as data:
+            to_all = SendOrder(
+                where,
+                request,
+                users,
+                priority,
+                command_uuid,
+                anyway,
+                count,
+                after=None if after is None else CommandUUID(after),
+                follows_any=after_any,
+                expires_at=expiry(expires, data.now),
+                retries=retries,
+            )
             send_to_found(data, to_all, dry_run=dry_run, yes=yes, as_json=as_json)
         return
     to_one = target(channel_id, users=users, dry_run=dry_run, yes=yes)
@@ -164,12 +179,6 @@ def _tell(queued: QueuedCommand, channel_id: ChannelId, findings: tuple[Finding,
         print(f"and {len(findings) - FINDINGS_SHOWN} more; --json shows all", file=sys.stderr)
     then = "which is pushed" if channel_id in queued.may_go_out_on else "and is held back; see `muster commands list`"
     print(f"{queued.request_type} waits for {channel_id}, {then}.", file=sys.stderr)
-
-
-def _one_by_one(after: str | None, after_any: bool, expires: str | None, retries: int) -> None:
-    """Refuse with --where what is for one channel at a time."""
-    if after is not None or after_any or expires is not None or retries:
-        raise typer.BadParameter("--after, --after-any, --expires and --retries are not for --where")
 
 
 def expiry(text: str | None, now: datetime) -> datetime | None:

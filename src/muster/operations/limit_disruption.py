@@ -40,3 +40,8 @@ def record_disruptions(
     if refusal is None:
         disruptions.add(tx, command_uuid, channel_ids, request_type=request_type, at=ctx.now, by=ctx.actor.name)
     return refusal
+
+
+def forget_disruptions(tx: Transaction, items: Sequence[None], ctx: Context) -> list[bool]:
+    """Forget orders that count no more since long, a bounded part for each of *items*; tells whether there are more."""
+    return [disruptions.forget_old(tx, ctx.now) for _ in items]

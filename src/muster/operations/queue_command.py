@@ -106,7 +106,13 @@ class _Sorted:
 
 
 def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
-    unfit = _unfit(order, ctx)
+    unfit = unfit_terms(
+        expires_at=order.expires_at,
+        retries=order.retries,
+        after=order.after,
+        follows_any=order.follows_any,
+        now=ctx.now,
+    )
     if unfit is not None:
         return unfit
     command_uuid = order.command_uuid or CommandUUID(ctx.new_id().upper())
@@ -161,12 +167,15 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     return QueuedCommand(command_uuid, command.request_type, queued_on, found.refused, said, free)
 
 
-def _unfit(order: CommandOrder, ctx: Context) -> Refusal | None:
-    if order.expires_at is not None and order.expires_at <= ctx.now:
+def unfit_terms(
+    *, expires_at: datetime | None, retries: int, after: CommandUUID | None, follows_any: bool, now: datetime
+) -> Refusal | None:
+    """Tell why a command can't wait on these terms, or None; whether there is such an *after* is not checked."""
+    if expires_at is not None and expires_at <= now:
         return Refusal(RefusalCode.ORDER_UNFIT, "the command would be expired at once", "Give a time to come.")
-    if not 0 <= order.retries <= MAXIMUM_RETRIES:
+    if not 0 <= retries <= MAXIMUM_RETRIES:
         return Refusal(RefusalCode.ORDER_UNFIT, f"a command is tried again at most {MAXIMUM_RETRIES} times")
-    if order.follows_any and order.after is None:
+    if follows_any and after is None:
         return Refusal(RefusalCode.ORDER_UNFIT, "the command comes after none", "Name the one before it (--after).")
     return None
 

@@ -20,7 +20,7 @@ from muster.domain.queries.syntax import AllOf, OneOf, Query
 from muster.operations.check_commands import malformed
 from muster.operations.context import Context
 from muster.operations.let_go import may_remove_enrollments
-from muster.operations.queue_command import CommandOrder, SendPart, command_body, queue_commands
+from muster.operations.queue_command import CommandOrder, SendPart, command_body, queue_commands, unfit_terms
 from muster.operations.read_query import read_query
 from muster.protocol.command import Command, CommandRequest, decode_command, encode_command
 from muster.protocol.identifiers import CommandUUID
@@ -46,6 +46,14 @@ class SendOrder:
     anyway: bool = False
     named_count: int | None = None
     """How many they are: needed where the command stops people's work, and never wrong."""
+    after: CommandUUID | None = None
+    """A command that has to be acknowledged first, on each channel; who never had it, or failed, is left out."""
+    follows_any: bool = False
+    """Hand it out also when *after* fails, expires or is cancelled."""
+    expires_at: datetime | None = None
+    """From then on it is not handed out any more; in the future."""
+    retries: int = 0
+    """How often it is tried again after an error; at most MAXIMUM_RETRIES."""
 
 
 SendOutcome: TypeAlias = Send | Refusal
@@ -65,7 +73,7 @@ def _order(tx: Transaction, order: SendOrder, ctx: Context) -> SendOutcome:
     matched = count_matches(tx, order, ctx.now)
     if isinstance(matched, Refusal):
         return matched
-    refusal = refused_as_a_whole(tx, order, matched)
+    refusal = refused_as_a_whole(tx, order, matched, ctx.now)
     if refusal is not None:
         return refusal
     command_uuid = order.command_uuid or CommandUUID(ctx.new_id().upper())
@@ -88,6 +96,10 @@ def _order(tx: Transaction, order: SendOrder, ctx: Context) -> SendOutcome:
         matched,
         ctx.now,
         ctx.actor,
+        after_uuid=order.after,
+        follows_any=order.follows_any,
+        expires_at=order.expires_at,
+        retries=order.retries,
     )
     sends.add(tx, send)
     tx.made_due(Work.SENDS, ctx.now)
@@ -114,14 +126,21 @@ def count_matches(tx: Transaction, order: SendOrder, now: datetime) -> int | Ref
     return query if isinstance(query, Refusal) else queries.count(tx, query, now, users=order.to_users)
 
 
-def refused_as_a_whole(tx: Transaction, order: SendOrder, matched: int) -> Refusal | None:
-    """Tell why *order* can't be sent to anybody, its query finding *matched*, or None when it can."""
+def refused_as_a_whole(tx: Transaction, order: SendOrder, matched: int, now: datetime) -> Refusal | None:
+    """Tell why *order* can't be sent to anybody at *now*, its query finding *matched*, or None when it can."""
     request = order.request
-    return malformed(request, check_command(request, {CommandTarget()}).values()) or wrong_count(
-        request.request_type,
-        is_disruptive=is_disruptive(request.request_type, removes_enrollment=may_remove_enrollments(tx, request)),
-        matched=matched,
-        named_count=order.named_count,
+    waits_wrongly = unfit_terms(
+        expires_at=order.expires_at, retries=order.retries, after=order.after, follows_any=order.follows_any, now=now
+    )
+    return (
+        waits_wrongly
+        or malformed(request, check_command(request, {CommandTarget()}).values())
+        or wrong_count(
+            request.request_type,
+            is_disruptive=is_disruptive(request.request_type, removes_enrollment=may_remove_enrollments(tx, request)),
+            matched=matched,
+            named_count=order.named_count,
+        )
     )
 
 
@@ -171,6 +190,10 @@ def _queue_part(tx: Transaction, send: Send, query: Query, ctx: Context) -> Send
         send.priority,
         send.command_uuid,
         anyway=send.is_anyway,
+        after=send.after_uuid,
+        follows_any=send.follows_any,
+        expires_at=send.expires_at,
+        retries=send.retries,
         part=SendPart(wake_at(ctx.now, send.ordered_at, send.queued, ctx.policy.push_coalescing)),
     )
     (outcome,) = queue_commands(tx, [order], replace(ctx, actor=send.actor))

@@ -1,13 +1,18 @@
 """Commands that stop people's work: who ordered them, and how many there were lately."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage.engine import Transaction
 from muster.storage.schema import disruptions
+
+KEPT_FOR = timedelta(days=30)
+"""How long it is told who ordered how much; the limit counts an hour of it, and the audit log keeps each act."""
+FORGOTTEN_AT_ONCE = 5_000
+"""Rows that one transaction forgets, a tenth of a second's work: whoever waits for it notices nothing."""
 
 
 def lock_counting(tx: Transaction) -> None:
@@ -46,3 +51,14 @@ def forget(tx: Transaction, channel_id: ChannelId, command_uuids: Collection[Com
             disruptions.c.channel_id == channel_id, disruptions.c.command_uuid.in_(sorted(command_uuids))
         )
     )
+
+
+def forget_old(tx: Transaction, now: datetime) -> bool:
+    """Forget orders that are older than KEPT_FOR, or some of them; tells whether there are more."""
+    table = disruptions.c
+    oldest = sa.select(table.ordered_at).where(table.ordered_at < now - KEPT_FOR).order_by(table.ordered_at)
+    # up to the time of the last of the first so many: rows of one order share it, and go together
+    until = tx.connection.scalar(oldest.offset(FORGOTTEN_AT_ONCE - 1).limit(1))
+    is_old = table.ordered_at < now - KEPT_FOR if until is None else table.ordered_at <= until
+    tx.connection.execute(sa.delete(disruptions).where(is_old))
+    return until is not None

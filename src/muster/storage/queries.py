@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from muster.domain.command_queue import HoldReason
 from muster.domain.os_versions import sortable
 from muster.domain.queries.evaluation import folded, version_beginnings, version_fits
 from muster.domain.queries.fields import FieldKind
@@ -41,6 +42,8 @@ from muster.storage.schema import (
     inventory,
     inventory_items,
     push_targets,
+    queue,
+    queue_pauses,
 )
 
 Condition = sa.ColumnElement[bool]
@@ -98,6 +101,12 @@ _COLUMNS: Final[Mapping[str, sa.ColumnElement[Any]]] = {
         .join(_device, _device.c.pin == identities.c.fingerprint)
         .where(_device.c.id == _subject.c.device_id)
         .scalar_subquery()
+    ),
+    "is_paused": sa.exists().where(queue_pauses.c.channel_id == _subject.c.id).correlate(_subject),
+    "has_parked_command": (
+        sa.exists()
+        .where(queue.c.channel_id == _subject.c.id, queue.c.held_because == HoldReason.PARKED.value)
+        .correlate(_subject)
     ),
     "push_refused": (
         sa.select(push_targets.c.refused_at).where(push_targets.c.channel_id == _subject.c.id).scalar_subquery()

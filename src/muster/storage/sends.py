@@ -47,6 +47,13 @@ class Send:
     """Who was left out, by why (words of RefusalCode)."""
     finished_at: datetime | None = None
     stopped_because: str | None = None
+    after_uuid: CommandUUID | None = None
+    """A command that has to be acknowledged first on each channel; who never had it is left out."""
+    follows_any: bool = False
+    """It goes out also when that one fails."""
+    expires_at: datetime | None = None
+    retries: int = 0
+    """How often it is tried again after an error."""
 
     @property
     def reached(self) -> int:
@@ -67,6 +74,10 @@ def add(tx: Transaction, send: Send) -> None:
             is_anyway=send.is_anyway,
             named_count=send.named_count,
             matched=send.matched,
+            after_uuid=send.after_uuid,
+            follows_any=send.follows_any,
+            expires_at=send.expires_at,
+            retries=send.retries,
             ordered_at=send.ordered_at,
             actor_kind=send.actor.kind.value,
             actor_name=send.actor.name,

@@ -83,6 +83,8 @@ _ALL: Final = (
     Field("last_proof", FieldKind.INSTANT, "when it last did what a command asked"),
     Field("identity_expires", FieldKind.INSTANT, "until when its identity certificate is valid"),
     Field("push_refused", FieldKind.INSTANT, "since when APNs takes no pushes for it; unknown where it does"),
+    Field("is_paused", FieldKind.FLAG, "whether its queue is paused"),
+    Field("has_parked_command", FieldKind.FLAG, "whether it was handed a command again and again and never answered"),
     Field("app", FieldKind.LIST, "identifier of an app it has, such as com.apple.Pages"),
     Field("profile", FieldKind.LIST, "PayloadIdentifier of a profile it has"),
     Field("certificate", FieldKind.LIST, "SHA-256 of a certificate it has"),

@@ -30,13 +30,14 @@ def check_send(tx: Transaction, order: SendOrder, now: datetime, *, is_preview: 
     matched = count_matches(tx, order, now)
     if is_preview and not isinstance(matched, Refusal) and order.named_count is None:
         order = replace(order, named_count=matched)
-    return matched if isinstance(matched, Refusal) else refused_as_a_whole(tx, order, matched) or matched
+    return matched if isinstance(matched, Refusal) else refused_as_a_whole(tx, order, matched, now) or matched
 
 
 def preview_part(tx: Transaction, order: SendOrder, after: ChannelId | None, now: datetime) -> PreviewPart | Refusal:
     """Tell what the part of *order* would do that begins *after* a channel.
 
-    Not told: what only the moment of queueing shows, such as a removal of the enrollment profile that waits already.
+    Not told: what only the moment of queueing shows, such as a removal of the enrollment profile that waits already,
+    or that the command before this one never went there.
     """
     query = reachable(tx, order.query)
     if isinstance(query, Refusal):
