@@ -14,6 +14,7 @@ from muster.cli import (
     accounts,
     admins,
     apps,
+    audit,
     authority,
     command_types,
     commands,
@@ -75,6 +76,7 @@ secrets.register(devices.app)
 app.add_typer(return_to_service.app, name="return-to-service")
 app.add_typer(admins.app, name="admins")
 app.add_typer(policy.app, name="policy")
+app.add_typer(audit.app, name="audit")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
