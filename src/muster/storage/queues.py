@@ -340,7 +340,7 @@ OUTSTANDING_LOOKED_AT = 50
 
 _OUTSTANDING = (
     sa.select(queue.c.command_uuid, commands.c.request_type, queue.c.queued_at, commands.c.body, commands.c.is_sealed)
-    .join(commands)
+    .join(commands, commands.c.command_uuid == queue.c.command_uuid)
     .where(
         queue.c.channel_id == sa.bindparam("of_channel"),
         queue.c.purpose == QueuePurpose.COMMAND.value,
