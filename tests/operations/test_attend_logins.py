@@ -9,7 +9,7 @@ from tests.support.site import ADA, MAC, NOT_AFTER, SOURCE, Site, head, id_of, p
 
 from muster.crypto.cms.signing import SignerIdentity
 from muster.domain.access import DEVICE
-from muster.domain.command_queue import INVENTORY_PRIORITY, QueuePurpose
+from muster.domain.command_queue import INVENTORY_PRIORITY, MAXIMUM_UNANSWERED, QueuePurpose
 from muster.domain.user_login import PASSCODE_PAYLOAD, SYNC_LIMIT
 from muster.operations.answer_connect import ConnectReply, ConnectRequest, answer_connects
 from muster.operations.attend_logins import REST_FOLLOWS_AFTER
@@ -188,3 +188,23 @@ def test_user_who_is_not_at_the_console_gets_his_commands(site: Site, identity: 
     site.queue("one", ADA)
 
     assert connect(site, identity, not_on_console=True) == "one"
+
+
+def change_queue(site: Site, command_uuid: str, **values: object) -> None:
+    table = schema.queue
+    statement = sa.update(table).where(table.c.command_uuid == command_uuid).values(**values)
+    site.engine.write(lambda tx: tx.connection.execute(statement))
+
+
+def test_set_up_passes_over_what_has_expired_was_never_answered_or_cannot_be_opened(
+    site: Site, identity: SignerIdentity
+) -> None:
+    for command_uuid in ("expired", "stuck", "unreadable", "sound"):
+        install(site, command_uuid, PASSCODE_PAYLOAD)
+    change_queue(site, "expired", expires_at=site.now)
+    change_queue(site, "stuck", unanswered_count=MAXIMUM_UNANSWERED)
+    table = schema.commands
+    broken = sa.update(table).where(table.c.command_uuid == "unreadable").values(body=b"sealed by another ring")
+    site.engine.write(lambda tx: tx.connection.execute(broken))
+
+    assert connect(site, identity, is_user_configuration=True) == "sound"

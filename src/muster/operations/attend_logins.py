@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from muster.domain.command_queue import QueueEntry
+from muster.domain.command_queue import QueueEntry, is_expired, is_stuck
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.push_policy import PushReason
 from muster.domain.user_login import (
@@ -20,6 +20,7 @@ from muster.domain.user_login import (
     token_standing,
 )
 from muster.operations.context import Context
+from muster.operations.hand_out import opened
 from muster.protocol.command import decode_command
 from muster.protocol.connect import ReportHead
 from muster.protocol.identifiers import ChannelId
@@ -84,16 +85,14 @@ def choose_for_login(
         return head if head is not None and may_follow(attended.phase, head, None, handed_out) else None
     # policies of passwords may stand anywhere in the queue; what was tried in this phase is not tried again
     waiting = queues.waiting_for_set_up(tx, channel_id, before=attended.began_at)
-    return next(
-        (entry for entry in waiting if may_follow(attended.phase, entry, _payload(entry, ctx), handed_out)), None
-    )
+    fit = (entry for entry in waiting if not is_expired(entry, ctx.now) and not is_stuck(entry))
+    return next((entry for entry in fit if may_follow(attended.phase, entry, _payload(entry, ctx), handed_out)), None)
 
 
 def _payload(entry: QueueEntry, ctx: Context) -> bytes | None:
-    body = entry.body
-    if entry.is_sealed:
-        body = ctx.open(body, table="commands", column="body", row=entry.command_uuid)
-    payload = decode_command(body).keys.get("Payload")
+    """Read the profile that a command installs; None where it installs none, or is sealed and can't be opened."""
+    found = opened(entry, ctx)
+    payload = None if found is None else decode_command(found.body).keys.get("Payload")
     return payload if isinstance(payload, bytes) else None
 
 

@@ -399,6 +399,8 @@ def waiting_for_set_up(tx: Transaction, channel_id: ChannelId, *, before: dateti
             handed_out_at=row.handed_out_at,
             purpose=QueuePurpose(row.purpose),
             is_sealed=row.is_sealed,
+            unanswered_count=row.unanswered_count,
+            expires_at=row.expires_at,
         )
         for row in rows
     )
