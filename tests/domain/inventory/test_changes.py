@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from muster.domain.inventory.changes import (
     MAXIMUM_CHANGES,
+    MAXIMUM_KEPT,
     OTHERS,
     Change,
     StoredFact,
@@ -67,6 +68,17 @@ def test_what_an_answer_does_not_speak_of_keeps_its_value_and_its_time() -> None
     merged = merge_facts(stored(OSVersion="26.0", DeviceName="Mac"), facts(DeviceName="Mac"), b"", T2)
 
     assert merged.kept.facts == {"OSVersion": StoredFact("26.0", T1), "DeviceName": StoredFact("Mac")}
+
+
+def test_device_that_says_other_keys_each_time_fills_nothing_for_ever() -> None:
+    known = StoredKind(T1, b"", {f"old{number}": StoredFact(number, T0) for number in range(MAXIMUM_KEPT - 1)})
+    known = merge_facts(known, facts(Newer=1), b"", T1).kept
+
+    merged = merge_facts(known, facts(Newest=2), b"", T2).kept.facts
+
+    assert len(merged) == MAXIMUM_KEPT
+    assert {"Newer", "Newest"} <= merged.keys()
+    assert "old0" not in merged
 
 
 def test_older_answer_adds_what_is_not_known_and_changes_nothing_learned_since() -> None:

@@ -17,6 +17,9 @@ from muster.domain.inventory.values import Detail, JsonValue
 
 MAXIMUM_CHANGES: Final = 1_000
 """Of one answer, kept one by one: a new system brings a few hundred new versions of applications."""
+MAXIMUM_KEPT: Final = 4_000
+"""Facts of one kind: twice what is read of one answer. A device that says other keys each time would fill the database;
+what was learned longest ago goes first, and its report has it still."""
 OTHERS: Final = ""
 """Name of the change that stands for those above MAXIMUM_CHANGES; what it became says how many."""
 
@@ -102,8 +105,18 @@ def merge_facts(stored: StoredKind | None, learned: Learned, digest: bytes, at: 
             changes.append(Change(name, before.value, one.value))
         kept[name] = StoredFact(one.value, None if is_latest else at, one.is_odd)
         accepted.add(name)
+    kept = _latest(kept)
     latest = StoredKind(at, digest, kept) if is_latest else StoredKind(stored.learned_at, stored.digest, kept)
     return MergedFacts(latest, bounded(changes), frozenset(accepted))
+
+
+def _latest(facts: dict[str, StoredFact]) -> dict[str, StoredFact]:
+    """Leave out what was learned longest ago where there are more facts than are kept."""
+    if len(facts) <= MAXIMUM_KEPT:
+        return facts
+    older = sorted((one.learned_at, name) for name, one in facts.items() if one.learned_at is not None)
+    left_out = {name for _, name in older[: len(facts) - MAXIMUM_KEPT]}
+    return {name: one for name, one in facts.items() if name not in left_out}
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------
