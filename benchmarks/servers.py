@@ -93,7 +93,6 @@ def muster(
 ) -> Iterator[Target]:
     """Run `muster serve` on what `prepare` made."""
     arguments = ["-m", "muster.cli", "serve", "--data-dir", str(settings.data_dir), "--listen", "127.0.0.1:0"]
-    arguments += ["--inventory-hours", "0"]  # what is queued here is all that is measured
     if settings.database is not None:
         arguments += ["--database", settings.database.get_secret_value(), "--workers", str(workers)]
     with _running(arguments, settings.data_dir / "log") as (process, port):
@@ -113,6 +112,7 @@ def constant(directory: Path, *, workers: int = 1) -> Iterator[Target]:
 def _running(arguments: Sequence[str], log: Path) -> Iterator[tuple[int, int]]:
     """Run a Python program that says on which port of 127.0.0.1 it listens; stop it at the end."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
+    environment["MUSTER_INVENTORY_HOURS"] = "0"  # what is queued here is all that is measured
     with log.open("wb") as said:
         process = subprocess.Popen([sys.executable, *arguments], env=environment, stderr=said, stdin=subprocess.DEVNULL)
     try:
