@@ -36,8 +36,9 @@ from muster.storage.engine import Transaction
 
 CLAIM_LIMIT = 50
 """Answers read in one transaction at most; an answer of ten fields costs less than a millisecond."""
-CLAIM_BYTES = 16 * 1024 * 1024
-"""What they may have together, but that one is always read: the largest answer that is accepted has as much."""
+CLAIM_BYTES = 512 * 1024
+"""What they may have together, but that one is always read: some tenth of a second's work, for on SQLite all devices
+wait for it. A Mac's list of applications has 100 to 200 KB."""
 RETRY_DELAYS = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
 """The last one is repeated: an update of ours may cure what nothing else does."""
 MAXIMUM_FAULTS = 20
