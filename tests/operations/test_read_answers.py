@@ -10,7 +10,7 @@ from tests.support.site import MAC, Site, head
 
 from muster.domain.answered_commands import READ_REQUEST_TYPES, AnsweredCommand, Fault
 from muster.domain.inventory.kinds import InventoryKind
-from muster.edges.workers.answers import AnswerWorker
+from muster.edges.workers.answers import PATIENCE, AnswerWorker
 from muster.operations import read_answers as reading
 from muster.operations.cancel_commands import CancelOrder, cancel_commands
 from muster.operations.context import Context
@@ -20,8 +20,9 @@ from muster.protocol.command import CommandRequest
 from muster.protocol.connect import ErrorItem, Report, encode_report
 from muster.protocol.identifiers import CommandUUID
 from muster.protocol.plist import PlistValue
-from muster.storage import schema
+from muster.storage import answers, schema
 from muster.storage.engine import Transaction
+from muster.storage.postgresql import PostgresqlEngine
 
 ASKED = CommandRequest("DeviceInformation", {"Queries": ["OSVersion", "DeviceName"]})
 
@@ -239,3 +240,27 @@ def test_what_another_node_reads_is_passed_over(site: Site) -> None:
 
     assert site.do(read_answers, elsewhere, key) == [False, True]
     assert site.do(read_answers, key) == [False]
+
+
+def test_answer_that_another_node_reads_keeps_none_waiting(
+    postgresql_engine: PostgresqlEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CLAIM_LIMIT", 1)
+    site = Site(postgresql_engine)
+    identity = site.enroll()
+    for uuid in ("first", "second"):
+        site.queue(uuid)
+        site.connect(identity, MAC, "Acknowledged", uuid)
+        site.wait(seconds=1)
+    worker = AnswerWorker(site.runner)
+
+    def elsewhere(tx: Transaction) -> list[object]:
+        answers.claim(tx, find_answers(tx, site.now).keys)
+        return [asyncio.run(worker.step()) for _ in range(3)]
+
+    due = postgresql_engine.write(elsewhere)
+
+    assert site.rows(sa.select(schema.unread_answers.c.command_uuid)) == [("first",)]
+    assert due == [site.now, site.now, site.now + PATIENCE]
+    asyncio.run(worker.step())
+    assert waiting(site) == 0

@@ -4,7 +4,7 @@ The connect that brought an answer has stored it as it came; this is done soon a
 its own. An answer that a fault of ours keeps from being read stays, and is tried again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
@@ -87,13 +87,17 @@ class DueAnswers:
     next_due_at: datetime | None
 
 
-def find_answers(tx: Transaction, now: datetime) -> DueAnswers:
-    """Name answers to read next, few enough for one transaction; nothing is held."""
+def find_answers(tx: Transaction, now: datetime, elsewhere: Collection[AnswerKey] = ()) -> DueAnswers:
+    """Name answers to read next, few enough for one transaction, but for those that are read *elsewhere*; nothing is
+    held.
+    """
     keys: list[AnswerKey] = []
     size = 0
-    for one in answers.due(tx, now, CLAIM_LIMIT):
+    for one in answers.due(tx, now, CLAIM_LIMIT + len(elsewhere)):
+        if one.key in elsewhere:
+            continue
         size += one.size
-        if keys and size > CLAIM_BYTES:
+        if keys and (size > CLAIM_BYTES or len(keys) == CLAIM_LIMIT):
             break
         keys.append(one.key)
     return DueAnswers(tuple(keys), answers.next_due(tx))

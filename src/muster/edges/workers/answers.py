@@ -21,15 +21,21 @@ class AnswerWorker:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+        self._elsewhere: frozenset[AnswerKey] = frozenset()
 
     async def step(self) -> datetime | None:
-        """Read some of what is due; returns when the next step is to be made."""
-        due = await self._runner.read(lambda tx: find_answers(tx, self._runner.now()))
+        """Read some of what is due; returns when the next step is to be made.
+
+        What another node is reading is passed over for what comes after it: a large answer keeps one node busy, and no
+        other answer waiting.
+        """
+        due = await self._runner.read(lambda tx: find_answers(tx, self._runner.now(), self._elsewhere))
         if not due.keys:
-            return due.next_due_at
-        if await self._read(due.keys):
-            return self._runner.now()
-        return self._runner.now() + PATIENCE
+            is_read_elsewhere, self._elsewhere = bool(self._elsewhere), frozenset()
+            return self._runner.now() + PATIENCE if is_read_elsewhere else due.next_due_at
+        if not await self._read(due.keys):
+            self._elsewhere |= frozenset(due.keys)
+        return self._runner.now()
 
     async def _read(self, keys: tuple[AnswerKey, ...]) -> bool:
         """Read answers, and tell whether any of them is done with. Of a batch that fails, halves are read by
