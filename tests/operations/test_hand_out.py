@@ -95,6 +95,17 @@ def test_parked_command_is_closed_by_its_answer_without_anybodys_word(site: Site
     assert statuses(site) == {"stuck": "Acknowledged"}
 
 
+def test_parked_command_that_is_answered_not_now_waits_again_as_any_other(site: Site) -> None:
+    identity = site.enroll()
+    site.queue("stuck")
+    for _ in range(MAXIMUM_UNANSWERED + 1):
+        handed(site, identity)
+
+    assert handed(site, identity, "NotNow", "stuck") is None
+    assert statuses(site) == {"stuck": "NotNow"}
+    assert handed(site, identity) == "stuck"
+
+
 def test_parked_installation_is_verified_by_a_question_of_ours_asked_once(site: Site) -> None:
     identity = site.enroll()
     for uuid in ("profile 1", "profile 2"):

@@ -60,11 +60,21 @@ def _check(request: CommandRequest, target: CommandTarget) -> Iterator[Finding]:
         yield Finding(Severity.ERROR, FindingCode.MISPLACED_KEY, "RequestType", message)
     facts = find_command(request_type)
     if facts is None:
+        meant = next((one for one in similar_commands(request_type) if one.casefold() == _letters(request_type)), None)
+        if meant is not None:  # who is strict here would not act, who is lenient would; and it is counted as no erasure
+            message = f"{request_type!r} is {meant} in other letters; write {meant}"
+            yield Finding(Severity.ERROR, FindingCode.UNKNOWN_COMMAND, "", message)
+            return
         near = _did_you_mean(similar_commands(request_type))
         message = f"no command {request_type} is known here: devices that don't know it answer with an error{near}"
         yield Finding(Severity.WARNING, FindingCode.UNKNOWN_COMMAND, "", message)
         return
     yield from check_request(facts, {name: one for name, one in request.keys.items() if name != "RequestType"}, target)
+
+
+def _letters(request_type: str) -> str:
+    """What is left of a request type without regard to case, spaces and what can't be seen."""
+    return "".join(one for one in request_type.casefold() if one.isalnum())
 
 
 def check_request(facts: CommandFacts, keys: Mapping[str, PlistValue], target: CommandTarget) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from muster.domain.answered_commands import is_to_be_read
 from muster.domain.command_queue import (
+    HoldReason,
     OwnStatus,
     QueueEffect,
     QueueEntry,
@@ -20,6 +21,7 @@ from muster.domain.command_queue import (
     head_query,
     is_once_only,
     is_parting,
+    is_stuck,
     retry_at,
 )
 from muster.domain.command_secrets import answer_holds_secret
@@ -208,6 +210,8 @@ def _settle_in_queue(
         reports.record_kept(tx, channel_id, _closed(answered, request.head, request.body, ctx), ctx.now)
         queue_holds.put_off(tx, channel_id, answered, until)
         reviews.schedule(tx, channel_id, until)
+    if effect is QueueEffect.COUNT_NOT_NOW and is_stuck(answered):
+        queue_holds.free(tx, channel_id, [answered.command_uuid], HoldReason.PARKED)  # it is answered, after all
     if effect is not QueueEffect.CLOSE or not answered.has_followers:
         return False
     is_done = request.head.status is Status.ACKNOWLEDGED
