@@ -289,6 +289,19 @@ def test_change_is_refused_while_nobody_knows_which_password_is_in_force(site: S
     assert "verify" in refusal.remedy
 
 
+@pytest.mark.parametrize(
+    ("kind", "is_apple_silicon"), [(SecretKind.FIRMWARE_PASSWORD, True), (SecretKind.RECOVERY_LOCK, False)]
+)
+def test_password_that_only_another_processor_has_is_not_set(
+    site: Site, kind: SecretKind, is_apple_silicon: bool
+) -> None:
+    identity = site.enroll()
+    question = CommandRequest("DeviceInformation", {"Queries": ["IsAppleSilicon"]})
+    site.answers(identity, question, {"QueryResponses": {"IsAppleSilicon": is_apple_silicon}})
+
+    assert careful(site, kind).code is RefusalCode.COMMAND_UNFIT
+
+
 def test_lock_is_cleared_with_the_password_in_force(site: Site) -> None:
     identity = site.enroll()
     site.answers(identity, set_lock("one"))

@@ -10,6 +10,7 @@ from muster.crypto.passwords import new_password
 from muster.domain.access import SERVER
 from muster.domain.enrollment import Enrollment
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.inventory.kinds import InventoryKind
 from muster.domain.secrets import ROTATABLE, SecretKind, SecretState
 from muster.operations.context import Context
 from muster.operations.keep_secrets import escrow_certificate, open_secret, propose_secret
@@ -19,7 +20,7 @@ from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import ChannelId, DeviceId
 from muster.protocol.local_account import encode_password_hash
 from muster.protocol.plist import PlistValue
-from muster.storage import enrollments, escrow, people, queues
+from muster.storage import enrollments, escrow, inventory, people, queues
 from muster.storage.engine import Transaction
 from muster.storage.escrow import KeptSecret
 
@@ -95,6 +96,12 @@ def _change(tx: Transaction, order: SecretOrder, ctx: Context) -> SecretOutcome:
     enrollment = enrollments.find(tx, [channel_id]).get(channel_id)
     if enrollment is None or not enrollment.channel.is_device:
         return Refusal(RefusalCode.NOT_FOUND, f"no device {order.device_id} is known", "See `muster devices list`.")
+    if not order.anyway and _is_for_another_chip(tx, order.kind, channel_id):
+        return Refusal(
+            RefusalCode.COMMAND_UNFIT,
+            f"this Mac has no {order.kind.value}: {_CHIPS[order.kind]}",
+            "To try nevertheless, add --anyway.",
+        )
     known = [one for one in escrow.of_device(tx, order.device_id, order.kind) if one.secret.epoch == enrollment.epoch]
     planned = _plan(tx, order, enrollment, known, ctx)
     if isinstance(planned, Refusal):
@@ -120,6 +127,19 @@ def _change(tx: Transaction, order: SecretOrder, ctx: Context) -> SecretOutcome:
     detail: people.AuditDetail = {"kind": order.kind.value, "command_uuid": outcome.command_uuid}
     people.record_act(tx, ctx.actor, f"secret.{order.act.value}", order.device_id, detail, ctx.now)
     return outcome
+
+
+_CHIPS: Final[Mapping[SecretKind, str]] = {
+    SecretKind.RECOVERY_LOCK: "only Macs with Apple silicon have; those with an Intel processor have firmware_password",
+    SecretKind.FIRMWARE_PASSWORD: "only Macs with an Intel processor have; those with Apple silicon have recovery_lock",
+}
+
+
+def _is_for_another_chip(tx: Transaction, kind: SecretKind, channel_id: ChannelId) -> bool:
+    """Tell whether a Mac said that its processor is not of the sort that has such a password."""
+    told = inventory.find(tx, channel_id, InventoryKind.DEVICE_INFORMATION) if kind in _CHIPS else None
+    fact = None if told is None else told.facts.get("IsAppleSilicon")
+    return fact is not None and fact.value is (kind is SecretKind.FIRMWARE_PASSWORD)
 
 
 def _plan(

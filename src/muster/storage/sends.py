@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from muster.domain.access import Actor, ActorKind
+from muster.domain.roles import Role
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage.engine import Transaction
 from muster.storage.schema import sends
@@ -81,6 +82,7 @@ def add(tx: Transaction, send: Send) -> None:
             ordered_at=send.ordered_at,
             actor_kind=send.actor.kind.value,
             actor_name=send.actor.name,
+            actor_role=send.actor.role.value,
             **_progress(send),
         )
     )
@@ -144,6 +146,6 @@ def _progress(send: Send) -> dict[str, object]:
 
 def _send(row: "sa.Row[tuple[object, ...]]") -> Send:
     values = dict(row._mapping)  # noqa: SLF001 - the documented way to a row by names
-    actor = Actor(ActorKind(values.pop("actor_kind")), values.pop("actor_name"))
+    actor = Actor(ActorKind(values.pop("actor_kind")), values.pop("actor_name"), Role(values.pop("actor_role")))
     refused = {code: LeftOut(*one) for code, one in values.pop("refused").items()}
     return Send(**values, actor=actor, refused=refused)
