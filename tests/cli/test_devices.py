@@ -5,10 +5,15 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import FORMER, MAC, USER
 from tests.support.command_line import CommandLine
+from tests.support.fleet import add_command
 from tests.support.runner import NOW
 
-from muster.protocol.identifiers import ChannelId
+from muster.domain.command_queue import HoldReason
+from muster.operations.views.holds import HELD_SHOWN
+from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.storage import queue_holds
 from muster.storage.enrollments import Facts, store_facts
+from muster.storage.queue_holds import Pause
 from muster.storage.sqlite import SqliteEngine
 
 SHAPE = {
@@ -98,6 +103,29 @@ def test_show_says_that_a_device_is_in_setup_assistant(muster: CommandLine, data
     _, out, _ = muster.run("devices", "show", MAC)
 
     assert ", in Setup Assistant; " in out.splitlines()[0]
+
+
+def test_show_says_what_is_paused_and_parked_and_what_to_do(muster: CommandLine, data_dir: Path) -> None:
+    engine = SqliteEngine(data_dir / "muster.db")
+    engine.write(lambda tx: queue_holds.pause(tx, Pause(ChannelId(USER), NOW, "ana", "moving"), ()))
+    for number in range(HELD_SHOWN + 1):
+        uuid = CommandUUID(f"c{number}")
+        add_command(engine, MAC, uuid, "RestartDevice")
+        engine.write(lambda tx, uuid=uuid: queue_holds.hold(tx, ChannelId(MAC), uuid, HoldReason.PARKED))  # type: ignore[misc]
+    engine.close()
+
+    _, out, _ = muster.run("devices", "show", MAC)
+    shown = muster("devices", "show", MAC)
+
+    assert f"The queue of {USER} is paused since 2026-11-22 14:31 UTC, by ana: moving." in out
+    assert f"`muster commands resume {USER}`" in out
+    assert "`muster commands release c0` has it go out after all" in out
+    assert f"`muster commands cancel c0 {MAC}`" in out
+    assert "1 more waits for your word" in out
+    assert [(one["channel_id"], one["paused_by"], one["reason"]) for one in shown["pauses"]] == [
+        (USER, "ana", "moving")
+    ]
+    assert [one["because"] for one in shown["held"]] == ["parked"] * (HELD_SHOWN + 1)
 
 
 def test_show_of_nobody_is_absent(muster: CommandLine) -> None:

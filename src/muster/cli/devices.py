@@ -26,6 +26,7 @@ from muster.operations.views.devices import (
     list_devices,
     show_device,
 )
+from muster.operations.views.holds import HELD_SHOWN, held_left_out
 from muster.operations.views.identities import RenewalRow, renewal_of
 from muster.protocol.identifiers import ChannelId
 
@@ -152,6 +153,7 @@ def _print_details(details: DeviceDetails, renewal: RenewalRow | None, now: date
         print(f"\n{renewal.words}")
     if details.departure is not None:
         print(f"\n{details.departure.words}")
+    _print_holds(details)
     print("\nChannels")
     print_table(
         ("ID", "KIND", "STATE", "USER", "ON CONSOLE", "LAST CONTACT", "LAST PROOF", "WAITING"),
@@ -174,6 +176,17 @@ def _print_details(details: DeviceDetails, renewal: RenewalRow | None, now: date
         ("LAST", "SIGNAL", "WHAT", "TIMES", "EPOCH", "FROM"),
         [(ago(e.last_at, now), e.signal, e.observed_class, e.count, e.epoch, e.source) for e in details.evidence],
     )
+
+
+def _print_holds(details: DeviceDetails) -> None:
+    """Say what is paused, and what waits for somebody's word, each with the commands for it."""
+    for pause in details.pauses:
+        print(f"\n{pause.words}")
+    for one in details.held[:HELD_SHOWN]:
+        print(f"\n{one.words}")
+    left_out = held_left_out(details.held)
+    if left_out is not None:
+        print(f"\n{left_out}")
 
 
 _FOR_QUERIES = frozenset({"os_version_key"})

@@ -8,18 +8,10 @@ import typer
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.output import ago, print_json, print_table
-from muster.domain.command_queue import HoldReason
 from muster.operations.release_commands import Verdict, settle_held_commands
 from muster.operations.views.commands import list_held
+from muster.operations.views.holds import WHY_HELD
 from muster.protocol.identifiers import CommandUUID
-
-WHY = {
-    HoldReason.ROLLED_BACK.value: "the database was restored",
-    HoldReason.HANDED_OUT_BEFORE.value: "it was handed out before the database was restored",
-    HoldReason.PARKED.value: "it was handed out again and again, and never answered",
-    HoldReason.UNREADABLE.value: "its body is sealed and can't be opened",
-    HoldReason.ERASED.value: "the device said that it erases itself",
-}
 
 Uuid = Annotated[str | None, typer.Argument(metavar="UUID", help="The command's UUID; see `muster commands held`.")]
 All = Annotated[bool, typer.Option("--all", help="Every command that is held back.")]
@@ -57,7 +49,7 @@ def held(
                 row.request_type,
                 ago(row.queued_at, now),
                 ago(row.handed_out_at, now),
-                WHY.get(row.because, row.because),
+                WHY_HELD.get(row.because, row.because),
             )
             for row in rows
         ],

@@ -7,11 +7,16 @@ from tests.support import fleet
 from tests.support.browser import Browser
 from tests.support.runner import NOW, InlineRunner
 
+from muster.domain.command_queue import HoldReason
 from muster.domain.push_breaker import Breaker, BreakerCause
 from muster.edges.console.banners import breaker_banners, push_certificate_banners
 from muster.edges.console.times import Clock
 from muster.edges.console.words import Tone
+from muster.operations.views.holds import HELD_SHOWN
 from muster.operations.views.push_certificates import PushCertificateState
+from muster.protocol.identifiers import CommandUUID
+from muster.storage import queue_holds
+from muster.storage.queue_holds import Pause
 
 TOPIC = fleet.TOPIC
 PAGES = ("/devices", "/fragments/devices", "/devices/A", "/fragments/devices/A", "/sign-in")
@@ -98,3 +103,35 @@ def test_the_list_says_that_pushes_are_held_while_a_breaker_is_open(
     fleet.add_push_breaker(runner.engine, is_open=is_open)
 
     assert ("Pushes are held" in ana.get("/devices").text) is is_open
+
+
+@pytest.mark.parametrize("page", ["/devices/A", "/fragments/devices/A"])
+def test_device_page_says_what_is_paused_and_parked_and_what_to_do(
+    runner: InlineRunner, ana: Browser, page: str
+) -> None:
+    fleet.add_push_certificate(runner.engine, NOW + timedelta(days=300))
+    device = fleet.add_device(runner.engine, "A")
+    fleet.add_command(runner.engine, device, "c1", "RestartDevice")
+    runner.engine.write(lambda tx: queue_holds.hold(tx, device, CommandUUID("c1"), HoldReason.PARKED))
+    runner.engine.write(lambda tx: queue_holds.pause(tx, Pause(device, NOW, "ana", "<b>`moving`"), ()))
+
+    text = ana.get(page).text
+
+    assert text.count('<p class="banner warning">') == 2
+    assert "by ana: &lt;b&gt;&#39;moving&#39;." in text
+    for command in ("resume A", "release c1", "cancel c1 A"):
+        assert f"<code>muster commands {command}</code>" in text
+
+
+def test_device_page_tells_a_few_held_commands_and_counts_the_others(runner: InlineRunner, ana: Browser) -> None:
+    fleet.add_push_certificate(runner.engine, NOW + timedelta(days=300))
+    device = fleet.add_device(runner.engine, "A")
+    for number in range(HELD_SHOWN + 2):
+        uuid = CommandUUID(f"c{number}")
+        fleet.add_command(runner.engine, device, uuid)
+        runner.engine.write(lambda tx, uuid=uuid: queue_holds.hold(tx, device, uuid, HoldReason.ROLLED_BACK))  # type: ignore[misc]
+
+    text = ana.get("/devices/A").text
+
+    assert text.count('<p class="banner warning">') == HELD_SHOWN + 1
+    assert "2 more wait for your word" in text

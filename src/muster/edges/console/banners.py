@@ -1,17 +1,19 @@
-"""What pages say at their top: a push certificate that ends, that there is none, or that pushes are held."""
+"""What pages say at their top: a push certificate that ends, that there is none, that pushes or commands are held."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from markupsafe import Markup
 
+from muster.domain.command_queue import HoldReason
 from muster.domain.push_breaker import Breaker, BreakerCause
 from muster.domain.push_certificates import URGENT_WITHIN
 from muster.domain.push_explanation import breaker_sentence
 from muster.edges.console.rendering import with_code
 from muster.edges.console.times import Clock
 from muster.edges.console.words import Mark, Shape, Tone
+from muster.operations.views.holds import HELD_SHOWN, HeldRow, PauseRow, held_left_out
 from muster.operations.views.push_certificates import PushCertificateState
 
 
@@ -70,3 +72,19 @@ def breaker_banners(breakers: Mapping[str, Breaker], clock: Clock) -> list[Banne
         Banner(_BREAKERS[breaker.cause], with_code(breaker_sentence(topic, breaker, clock.now)))
         for topic, breaker in sorted(breakers.items())
     ]
+
+
+_PAUSED = Mark("Queue paused", Shape.CLOCK, Tone.WARNING)
+_HELD_BACK = Mark("Command held back", Shape.CLOCK, Tone.WARNING)
+_PARKED = Mark("Command parked", Shape.TRIANGLE, Tone.WARNING)
+_MORE_HELD = Mark("Commands held back", Shape.CLOCK, Tone.WARNING)
+
+
+def hold_banners(pauses: Sequence[PauseRow], held: tuple[HeldRow, ...]) -> list[Banner]:
+    """Say of a device which queues are paused and which commands wait for a word, and what to do about each."""
+    banners = [Banner(_PAUSED, with_code(pause.words)) for pause in pauses]
+    for one in held[:HELD_SHOWN]:
+        mark = _PARKED if one.because == HoldReason.PARKED.value else _HELD_BACK
+        banners.append(Banner(mark, with_code(one.words)))
+    left_out = held_left_out(held)
+    return banners if left_out is None else [*banners, Banner(_MORE_HELD, with_code(left_out))]

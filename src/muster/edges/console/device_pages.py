@@ -13,7 +13,7 @@ from muster.domain.managed_apps import ManagedApp
 from muster.domain.policy import Policy
 from muster.domain.push_breaker import Breaker
 from muster.edges.console import facts, words
-from muster.edges.console.banners import breaker_banners, push_certificate_banners
+from muster.edges.console.banners import breaker_banners, hold_banners, push_certificate_banners
 from muster.edges.console.first_steps import first_steps
 from muster.edges.console.installed import APP_STATES, PROFILE_STATES
 from muster.edges.console.listing import Listing, UnknownChoice, read_listing
@@ -141,7 +141,10 @@ class DevicePages:
         details, commands = device.details, device.commands
         clock = Clock(now)
         context = {
-            "banners": push_certificate_banners(signed_in.push_certificates, clock),
+            "banners": [
+                *push_certificate_banners(signed_in.push_certificates, clock),
+                *hold_banners(details.pauses, details.held),
+            ],
             "fragment_url": f"/fragments{device_url(device_id)}",
             "clock": clock,
             "inventory_url": inventory_url(device_id),

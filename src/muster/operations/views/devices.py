@@ -15,6 +15,7 @@ from muster.domain.queries.syntax import Query
 from muster.operations.views.contacts import contact_days_of
 from muster.operations.views.departures import DepartureRow, departure_of, same_serial_as
 from muster.operations.views.evidence import EvidenceRow, evidence_of
+from muster.operations.views.holds import HeldRow, PauseRow, held_of, pauses_of
 from muster.protocol.identifiers import ChannelId
 from muster.storage import queries
 from muster.storage.engine import Transaction
@@ -322,6 +323,10 @@ class DeviceDetails:
     """How it stands with letting it go."""
     same_serial: tuple[ChannelId, ...] = ()
     """Other devices that say they have its serial number."""
+    pauses: tuple[PauseRow, ...] = ()
+    """Of its queue and its users': nothing is handed out there."""
+    held: tuple[HeldRow, ...] = ()
+    """Commands, parked or held back, that go on by somebody's word alone."""
 
 
 EVIDENCE_SHOWN = 100
@@ -347,6 +352,8 @@ def show_device(tx: Transaction, device_id: ChannelId, now: datetime) -> DeviceD
         push=_push_of(tx, device_id),
         departure=departure_of(tx, device_id),
         same_serial=same_serial_as(tx, device_id),
+        pauses=pauses_of(tx, device_id),
+        held=held_of(tx, device_id),
     )
 
 
