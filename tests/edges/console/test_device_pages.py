@@ -147,6 +147,18 @@ def test_a_search_without_finds_keeps_what_was_typed(runner: InlineRunner, ana: 
     assert 'value="zzz"' in text
 
 
+def test_a_search_may_be_a_query(runner: InlineRunner, ana: Browser) -> None:
+    fleet.add_device(runner.engine, "A", name="Front desk")
+
+    found = ana.get("/devices?q=name+%3D+%27front+desk%27").text
+    nobody = ana.get("/devices?q=name+%3D+%27x%27").text
+    wrong = ana.get("/devices?q=name+%3D").text
+
+    assert ">Front desk</a>" in found
+    assert "The query finds no device: name = &#39;x&#39;" in nobody
+    assert "The query is wrong at column" in wrong
+
+
 def test_the_silent_are_one_step_away(runner: InlineRunner, ana: Browser) -> None:
     fleet.add_device(runner.engine, "A", contacts=[NOW - timedelta(days=8)])
     fleet.add_device(runner.engine, "B", contacts=[NOW])

@@ -93,7 +93,7 @@ def test_counts_are_by_state_and_of_the_silent_enrolled(engine: Engine) -> None:
     fleet.add_device(engine, "D", state="ended", contacts=[NOW - timedelta(days=8)])
     fleet.add_user(engine, "A", "U1", "ana")
 
-    _, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery(state="ended"), WEEK_AGO))
+    _, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery(state="ended"), NOW, WEEK_AGO))
 
     assert counts.by_state == {"enrolling": 1, "enrolled": 2, "dormant": 0, "ended": 1}
     assert counts.silent == 1
@@ -110,14 +110,14 @@ def test_a_search_finds_the_same_however_much_it_finds(
             engine, f"D{number}", name="mac" if number else "pad", state="ended" if number > 2 else "enrolled"
         )
 
-    page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery("MAC", state="enrolled"), WEEK_AGO))
+    page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery("MAC", state="enrolled"), NOW, WEEK_AGO))
 
     assert [row.id for row in page.rows] == ["D1", "D2"]
     assert (page.total, counts.by_state["ended"], counts.total) == (2, 1, 3)
 
 
 def test_an_empty_fleet_counts_nothing(engine: Engine) -> None:
-    page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery(), WEEK_AGO))
+    page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery(), NOW, WEEK_AGO))
 
     assert (counts.total, counts.silent, page.rows, page.next_after) == (0, 0, (), None)
 
@@ -156,3 +156,27 @@ def test_a_user_channel_or_a_stranger_is_not_shown_as_a_device(engine: Engine) -
 
     assert engine.read(lambda tx: show_device(tx, user, NOW)) is None
     assert engine.read(lambda tx: show_device(tx, ChannelId("B"), NOW)) is None
+
+
+def test_search_that_begins_as_a_query_is_one(engine: Engine) -> None:
+    fleet.add_device(engine, "A", name="Front desk")
+    fleet.add_device(engine, "B", name="name tag", state="ended")
+
+    def browsed(search: str) -> tuple[list[str], int]:
+        page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery(search), NOW, WEEK_AGO))
+        return [row.id for row in page.rows], counts.total
+
+    assert browsed("name = 'front desk'") == (["A"], 1)
+    assert browsed("not (name contains 'desk')") == (["B"], 1)
+    assert browsed("name") == (["B"], 1), "a word alone is searched for"
+    assert browsed("front desk") == (["A"], 1)
+
+
+def test_query_that_is_wrong_says_where(engine: Engine) -> None:
+    fleet.add_device(engine, "A")
+
+    page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery("name = "), NOW, WEEK_AGO))
+
+    assert (page.rows, counts.total) == ((), 0)
+    assert page.fault is not None
+    assert "column" in page.fault.message

@@ -13,6 +13,7 @@
 A condition on an item of a list may go on with `version` and a comparison of it. Case doesn't count, but in quotes.
 """
 
+import re
 from typing import Final
 
 from muster.domain.queries.errors import QueryError
@@ -136,6 +137,21 @@ def _read_condition(reader: _Reader) -> Query:
         reader.take()
         return Not(_read_test(reader, field))
     return _read_test(reader, field)
+
+
+_BEGINNING: Final = re.compile(
+    r"\s*(?:not\b|\(|\s)*(?P<field>[A-Za-z_][A-Za-z0-9_]*)\s*(?P<more>[=!<>]|(?:in|not|contains|starts|is|and|or)\b)?",
+    re.IGNORECASE,
+)
+
+
+def reads_like_query(text: str) -> bool:
+    """Tell whether *text*, typed where one may also search for words, is meant as a query: it begins as one does."""
+    found = _BEGINNING.match(text)
+    field = None if found is None else FIELDS.get(found["field"].lower())
+    if found is None or field is None:
+        return False
+    return found["more"] is not None or (field.kind is FieldKind.FLAG and found.end() == len(text.rstrip()))
 
 
 def _field(token: Token) -> Field:

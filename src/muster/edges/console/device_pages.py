@@ -12,6 +12,7 @@ from muster.domain.enrollment import EnrollmentState
 from muster.domain.managed_apps import ManagedApp
 from muster.domain.policy import Policy
 from muster.domain.push_breaker import Breaker
+from muster.domain.queries.parser import reads_like_query
 from muster.edges.console import facts, words
 from muster.edges.console.banners import breaker_banners, hold_banners, push_certificate_banners
 from muster.edges.console.first_steps import first_steps
@@ -118,6 +119,8 @@ class DevicePages:
             "states": _state_links(listing, listed.counts),
             "order_link": _order_link(listing),
             "page": listed.page,
+            "fault": listed.page.fault,
+            "is_query": reads_like_query(listing.search),
             "rows": [(row, _strip(row, listed, now), _identity_tone(row, now)) for row in listed.page.rows],
             "next_url": None if listed.page.next_after is None else listing.next_page(listed.page.next_after).url(),
             "steps": first_steps(self._public_url, has_push_certificate=state.has_any),
@@ -181,7 +184,7 @@ def _fleet_sentence(listed: _Listed) -> str:
 
 
 def _read_list(tx: Transaction, listing: Listing, now: datetime) -> _Listed:
-    page, counts = browse_devices(tx, listing.query(), now - SILENT_AFTER)
+    page, counts = browse_devices(tx, listing.query(), now, now - SILENT_AFTER)
     strips = contact_days_of(tx, [row.id for row in page.rows], start(now))
     return _Listed(page, counts, strips, open_breakers(tx))
 

@@ -9,8 +9,8 @@ from muster.operations.views.devices import DeviceOrder, DeviceQuery
 from muster.protocol.identifiers import ChannelId
 
 PAGE_SIZE = 100
-SEARCH_LIMIT = 200
-"""Characters of a search; no identifier or name is longer."""
+SEARCH_LIMIT = 1000
+"""Characters of a search, which may be a query; no identifier or name is as long."""
 ORDERS = {DeviceOrder.RECENT, DeviceOrder.SILENT}
 
 

@@ -11,7 +11,10 @@ import sqlalchemy as sa
 from muster.domain.command_queue import QueuePurpose
 from muster.domain.control.contact import ContactDay, contacts_of
 from muster.domain.enrollment import EnrollmentState
+from muster.domain.errors import Refusal
+from muster.domain.queries.parser import reads_like_query
 from muster.domain.queries.syntax import Query
+from muster.operations.read_query import read_query
 from muster.operations.views.contacts import contact_days_of
 from muster.operations.views.departures import DepartureRow, departure_of, same_serial_as
 from muster.operations.views.evidence import EvidenceRow, evidence_of
@@ -62,11 +65,15 @@ class DeviceRow:
 
 @dataclass(frozen=True, slots=True)
 class DevicePage:
-    """A page of a list. *next_after* is where the next page begins, None on the last one; *total* counts all."""
+    """A page of a list. *next_after* is where the next page begins, None on the last one; *total* counts all.
+
+    *fault* is what is wrong with the query that was searched by; then there is nothing on the page.
+    """
 
     rows: tuple[DeviceRow, ...]
     total: int
     next_after: ChannelId | None
+    fault: Refusal | None = None
 
 
 class DeviceOrder(StrEnum):
@@ -82,7 +89,10 @@ class DeviceOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeviceQuery:
-    """Which devices to list: those after *after* in *order*, *search* in id, serial number, name or model."""
+    """Which devices to list: those after *after* in *order*, *search* in id, serial number, name or model.
+
+    Where people browse, *search* may be a query as well.
+    """
 
     search: str = ""
     state: str | None = None
@@ -124,12 +134,17 @@ def find_devices(tx: Transaction, query: Query, now: datetime) -> tuple[DeviceRo
         after = ids[-1]
 
 
-def browse_devices(tx: Transaction, query: DeviceQuery, silent_since: datetime) -> tuple[DevicePage, DeviceCounts]:
+def browse_devices(
+    tx: Transaction, query: DeviceQuery, now: datetime, silent_since: datetime
+) -> tuple[DevicePage, DeviceCounts]:
     """List a page of devices, and count those that the search finds in each state, whichever one *query* names.
 
     Enrolled ones without contact since *silent_since* are counted as silent.
     """
-    found = _found(tx, query.search)
+    found: sa.ColumnElement[bool] | Refusal
+    found = _found_by(tx, query.search, now) if reads_like_query(query.search) else _found(tx, query.search)
+    if isinstance(found, Refusal):
+        return DevicePage((), 0, None, found), DeviceCounts(dict.fromkeys(EnrollmentState, 0), 0)
     counts = _counts(tx, found, silent_since)
     total = counts.total if query.state is None else counts.by_state.get(query.state, 0)
     return _page(tx, query, _in_state(found, query.state), total), counts
@@ -211,6 +226,16 @@ def _found(tx: Transaction, search: str) -> sa.ColumnElement[bool]:
     by_text = sa.and_(is_device, sa.or_(channels.c.id.icontains(search, autoescape=True), channels.c.id.in_(by_fact)))
     few = tx.connection.scalars(sa.select(channels.c.id).where(by_text).limit(FEW_FINDS + 1)).all()
     return channels.c.id.in_(few) if len(few) <= FEW_FINDS else by_text
+
+
+def _found_by(tx: Transaction, text: str, now: datetime) -> sa.ColumnElement[bool] | Refusal:
+    """Return the condition for devices that a query finds, a few named as above."""
+    query = read_query(tx, text)
+    if isinstance(query, Refusal):
+        return query
+    found = queries.found_by(tx, query, now)
+    few = tx.connection.scalars(found.limit(FEW_FINDS + 1)).all()
+    return channels.c.id.in_(few) if len(few) <= FEW_FINDS else channels.c.id.in_(found)
 
 
 def _waiting() -> sa.ScalarSelect[int]:
