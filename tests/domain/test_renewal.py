@@ -22,6 +22,7 @@ from muster.domain.renewal import (
     RenewalState,
     SendRenewal,
     WhyNot,
+    account_renewal,
     decide_renewal,
     due_notice,
     expiry_renewal,
@@ -234,3 +235,10 @@ def test_who_is_told_to_look_again_is_told_a_later_time(attempt: Attempt | None,
     decision = decide_renewal(replace(MAC, attempt=attempt), now, POLICY)
 
     assert not isinstance(decision, LookAgain) or decision.at > now
+
+
+@pytest.mark.parametrize(("lifetime", "left"), [(365, 30), (91, 30), (90, 30), (30, 10), (3, 1)])
+def test_certificate_of_an_account_is_renewed_a_month_or_a_third_before_its_end(lifetime: int, left: int) -> None:
+    ends = ISSUED + lifetime * DAY
+
+    assert account_renewal(ISSUED, ends) == ends - left * DAY

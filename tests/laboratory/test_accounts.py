@@ -87,3 +87,26 @@ def test_each_account_of_a_device_changes_alone() -> None:
         "removed": (True, False),
         "listed": [("wifi", "installed", 2)],
     }
+
+
+def test_certificate_of_an_account_is_renewed_by_itself_on_a_device_that_nobody_touches() -> None:
+    seen: list[tuple[int, bool, bool]] = []
+
+    async def scene(world: World) -> None:
+        phone = await enroll_one(world, Platform.IPHONE, await world.server.make_link(1))
+        await world.sleep(A_WHILE)
+        runner, profiles = world.server.service.runner, phone.device.contents.profiles
+        await runner.write(keep_templates, [TemplateOrder(WIFI)], SERVER)
+        values = {"user.email": "ada@example.org"}
+        (sent,) = await runner.write(assign_accounts, [AccountOrder("wifi", phone.channel_id, values)], SERVER)
+        assert isinstance(sent, AccountSent)
+        await world.sleep(A_WHILE)
+        first = profiles[sent.profile_identifier]
+        for days in (38, 4):  # the certificate is good for 61 days, of which it began one before
+            await world.sleep(timedelta(days=days))
+            (row,) = await runner.read(list_accounts)
+            seen.append((row.revision, row.state == "installed", profiles[sent.profile_identifier] is first))
+
+    play(scene, seed=9, settings={"identity_lifetime_days": 60, "renew_before_days": 20})
+
+    assert seen == [(1, True, True), (2, True, False)]

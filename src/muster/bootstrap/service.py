@@ -148,7 +148,7 @@ def _compose(
     pusher = PushWorker(runner, sender, lambda: workers[Work.PUSH].wake())  # noqa: PLW0108 - the loop is made of it
     steps: dict[Work, Step] = {
         Work.PUSH: pusher.step,
-        Work.REVIEW: ReviewWorker(runner, signer.sign).step,
+        Work.REVIEW: ReviewWorker(runner, signer.sign, around.new_rsa_key).step,
         Work.DEFERRED: DeferredWorker(runner).step,
         Work.ANSWERS: AnswerWorker(runner).step,
         Work.SENDS: SendWorker(runner).step,

@@ -31,6 +31,8 @@ SPREAD: Final = 10
 """A fleet enrolled in one day is renewed over a tenth of the time it has left, not in one hour."""
 NOTICES: Final = (timedelta(days=1), timedelta(days=7), timedelta(days=30))
 """How long before its end an identity that is not renewed is told about, once each."""
+ACCOUNT_RENEWAL_MARGIN: Final = timedelta(days=30)
+"""At most so long before its end the certificate of an account is renewed: losing one costs an account, no device."""
 
 
 class RenewalReason(StrEnum):
@@ -182,6 +184,13 @@ def expiry_renewal(situation: RenewalSituation, policy: Policy) -> datetime:
     lifetime = situation.not_after - situation.issued_at
     left = min(policy.renew_before, lifetime / 3)
     return situation.not_after - left + left / SPREAD * _place(situation.device_id)
+
+
+def account_renewal(not_before: datetime, not_after: datetime) -> datetime:
+    """Tell when the certificate of an account, which is no identity of a device, is renewed: thirty days before its
+    end, or when a third of its lifetime is left, whichever is later.
+    """
+    return not_after - min(ACCOUNT_RENEWAL_MARGIN, (not_after - not_before) / 3)
 
 
 def _place(device_id: DeviceId) -> float:

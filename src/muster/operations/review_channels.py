@@ -14,6 +14,7 @@ from muster.operations.ask_for_apps import ask_for_apps
 from muster.operations.ask_for_inventory import ask_when_due
 from muster.operations.context import Context
 from muster.operations.release_set_up import release_channels
+from muster.operations.renew_accounts import ending_accounts
 from muster.operations.renew_identities import is_due, look_again_at
 from muster.operations.rotate_secrets import rotate_due_secrets
 from muster.protocol.identifiers import ChannelId
@@ -43,6 +44,8 @@ class Reviewed:
     to_renew: tuple[ChannelId, ...] = ()
     to_tend: tuple[ChannelId, ...] = ()
     """Channels in whose queue something has expired or is to be tried again (`tend_queues`), sorted."""
+    accounts_to_renew: tuple[str, ...] = ()
+    """Accounts whose certificates end, each in a transaction of its own (`renew_accounts`)."""
 
 
 def review_channels(tx: Transaction, items: Sequence[None], ctx: Context) -> list[Reviewed]:
@@ -106,6 +109,7 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
         more=len(due) == CLAIM_LIMIT,
         to_renew=tuple(to_renew),
         to_tend=tuple(sorted(channel_id for channel_id, at in queues_due.items() if at <= ctx.now)),
+        accounts_to_renew=ending_accounts(tx, enrolled, ctx),
     )
 
 

@@ -1,6 +1,6 @@
 """Templates of accounts, and the accounts that were made from them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from muster.domain.account_templates import AccountKind, AccountTemplate
 from muster.protocol.identifiers import ChannelId
-from muster.storage.engine import Transaction
+from muster.storage.engine import Transaction, slices
 from muster.storage.schema import account_templates, accounts
 
 
@@ -102,6 +102,22 @@ def of_template(tx: Transaction, name: str) -> tuple[Account, ...]:
 def of_channel(tx: Transaction, channel_id: ChannelId) -> tuple[Account, ...]:
     """Read the accounts of a channel that were not removed, the oldest first."""
     return _accounts(tx, sa.and_(accounts.c.channel_id == channel_id, accounts.c.removed_at.is_(None)))
+
+
+def ending(tx: Transaction, channel_ids: Sequence[ChannelId], *, by: datetime) -> tuple[Account, ...]:
+    """Read the accounts of channels, but those removed, whose certificates end *by* then; the oldest first."""
+    return tuple(
+        account
+        for some in slices(channel_ids)
+        for account in _accounts(
+            tx,
+            sa.and_(
+                accounts.c.channel_id.in_(some),
+                accounts.c.certificate_not_after <= by,
+                accounts.c.removed_at.is_(None),
+            ),
+        )
+    )
 
 
 def standing(tx: Transaction, limit: int) -> tuple[Account, ...]:

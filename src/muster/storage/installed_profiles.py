@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from muster.domain.installed_profiles import OURS, InstalledProfile, ProfileState
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage.engine import Transaction, slices
-from muster.storage.schema import channels, installed_profiles
+from muster.storage.schema import channels, installed_profiles, queue
 
 _OURS = [state.value for state in OURS]
 _ORDER = (installed_profiles.c.sent_at.desc(), installed_profiles.c.command_uuid.desc())
@@ -59,6 +59,14 @@ def holding(tx: Transaction, channel_ids: Collection[ChannelId], identifier: str
         )
     }
     return frozenset(found)
+
+
+def is_one_queued(tx: Transaction, channel_id: ChannelId, identifier: str) -> bool:
+    """Tell whether an installation of a profile is queued on a channel, also one that is held back."""
+    table = installed_profiles.c
+    is_queued = sa.exists().where(queue.c.command_uuid == table.command_uuid, queue.c.channel_id == table.channel_id)
+    found = sa.select(sa.exists().where(table.channel_id == channel_id, table.identifier == identifier, is_queued))
+    return bool(tx.connection.scalar(found))
 
 
 def start_removal(tx: Transaction, profiles: Sequence[InstalledProfile]) -> None:

@@ -1,11 +1,16 @@
 """The review worker: each channel is looked at when its review is due, and what is found due is done."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
 
+from muster.crypto.keys import RSAPrivateKey
+from muster.domain.errors import Refusal
+from muster.operations.account_profiles import IDENTITY_KEY_BITS
 from muster.operations.ports import Runner
+from muster.operations.renew_accounts import AccountRenewal, renew_accounts
 from muster.operations.renew_identities import RenewalOrder, renew_identities
 from muster.operations.review_channels import review_channels
 from muster.operations.tend_queues import tend_queues
@@ -16,11 +21,17 @@ log = structlog.get_logger("muster.reviews")
 
 
 class ReviewWorker:
-    """Reviews the channels that are due, and renews identities. *sign* signs profiles."""
+    """Reviews the channels that are due, and renews identities and the certificates of accounts.
 
-    def __init__(self, runner: Runner, sign: Callable[[bytes], bytes]) -> None:
+    *sign* signs profiles; *new_rsa_key* makes a key of so many bits, off the event loop and outside transactions.
+    """
+
+    def __init__(
+        self, runner: Runner, sign: Callable[[bytes], bytes], new_rsa_key: Callable[[int], RSAPrivateKey]
+    ) -> None:
         self._runner = runner
         self._sign = sign
+        self._new_rsa_key = new_rsa_key
 
     async def step(self) -> datetime | None:
         """Review everything that is due; returns when the next review is."""
@@ -30,6 +41,8 @@ class ReviewWorker:
                 await self._tend(reviewed.to_tend)
             for device_id in reviewed.to_renew:
                 await self._renew(device_id)
+            for account_id in reviewed.accounts_to_renew:
+                await self._renew_account(account_id)
             if not reviewed.more:
                 return reviewed.next_due_at
 
@@ -53,3 +66,18 @@ class ReviewWorker:
             return
         if is_sent:
             log.info("renewal_sent", enrollment_id=device_id)
+
+    async def _renew_account(self, account_id: str) -> None:
+        """Send an account its next certificate; a fault with one account keeps no other waiting."""
+        try:
+            key = await asyncio.get_running_loop().run_in_executor(None, self._new_rsa_key, IDENTITY_KEY_BITS)
+            outcome = (await self._runner.write(renew_accounts, [AccountRenewal(account_id, key)]))[0]
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("account_not_renewed", account=account_id)
+            return
+        if isinstance(outcome, Refusal):
+            log.warning("account_not_renewed", account=account_id, because=outcome.message)
+        elif outcome is not None:
+            log.info("account_renewed", account=account_id, enrollment_id=outcome.channel_id)
