@@ -216,6 +216,7 @@ def test_closed_command_leaves_the_queue_and_its_report_keeps_its_whole_story(en
         "channel_id": "A",
         "command_uuid": "one",
         "request_type": "DeviceInformation",
+        "purpose": "command",
         "status": "Acknowledged",
         "body": b"<plist>\x00\xff</plist>",
         "is_sealed": False,

@@ -6,15 +6,18 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from tests.support.site import MAC, Site, head
+from tests.support.site import MAC, Site, head, id_of
 
+from muster.crypto.cms.signing import SignerIdentity
 from muster.domain.answered_commands import READ_REQUEST_TYPES, AnsweredCommand, Fault
+from muster.domain.command_queue import QueuePurpose
 from muster.domain.inventory.kinds import InventoryKind
 from muster.edges.workers.answers import PATIENCE, AnswerWorker
 from muster.operations import read_answers as reading
 from muster.operations.cancel_commands import CancelOrder, cancel_commands
 from muster.operations.context import Context
 from muster.operations.learn_inventory import learn_inventory
+from muster.operations.queue_own import queue_own
 from muster.operations.read_answers import CLAIM_LIMIT, READERS, RETRY_DELAYS, find_answers, read_answers
 from muster.protocol.command import CommandRequest
 from muster.protocol.connect import ErrorItem, Report, encode_report
@@ -264,3 +267,50 @@ def test_answer_that_another_node_reads_keeps_none_waiting(
     assert due == [site.now, site.now, site.now + PATIENCE]
     asyncio.run(worker.step())
     assert waiting(site) == 0
+
+
+def asked_by_us(site: Site, identity: SignerIdentity, name: str | int, *, purpose: QueuePurpose) -> str:
+    """A device is asked its name, by ourselves or by somebody, and says *name*; returns the command's UUID."""
+    question = CommandRequest("DeviceInformation", {"Queries": ["DeviceName"]})
+    context = site.runner.context()
+    target = (id_of(MAC), 1)
+    uuid = site.engine.write(lambda tx: queue_own(tx, question, [target], context, purpose=purpose))
+    site.connect(identity)
+    site.connect(identity, MAC, "Acknowledged", uuid, answer={"QueryResponses": {"DeviceName": name}})
+    site.wait(days=1)
+    return uuid
+
+
+def test_of_answers_to_our_own_questions_the_latest_is_kept_as_it_came(site: Site) -> None:
+    identity = site.enroll()
+    by_somebody = asked_by_us(site, identity, "One", purpose=QueuePurpose.COMMAND)
+    for name in ("Two", "Three"):
+        asked_by_us(site, identity, name, purpose=QueuePurpose.INVENTORY)
+        site.read_answers()
+    last = asked_by_us(site, identity, "Four", purpose=QueuePurpose.INVENTORY)
+    site.read_answers()
+
+    assert {uuid for uuid, _ in site.reports()} == {by_somebody, last}
+
+
+def test_what_came_before_an_odd_answer_is_kept(site: Site) -> None:
+    identity = site.enroll()
+    before = asked_by_us(site, identity, "One", purpose=QueuePurpose.INVENTORY)
+    site.read_answers()
+    odd = asked_by_us(site, identity, 7, purpose=QueuePurpose.INVENTORY)
+    site.read_answers()
+
+    assert {uuid for uuid, _ in site.reports()} == {before, odd}
+
+
+def test_what_is_still_to_be_read_is_not_forgotten(site: Site) -> None:
+    identity = site.enroll()
+    waiting = asked_by_us(site, identity, "One", purpose=QueuePurpose.INVENTORY)
+    (first,) = site.engine.read(lambda tx: find_answers(tx, site.now)).keys
+    put_off = reading.UnreadableAnswer(first, "a fault of ours")
+    site.do(reading.put_off_answers, put_off)
+    last = asked_by_us(site, identity, "Two", purpose=QueuePurpose.INVENTORY)
+    keys = [key for key in site.engine.read(lambda tx: find_answers(tx, site.now)).keys if key != first]
+    site.do(read_answers, *keys)
+
+    assert {uuid for uuid, _ in site.reports()} == {waiting, last}

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from muster.domain.answered_commands import AnsweredCommand, Fault
+from muster.domain.command_queue import QueuePurpose
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import Enrollment
 from muster.domain.inventory.kinds import InventoryKind
@@ -27,7 +28,7 @@ from muster.operations.keep_secrets import (
 from muster.operations.learn_inventory import learn_inventory
 from muster.operations.verify_commands import verify_commands
 from muster.protocol.command import CommandRequest, decode_command
-from muster.protocol.connect import Report, read_report
+from muster.protocol.connect import Report, Status, read_report
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId
 from muster.storage import answers, enrollments, evidence, reports
@@ -167,6 +168,10 @@ def _read(
     faults = [*decoded.faults, *(fault for read in readers for fault in read(tx, answered, ctx))]
     if faults:
         _flag(tx, stored, faults, enrollment, ctx)
+    elif stored.purpose == QueuePurpose.INVENTORY.value and status is Status.ACKNOWLEDGED and answered.is_of_this_life:
+        # what it said before is in the inventory, and in its history; a fleet's lists of a year would fill any disk
+        request_type, before = answered.request.request_type, answered.reported_at
+        reports.forget_questions(tx, enrollment.channel.id, request_type, before=before)
 
 
 def _flag(tx: Transaction, stored: StoredAnswer, faults: Sequence[Fault], enrollment: Enrollment, ctx: Context) -> None:

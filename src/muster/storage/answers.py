@@ -35,6 +35,8 @@ class StoredAnswer:
 
     key: AnswerKey
     request_type: str | None
+    purpose: str | None
+    """Absent when it was not queued any more."""
     status: str
     body: bytes | None
     is_sealed: bool
@@ -96,6 +98,7 @@ _WITH_COMMAND = (
         unread_answers.c.command_uuid,
         unread_answers.c.reported_at,
         reports.c.request_type,
+        reports.c.purpose,
         reports.c.status,
         reports.c.body,
         reports.c.is_sealed,
@@ -123,6 +126,7 @@ def _stored(row: Any, key: AnswerKey, attempts: int) -> StoredAnswer:
     return StoredAnswer(
         key,
         row.request_type,
+        row.purpose,
         row.status,
         row.body,
         row.is_sealed,

@@ -82,9 +82,9 @@ WHERE q.channel_id = v.channel_id AND q.command_uuid = v.command_uuid
 """
 _REPORTS = """
 INSERT INTO reports (reported_at, channel_id, command_uuid, request_type, status, body, epoch, queued_at,
-                     handed_out_at, handed_out_count, not_now_count, is_sealed)
+                     handed_out_at, handed_out_count, not_now_count, is_sealed, purpose)
 SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::int[], %s::timestamptz[],
-                         %s::timestamptz[], %s::int[], %s::int[], %s::bool[])
+                         %s::timestamptz[], %s::int[], %s::int[], %s::bool[], %s::text[])
 """
 _UNREAD = """
 INSERT INTO unread_answers (reported_at, next_attempt_at, attempts, channel_id, command_uuid)
@@ -389,6 +389,7 @@ def _reports(closed: Sequence[ClosedEntry]) -> tuple[BinaryArray, ...]:
         INT4.array(c.entry.handed_out_count for c in closed),
         INT4.array(c.entry.not_now_count for c in closed),
         BOOL.array(c.is_sealed for c in closed),
+        TEXT.array(c.entry.purpose.value for c in closed),
     )
 
 

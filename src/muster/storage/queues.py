@@ -173,6 +173,7 @@ def _close(
                 "channel_id": row.channel_id,
                 "command_uuid": row.command_uuid,
                 "request_type": row.request_type,
+                "purpose": row.purpose,
                 "status": status.value,
                 "because": because,
                 "epoch": row.epoch,

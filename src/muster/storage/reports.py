@@ -5,10 +5,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from muster.domain.command_queue import QueuePurpose
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage.engine import Transaction, slices
 from muster.storage.hot import ClosedEntry
-from muster.storage.schema import reports
+from muster.storage.schema import reports, unread_answers
 
 
 def record_kept(tx: Transaction, channel_id: ChannelId, answer: ClosedEntry, at: datetime) -> None:
@@ -19,6 +20,7 @@ def record_kept(tx: Transaction, channel_id: ChannelId, answer: ClosedEntry, at:
             channel_id=channel_id,
             command_uuid=entry.command_uuid,
             request_type=entry.request_type,
+            purpose=entry.purpose.value,
             status=answer.status,
             body=answer.body,
             is_sealed=answer.is_sealed,
@@ -28,6 +30,27 @@ def record_kept(tx: Transaction, channel_id: ChannelId, answer: ClosedEntry, at:
             handed_out_count=entry.handed_out_count,
             not_now_count=entry.not_now_count,
             reported_at=at,
+        )
+    )
+
+
+def forget_questions(tx: Transaction, channel_id: ChannelId, request_type: str, *, before: datetime) -> None:
+    """Forget what a channel said to questions of our own of this type before *before*, since it said it anew.
+
+    What is still to be read is kept.
+    """
+    is_unread = sa.exists().where(
+        unread_answers.c.channel_id == reports.c.channel_id,
+        unread_answers.c.command_uuid == reports.c.command_uuid,
+        unread_answers.c.reported_at == reports.c.reported_at,
+    )
+    tx.connection.execute(
+        sa.delete(reports).where(
+            sa.not_(is_unread),
+            reports.c.channel_id == channel_id,
+            reports.c.reported_at < before,
+            reports.c.request_type == request_type,
+            reports.c.purpose == QueuePurpose.INVENTORY.value,
         )
     )
 

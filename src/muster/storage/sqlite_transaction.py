@@ -50,8 +50,8 @@ WHERE id = ?
 _CLOSE = "DELETE FROM queue WHERE channel_id = ? AND command_uuid = ?"
 _REPORT = """
 INSERT INTO reports (channel_id, command_uuid, request_type, status, body, epoch, queued_at, handed_out_at,
-                     handed_out_count, not_now_count, reported_at, is_sealed)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                     handed_out_count, not_now_count, reported_at, is_sealed, purpose)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _UNREAD = """
 INSERT INTO unread_answers (channel_id, command_uuid, reported_at, next_attempt_at, attempts) VALUES (?, ?, ?, ?, 0)
@@ -282,4 +282,5 @@ def _report(channel_id: ChannelId, closed: ClosedEntry, at: int) -> tuple[Any, .
         entry.not_now_count,
         at,
         closed.is_sealed,
+        entry.purpose.value,
     )

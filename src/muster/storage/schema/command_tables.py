@@ -55,6 +55,7 @@ reports = Table(
     Column("channel_id", Identifier, nullable=False),
     Column("command_uuid", Identifier, nullable=False),
     Column("request_type", Text, comment="absent when the command is not one of ours"),
+    Column("purpose", Text, comment="for what it was queued; absent when it wasn't"),
     Column("status", Text, nullable=False, comment="Apple's word, or one of ours where no answer ended it"),
     Column("body", LargeBinary, comment="what the device said, byte for byte, or that sealed; absent when closed"),
     Column("is_sealed", Boolean, nullable=False, comment="the body holds a secret"),
