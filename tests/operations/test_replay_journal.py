@@ -302,7 +302,7 @@ def play(chronicle: Chronicle, acts: list[tuple[str, Identifiers]]) -> None:
 
 
 @pytest.mark.parametrize("name", ["reused_sqlite", "postgresql_engine"])
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     acts=st.lists(st.tuples(st.sampled_from(sorted(ACTS)), st.sampled_from([MAC, IPAD])), max_size=12),
     data=st.data(),

@@ -160,6 +160,8 @@ def _answer(
     answered = channel.answered
     attended = _attend(request, ctx, aside)
     effect = _effect(answered, head, attended)
+    if answered is not None and attended is not None and attended.keeps(answered):
+        queue_holds.note_answered(tx, enrollment.channel.id, answered.command_uuid)
     is_repeated = head.status is Status.ERROR and effect is QueueEffect.NONE and _is_tried_again(answered)
     if head.status is not Status.IDLE and not is_repeated:
         _observe(request, channel, ctx, aside)

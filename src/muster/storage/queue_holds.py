@@ -237,6 +237,12 @@ def hold_once_only(tx: Transaction) -> int:
     return result.rowcount
 
 
+def note_answered(tx: Transaction, channel_id: ChannelId, command_uuid: CommandUUID) -> None:
+    """Note that a command that stays queued was answered: its hand-outs until now are no lost ones."""
+    these = sa.and_(queue.c.channel_id == channel_id, queue.c.command_uuid == command_uuid)
+    tx.connection.execute(sa.update(queue).where(these).values(unanswered_count=0))
+
+
 def held(tx: Transaction, command_uuid: CommandUUID | None = None) -> tuple[tuple[ChannelId, CommandUUID], ...]:
     """Name what waits for a person's word, by channel and command, sorted; with *command_uuid* only that command."""
     select = sa.select(queue.c.channel_id, queue.c.command_uuid).where(queue.c.held_because.in_(_FOR_A_PERSON))
