@@ -29,7 +29,7 @@ from muster.storage.engine import Transaction, Work
 from muster.storage.sends import LeftOut, Send
 
 CHANNELS_IN_PART: Final = 1000
-"""Queued in one transaction: devices wait for a fraction of a second, and a fleet takes a hundred of them."""
+"""Queued in one transaction: devices wait for a tenth of a second, and a fleet takes a hundred of them."""
 _REACHABLE: Final = OneOf(FIELDS["state"], (EnrollmentState.ENROLLED.value, EnrollmentState.DORMANT.value))
 
 

@@ -9,8 +9,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import sqlalchemy as sa
 from psycopg import pq
@@ -38,7 +37,7 @@ class BinaryArrayDumper(Dumper):
 
 @dataclass(frozen=True, slots=True)
 class Element(Generic[T]):
-    """A type of elements: its name and OID in pg_type, and how a value of it is written, its length before it."""
+    """A type of elements: its name and OID in pg_type, and how a value of it is written."""
 
     name: str
     oid: int
@@ -47,39 +46,37 @@ class Element(Generic[T]):
     def array(self, values: Iterable[T | None]) -> BinaryArray:
         """Write *values* as an array of one dimension; None is NULL."""
         write = self.write
-        parts = [_NULL if value is None else write(value) for value in values]
-        dimensions = (len(parts), 1) if parts else ()
+        written = [None if value is None else write(value) for value in values]
+        dimensions = (len(written), 1) if written else ()
         # that there may be NULLs is all that the second number says
         head = struct.pack(f">iiI{len(dimensions)}i", len(dimensions) // 2, 1, self.oid, *dimensions)
-        return BinaryArray(head + b"".join(parts))
+        return BinaryArray(head + _with_lengths(written))
+
+
+def _with_lengths(written: list[bytes | None]) -> bytes:
+    """Join elements, the length of each before it; mostly all are equally long, and it is the same one."""
+    lengths = {-1 if one is None else len(one) for one in written}
+    if len(lengths) == 1 and None not in written:
+        length = lengths.pop().to_bytes(4, "big")
+        return length + length.join(cast("list[bytes]", written))
+    return b"".join(_NULL if one is None else len(one).to_bytes(4, "big") + one for one in written)
 
 
 _NULL = b"\xff\xff\xff\xff"  # a length of -1
 _POSTGRESQL_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_BOOLEANS = {False: b"\0\0\0\1\0", True: b"\0\0\0\1\1"}
-_WITH_INT4 = struct.Struct(">ii").pack
-_WITH_INT8 = struct.Struct(">iq").pack
-
-
-def _bytes(value: bytes) -> bytes:
-    return len(value).to_bytes(4, "big") + value
-
-
-def _text(value: str) -> bytes:
-    encoded = value.encode()
-    return len(encoded).to_bytes(4, "big") + encoded
+_INT8 = struct.Struct(">q").pack
 
 
 def _timestamp(value: datetime) -> bytes:
-    return _WITH_INT8(8, (value - _POSTGRESQL_EPOCH) // _MICROSECOND)
+    return _INT8((value - _POSTGRESQL_EPOCH) // _MICROSECOND)
 
 
-TEXT: Element[str] = Element("text", 25, _text)
-BYTEA: Element[bytes] = Element("bytea", 17, _bytes)
-INT4: Element[int] = Element("int4", 23, partial(_WITH_INT4, 4))
-INT8: Element[int] = Element("int8", 20, partial(_WITH_INT8, 8))
-BOOL: Element[bool] = Element("bool", 16, _BOOLEANS.__getitem__)
+TEXT: Element[str] = Element("text", 25, str.encode)
+BYTEA: Element[bytes] = Element("bytea", 17, bytes)
+INT4: Element[int] = Element("int4", 23, struct.Struct(">i").pack)
+INT8: Element[int] = Element("int8", 20, _INT8)
+BOOL: Element[bool] = Element("bool", 16, {False: b"\0", True: b"\1"}.__getitem__)
 TIMESTAMPTZ: Element[datetime] = Element("timestamptz", 1184, _timestamp)
 
 
