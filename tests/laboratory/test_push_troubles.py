@@ -41,9 +41,9 @@ def arrivals(world: World, since: datetime, until: datetime | None = None) -> Co
 
 
 def all_answered(report: Report) -> bool:
-    """Whether every command of every device was acknowledged."""
+    """Whether every command of every device was acknowledged, or a newer one of its kind in its place."""
     commands = [command for device in report.devices for command in device.channel.commands]
-    return bool(commands) and {command.status for command in commands} == {"Acknowledged"}
+    return {command.status for command in commands} - {"superseded"} == {"Acknowledged"}
 
 
 def answered_by(report: Report) -> datetime:
