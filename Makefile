@@ -7,13 +7,17 @@ BIN      := $(VENV)/bin
 PIP      := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES  := src tests benchmarks tools
 
+# Where the environment forbids Python to keep what it compiled (containers do), every process would compile it anew:
+# the tests start dozens.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test install dev check format lint types contracts lab manual bench lock clean
 
 demo: install                    ## run the whole service with a simulated fleet
 	@$(BIN)/muster demo
 
 test: dev                        ## the whole test suite, both storage engines included, on every processor
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(PYTEST_FLAGS)
 
 install: $(VENV)/installed-runtime ## make .venv with the muster command in it
 
@@ -39,16 +43,20 @@ contracts: dev                   ## the import rules of ARCHITECTURE.md
 	@$(BIN)/lint-imports
 
 lab: dev                         ## the laboratory's longer scenarios
-	@$(BIN)/python -m pytest -q -m lab -n auto --dist loadfile tests/laboratory
+	@$(BIN)/python -m pytest -q -m lab -n auto --dist loadfile $(PYTEST_FLAGS) tests/laboratory
 
 manual: dev                      ## write the manual's generated pages anew
 	@$(BIN)/python -c "from muster.cli.manual import settings_page; print(settings_page(), end='')" > docs/manual/settings.md
 	@$(BIN)/python -c "from muster.cli.manual import simulator_page; print(simulator_page(), end='')" > docs/manual/simulator.md
+	@$(BIN)/python -c "from muster.cli.verdicts_page import verdicts_page; print(verdicts_page(), end='')" > docs/manual/verdicts.md
+	@$(BIN)/python -c "from muster.cli.recovery_page import recovery_page; print(recovery_page(), end='')" > docs/manual/recovery.md
+	@$(BIN)/python -c "from muster.edges.api.table import openapi_page; print(openapi_page(), end='')" > docs/api/openapi.json
 
 bench: dev                       ## needs wrk, nghttpd and PostgreSQL; prints ratios
 	@$(BIN)/python -m benchmarks.connect
 	@$(BIN)/python -m benchmarks.push
 	@$(BIN)/python -m benchmarks.commands
+	@$(BIN)/python -m benchmarks.reviews
 
 lock:                            ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade -q -o requirements/runtime.txt

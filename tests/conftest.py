@@ -1,11 +1,14 @@
 """Databases for the tests: each test that asks for one gets it migrated and empty, on SQLite and on PostgreSQL."""
 
+import gc
 import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+import structlog
 from tests.support import databases
 from tests.support.postgresql import PostgresqlServer, find_binaries, start_server
 
@@ -23,6 +26,28 @@ def pytest_report_header() -> str:
         return "postgresql: skipped (MUSTER_TEST_SKIP_PG=1)"
     found = find_binaries()
     return f"postgresql: {found.version} in {found.directory}" if found is not None else f"postgresql: {_MISSING}"
+
+
+def pytest_configure() -> None:
+    """Have logged exceptions shown plainly: structlog's own way takes seconds for each.
+
+    And have no property fail for being slow on a machine that has other work.
+    """
+    hypothesis.settings.register_profile(
+        "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("house")
+    structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
+
+
+def pytest_collection_finish() -> None:
+    """Take all that was imported and collected out of the garbage collector's sight: it stays until the end anyway.
+
+    What tests leave is looked for less often than Python would: that took an eighth of their time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 _MISSING = (

@@ -219,3 +219,34 @@ def test_ways_to_present_a_certificate_that_can_not_work_are_refused(flags: dict
         read_settings(flags, {})
 
     assert str(raised.value).startswith(complaint)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"OIDC_ISSUER": "http://id.example"}, "MUSTER_OIDC_ISSUER: must be https://HOST"),
+        ({"OIDC_ISSUER": "https://id.example"}, "oidc_client_id: goes together with oidc_issuer"),
+        (
+            {"OIDC_ISSUER": "https://id.example", "OIDC_CLIENT_ID": "m", "OIDC_ROLES": "a=owner,b=king"},
+            "MUSTER_OIDC_ROLES: b=king is not GROUP=ROLE",
+        ),
+    ],
+)
+def test_provider_that_can_not_work_is_refused(settings: dict[str, str], complaint: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        read_settings({}, {f"MUSTER_{name}": value for name, value in settings.items()})
+
+    assert str(raised.value).startswith(complaint)
+
+
+def test_groups_of_the_provider_have_roles() -> None:
+    told = {
+        "OIDC_ISSUER": "https://id.example/",
+        "OIDC_CLIENT_ID": "m",
+        "OIDC_ROLES": "mac-admins=operator, chiefs=owner",
+    }
+
+    settings = read_settings({}, {f"MUSTER_{name}": value for name, value in told.items()})
+
+    assert settings.oidc_roles == ("mac-admins=operator", "chiefs=owner")
+    assert settings.oidc_issuer == "https://id.example"

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from muster.domain.policy import Policy
+from muster.domain.provider_roles import read_role
+from muster.domain.roles import Role
 from muster.edges.apns.tunnel import read_proxy
 
 PREFIX = "MUSTER_"
@@ -157,6 +159,20 @@ class Settings(BaseModel):
         description="How often devices are asked about themselves, in hours; what hardly changes a seventh as often. "
         "0: never, unless somebody asks.",
     )
+    evidence_days: int = Field(
+        90,
+        ge=30,
+        le=36500,
+        description="How many days evidence is kept that changed no verdict, by whole months; what did, check-ins and "
+        "what devices said of their enrollment are kept for ever, and of what goes its count and hash.",
+    )
+    inventory_others_every: int = Field(
+        1,
+        ge=1,
+        le=52,
+        description="Of how many such times a device is asked for more than about itself and its users (its security, "
+        "its lists of apps, profiles and certificates) at one: more spare a large fleet, and tell of changes later.",
+    )
     leavings_per_hour: int = Field(
         10,
         ge=0,
@@ -170,6 +186,12 @@ class Settings(BaseModel):
         description="How many devices may be erased, locked, restarted or shut down within an hour, "
         "unless their count is named.",
     )
+    self_test_minutes: int = Field(
+        30,
+        ge=0,
+        le=1440,
+        description="How often the server looks at its own public_url as devices meet it, in minutes. 0: never.",
+    )
     # push
     apns_host: str = Field("api.push.apple.com", description="Host of the push service.")
     apns_port: int = Field(443, ge=1, le=65535, description="Port of the push service: 443 or 2197.")
@@ -178,6 +200,54 @@ class Settings(BaseModel):
     )
     apns_proxy: str | None = Field(
         None, description="HTTP proxy towards the push service: http://[USER:PASSWORD@]HOST[:PORT]."
+    )
+    # others who are told
+    webhook_ca: Path | None = Field(
+        None, description="PEM file with authorities to trust beside the system's where events are sent to."
+    )
+    # who administers
+    oidc_issuer: Url | None = Field(
+        None, description="URL of the identity provider (OpenID Connect) by which administrators may sign in."
+    )
+    oidc_client_id: str = Field("", max_length=255, description="Who this server is at the identity provider.")
+    oidc_client_secret: SecretStr | None = Field(
+        None, description="Secret of oidc_client_id; without one, this server is a public client, with PKCE."
+    )
+    oidc_name: str = Field(
+        "your organization", min_length=1, max_length=64, description="What people call the identity provider."
+    )
+    oidc_groups_claim: str = Field("groups", max_length=255, description="Claim of the ID token that names groups.")
+    oidc_roles: tuple[str, ...] = Field(
+        (), description="Which groups there have which role here: GROUP=ROLE, such as mac-admins=operator."
+    )
+    oidc_ca: Path | None = Field(
+        None, description="PEM file with authorities to trust beside the system's at the identity provider."
+    )
+    # programs
+    api_requests_per_minute: int = Field(
+        600,
+        ge=1,
+        le=1_000_000,
+        description="How often a minute one API token may ask at /api/v1; each node counts by itself.",
+    )
+    # a familiar door
+    nanomdm_api_key: SecretStr | None = Field(
+        None,
+        min_length=8,
+        description="Opens NanoMDM's HTTP API at /v1 for programs that show it as the password of `nanomdm`; "
+        "without it, there is no such API.",
+    )
+    escrow_unlock_url: Url = Field(
+        "https://deviceservices-external.apple.com/deviceservicesworkers/escrowKeyUnlock",
+        description="Where Apple takes off Activation Locks by their bypass code.",
+    )
+    escrow_unlock_ca: Path | None = Field(
+        None, description="PEM file to trust instead of the system's at escrow_unlock_url, for a simulated service."
+    )
+    migration_ca: Path | None = Field(
+        None,
+        description="PEM file with the authorities of a server whose devices come over without their identities: what "
+        "they show at their first contact is theirs. Without it, there is no /migration.",
     )
     # what is said
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
@@ -237,6 +307,8 @@ class Settings(BaseModel):
             allows_pkcs12_identities=self.allow_pkcs12_identities,
             accepts_unattested_macs=self.accept_unattested_macs,
             inventory_interval=timedelta(hours=self.inventory_hours),
+            evidence_retention=timedelta(days=self.evidence_days),
+            inventory_others_every=self.inventory_others_every,
             leavings_per_hour=self.leavings_per_hour,
             disruptions_per_hour=self.disruptions_per_hour,
         )
@@ -282,7 +354,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             raise SettingsError(f"{variable}: there is no such setting{_nearest(name)}")
         if not value:
             continue
-        is_list = name == "trusted_proxies"
+        is_list = name in {"trusted_proxies", "oidc_roles"}
         named[name] = tuple(part.strip() for part in value.split(",") if part.strip()) if is_list else value
     return named
 
@@ -329,9 +401,25 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
             yield alone, f"goes together with {other}, which is not set"
 
     yield from _contradictions_of_peers(settings)
+    yield from _contradictions_of_provider(settings)
+
+
+def _contradictions_of_provider(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.oidc_issuer is None:
+        return
+    parts = urlsplit(settings.oidc_issuer)
+    if parts.scheme != "https" and parts.hostname not in {"localhost", "127.0.0.1"}:
+        yield "oidc_issuer", "must be https://HOST, a path may follow"
+    if not settings.oidc_client_id:
+        yield "oidc_client_id", "goes together with oidc_issuer"
+    for text in settings.oidc_roles:
+        if read_role(text) is None:
+            yield "oidc_roles", f"{text} is not GROUP=ROLE, with one of the roles {', '.join(Role)}"
 
 
 def _contradictions_of_peers(settings: Settings) -> Iterator[tuple[str, str]]:
+    if not settings.escrow_unlock_url.startswith("https://") or not _is_plain_url(settings.escrow_unlock_url):
+        yield "escrow_unlock_url", "must be https://HOST[:PORT]/PATH, and nothing else"
     for proxy in settings.trusted_proxies:
         if not _is_network(proxy):
             yield "trusted_proxies", f"{proxy} is neither an address nor a network, as in 10.0.0.1 or 10.1.0.0/16"

@@ -3,15 +3,17 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-import typer
 from tests.cli.conftest import MAC
 from tests.support.command_line import CommandLine
+from typer.core import TyperCommand, TyperGroup
 
 from muster.cli import main
-from muster.cli.application import app
+from muster.cli.application import root
+from muster.cli.parts import PARTS, UnloadedPart
 
 LISTINGS = ("devices list", "devices show", "commands list", "commands show", "check")
 
@@ -19,9 +21,11 @@ LISTINGS = ("devices list", "devices show", "commands list", "commands show", "c
 def parameters() -> dict[str, set[str]]:
     """The options of every command, by its words."""
     found: dict[str, set[str]] = {}
-    pending = [("", typer.main.get_command(app))]
+    pending: list[tuple[str, TyperCommand | TyperGroup]] = [("", root())]
     while pending:
         words, command = pending.pop()
+        if isinstance(command, UnloadedPart):
+            command = command.load()
         children = getattr(command, "commands", None)
         if children is None:
             found[words] = {option for parameter in command.params for option in parameter.opts}
@@ -37,10 +41,64 @@ def test_the_promised_commands_exist() -> None:
     assert promised <= parameters().keys()
 
 
+@pytest.mark.parametrize("name", PARTS)
+def test_help_of_all_says_what_the_help_of_each_says(name: str) -> None:
+    part = UnloadedPart(name).load()
+
+    assert (part.help or "").partition("\n\n")[0] == PARTS[name].help
+    assert part.name == name
+
+
+def test_help_and_version_wait_for_nothing_that_they_do_not_need() -> None:
+    heavy = (
+        "alembic",
+        "cryptography",
+        "muster.bootstrap",
+        "muster.edges",
+        "muster.operations",
+        "pydantic",
+        "sqlalchemy",
+    )
+    check = f"""
+import sys
+from muster.cli import main
+for argument in ("--help", "--version"):
+    main([argument])
+print([one for one in {heavy} if one in sys.modules], file=sys.stderr)
+"""
+
+    ended = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+
+    assert ended.stderr == "[]\n"
+    assert f"muster {version('muster-mdm')}\n" in ended.stdout
+
+
+def test_command_loads_nothing_of_the_server_and_of_the_laboratory(data_dir: Path) -> None:
+    check = f"""
+import sys
+from muster.cli import main
+main(["devices", "list", "--data-dir", {str(data_dir)!r}])
+heavy = ("muster.bootstrap.service", "muster.edges.console", "muster.laboratory", "uvicorn")
+print([one for one in heavy if one in sys.modules], file=sys.stderr)
+"""
+
+    ended = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+
+    assert ended.stderr == "[]\n"
+
+
 def test_every_command_is_told_where_the_data_is_in_the_same_way() -> None:
     where = {"--data-dir", "--database", "--key-ring"}
 
-    needing_none = {"demo", "commands types", "commands describe"}
+    needing_none = {
+        "demo",
+        "commands types",
+        "commands describe",
+        "lab run",
+        "lab list",
+        "report verify",
+        "report prove",
+    }
     assert {words for words, options in parameters().items() if not where <= options} <= needing_none
 
 
@@ -162,3 +220,27 @@ def test_the_data_directory_may_stand_in_the_environment(
     rows = CommandLine()("devices", "list")
 
     assert MAC in {row["id"] for row in rows}
+
+
+@pytest.mark.parametrize("arguments", [("why", "\udcff"), ("--as", "\udcff", "devices", "list"), ("\udcff",)])
+def test_octets_that_are_no_text_are_wrong_usage(muster: CommandLine, arguments: tuple[str, ...]) -> None:
+    code, _, said = muster.run(*arguments)
+
+    assert code == 2
+    assert "no UTF-8" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("profiles", "remove", MAC, "a\x01b", "--anyway"),
+        ("apps", "remove", MAC, "a\x01b", "--anyway"),
+        ("commands", "send", MAC, "DeviceLock", "--set", "Message=a\x01b", "--anyway"),
+        ("commands", "send", "--where", "enrolled", "DeviceLock", "--set", "Message=a\x01b"),
+    ],
+)
+def test_text_that_no_command_can_say_is_refused(muster: CommandLine, arguments: tuple[str, ...]) -> None:
+    code, _, said = muster.run(*arguments)
+
+    assert code in (1, 2)
+    assert said.startswith("muster: ")

@@ -68,7 +68,7 @@ def test_app_is_installed_with_a_configuration_configured_listed_and_removed(
             "Configuration": {"Server": "a.example"},
         }
     ]
-    assert [(one["identifier"], one["state"]) for one in listed] == [("org.example.app", "sent")]
+    assert [(one["identifier"], one["state"], one["version"]) for one in listed] == [("org.example.app", "sent", None)]
     assert removed == {"RequestType": "RemoveApplication", "Identifier": "org.example.app"}
 
 

@@ -66,3 +66,26 @@ def test_a_log_that_was_changed_is_told(muster: CommandLine, data_dir: Path, sta
 
     assert code == 1
     assert said.startswith("muster: the audit log was changed: number 2 is missing, or not as it was written")
+
+
+def test_hash_that_was_kept_shows_that_nothing_was_cut_off(muster: CommandLine, data_dir: Path) -> None:
+    muster.send(MAC, "SecurityInfo")
+    kept = muster("audit", "verify")["last_hash"]
+    muster.send(MAC, "SecurityInfo")
+    assert muster.run("audit", "verify", "--kept", kept)[0] == 0
+    last = muster("audit", "list")[0]["sequence"]
+
+    change(data_dir, sa.delete(audit).where(audit.c.sequence >= last - 1))
+    code, _, said = muster.run("audit", "verify", "--kept", kept)
+
+    assert muster.run("audit", "verify")[0] == 0
+    assert code == 1
+    assert said.startswith("muster: the hash that was kept is none of this log's")
+
+
+@pytest.mark.parametrize("kept", ["", "9c1f", "zz" * 32])
+def test_what_is_no_hash_is_told(muster: CommandLine, kept: str) -> None:
+    code, _, said = muster.run("audit", "verify", "--kept", kept)
+
+    assert code == 2
+    assert "64 hexadecimal digits" in said

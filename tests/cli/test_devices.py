@@ -86,13 +86,15 @@ def test_show_takes_the_id_of_the_device_and_of_each_of_its_channels(muster: Com
     assert [channel["id"] for channel in shown["channels"]] == [MAC, USER]
 
 
-def test_show_tells_people_where_the_device_stands_in_its_first_line(muster: CommandLine) -> None:
+def test_show_tells_people_where_the_device_stands_in_its_first_lines(muster: CommandLine) -> None:
     _, out, _ = muster.run("devices", "show", MAC)
     _, former, _ = muster.run("devices", "show", FORMER)
 
-    assert out.splitlines()[0].startswith("Ada's Mac: enrolled ")
-    assert out.splitlines()[0].endswith("nothing waits.")
-    assert former.splitlines()[0].startswith(f"{FORMER}: ended ")
+    name, verdict, _, standing = out.splitlines()[:4]
+    assert (name, verdict[1:]) == ("Ada's Mac", " Not judged yet: its first review is due within a minute.")
+    assert standing.startswith("Enrolled ")
+    assert standing.endswith("nothing waits.")
+    assert former.splitlines()[3].startswith("Ended ")
 
 
 def test_show_says_that_a_device_is_in_setup_assistant(muster: CommandLine, data_dir: Path) -> None:
@@ -102,7 +104,7 @@ def test_show_says_that_a_device_is_in_setup_assistant(muster: CommandLine, data
 
     _, out, _ = muster.run("devices", "show", MAC)
 
-    assert ", in Setup Assistant; " in out.splitlines()[0]
+    assert ", in Setup Assistant; " in out.splitlines()[3]
 
 
 def test_show_says_what_is_paused_and_parked_and_what_to_do(muster: CommandLine, data_dir: Path) -> None:

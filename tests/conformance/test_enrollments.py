@@ -1,5 +1,6 @@
 """Channels, facts and epochs are kept alike on both engines, and nothing of them is ever lost."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -7,12 +8,13 @@ import sqlalchemy as sa
 from tests.conformance.fleet import PIN, after, channel, enroll, rows
 from tests.support.instants import NOON
 
+from muster.domain.control.contact import ContactDay
 from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins, Provenance
 from muster.domain.inventory.standing import STANDING_NAMES
 from muster.protocol.identifiers import ChannelId, DeviceId
 from muster.storage import enrollments
 from muster.storage.engine import Engine, Transaction
-from muster.storage.enrollments import Facts
+from muster.storage.enrollments import Facts, KnownContact
 from muster.storage.schema import channels, contact_days, device_facts, epochs
 
 A, DEVICE = ChannelId("A"), DeviceId("A")
@@ -28,6 +30,20 @@ def test_unknown_channels_are_absent(engine: Engine) -> None:
 
     assert engine.read(lambda tx: enrollments.find(tx, [A, ChannelId("B")])).keys() == {"A"}
     assert engine.read(lambda tx: enrollments.find(tx, [])) == {}
+
+
+@pytest.mark.parametrize("names", [["A:u", "A", "B", "unknown"], ["A:u"], ["B", "A:u"], []])
+def test_locked_channels_are_read_as_they_are_found_those_of_users_with_what_is_their_devices(
+    engine: Engine, names: list[str]
+) -> None:
+    enroll(engine, "A", "A:u", "B", epoch=3)
+    engine.write(lambda tx: enrollments.set_provisional(tx, DEVICE, pin=NEXT_PIN, epoch=4))
+    wanted = [ChannelId(name) for name in names]
+
+    locked = engine.write(lambda tx: enrollments.lock(tx, wanted))
+    assert locked == engine.read(lambda tx: enrollments.find(tx, wanted))
+    assert list(locked) == sorted({*names} - {"unknown"})
+    assert all(one.pins.provisional == NEXT_PIN for name, one in locked.items() if name != "B")
 
 
 def test_fleet_of_tens_of_thousands_is_found_in_one_call(engine: Engine) -> None:
@@ -119,14 +135,42 @@ def test_user_channel_comes_back_with_its_next_token_update(engine: Engine) -> N
 
 def test_touch_is_what_the_contact_is_read_from(engine: Engine) -> None:
     enroll(engine, "A")
-    assert engine.read(lambda tx: enrollments.contact_of(tx, A)) is None
-    assert engine.read(lambda tx: enrollments.contact_of(tx, ChannelId("nobody"))) is None
+    day = ContactDay(7, b"\x01\x00")
+    nothing = KnownContact(None, None, is_watched=False)
+    assert engine.read(lambda tx: enrollments.contact_of(tx, A)) == nothing
+    assert engine.read(lambda tx: enrollments.contact_of(tx, ChannelId("nobody"))) == nothing
 
-    engine.write(lambda tx: enrollments.touch(tx, A, at=after(microseconds=1), day=7, strip=b"\x01\x00"))
+    touch(engine, at=after(microseconds=1), day=day, rhythm=b"sketch", source="198.51.100.7")
 
-    assert engine.read(lambda tx: enrollments.contact_of(tx, A)) == (7, b"\x01\x00")
-    (row,) = rows(engine, sa.select(channels.c.last_contact_at))
-    assert row.last_contact_at == after(microseconds=1)
+    assert engine.read(lambda tx: enrollments.contact_of(tx, A)) == KnownContact(day, b"sketch", is_watched=False)
+    (row,) = rows(engine, sa.select(channels.c.last_contact_at, channels.c.last_source))
+    assert tuple(row) == (after(microseconds=1), "198.51.100.7")
+
+
+def test_touch_that_says_nothing_of_rhythm_and_source_leaves_them(engine: Engine) -> None:
+    enroll(engine, "A")
+    touch(engine, at=NOON, day=ContactDay(7, b"\x01"), rhythm=b"sketch", source="198.51.100.7")
+
+    touch(engine, at=after(hours=1), day=ContactDay(7, b"\x03"), rhythm=None, source=None)
+
+    (row,) = rows(engine, sa.select(channels.c.rhythm, channels.c.last_source))
+    assert tuple(row) == (b"sketch", "198.51.100.7")
+
+
+def test_channels_are_watched_until_they_are_not(engine: Engine) -> None:
+    enroll(engine, "A", "B", "C")
+    watched = sa.select(channels.c.id).where(channels.c.is_watched).order_by(channels.c.id)
+
+    engine.write(lambda tx: enrollments.set_watched(tx, [ChannelId("C"), A, ChannelId("gone")], is_watched=True))
+    assert [row.id for row in rows(engine, watched)] == ["A", "C"]
+    assert engine.read(lambda tx: enrollments.contact_of(tx, A)).is_watched
+
+    engine.write(lambda tx: enrollments.set_watched(tx, [A], is_watched=False))
+    assert [row.id for row in rows(engine, watched)] == ["C"]
+
+
+def touch(engine: Engine, *, at: datetime, day: ContactDay, rhythm: bytes | None, source: str | None) -> None:
+    engine.write(lambda tx: enrollments.touch(tx, A, at=at, day=day, rhythm=rhythm, source=source))
 
 
 def test_kept_day_is_replaced_by_a_later_strip_of_it(engine: Engine) -> None:
@@ -160,7 +204,9 @@ def test_every_fact_has_its_column(engine: Engine) -> None:
     (row,) = rows(engine, sa.select(device_facts))
     derived = {"family": None, "os_version_key": None}  # from a product and a version that nobody has
     standing = dict.fromkeys((*STANDING_NAMES, "inventory_at"))  # said by inventory, not here
-    assert row._asdict() == {"channel_id": "A", **texts, **flags, **derived, **standing, "learned_at": NOON}
+    searched = {"search_text": "a serial_number device_name model_name product_name user_short_name user_long_name"}
+    said = {"channel_id": "A", **texts, **flags, **derived, **standing, **searched, "learned_at": NOON}
+    assert row._asdict() == said
 
 
 def test_family_and_a_sortable_version_are_derived_from_what_was_said(engine: Engine) -> None:

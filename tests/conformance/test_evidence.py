@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -127,11 +127,23 @@ def test_signals_that_are_not_counted_are_kept_one_by_one(engine: Engine) -> Non
     assert len(kept(engine)) == 2
 
 
+def test_contact_refused_anew_after_a_day_is_news(engine: Engine) -> None:
+    new_id = ids()
+    late = evidence.REFUSED_ANEW_AFTER / timedelta(minutes=1)
+    news = [
+        engine.write(lambda tx, at=at: evidence.append(tx, [seen(at)], new_id))  # type: ignore[misc]
+        for at in (0, late, 2 * late + 1)
+    ]
+
+    assert [len(one) for one in news] == [1, 0, 1]
+    assert [count for *_, count in kept(engine)] == [2, 1]
+
+
 def test_repeat_is_counted_across_months(engine: Engine) -> None:
     new_id = ids()
     engine.write(lambda tx: tx.ensure_partitions(NOON))
     for days in (0, 30, 60):
-        observation = seen(days * 24 * 60)
+        observation = seen(days * 24 * 60, signal=Signal.COMMAND_ANSWER)
         engine.write(lambda tx, observation=observation: evidence.append(tx, [observation], new_id))  # type: ignore[misc]
 
     assert kept(engine) == [("identity_unknown", NOON, after(days=60), 3)]

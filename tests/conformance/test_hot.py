@@ -54,6 +54,7 @@ def test_locked_channel_of_a_fresh_device_has_nothing_but_its_enrollment(engine:
     assert (seen.enrollment.epoch, seen.enrollment.provisional_epoch, seen.enrollment.ended_reason) == (1, None, None)
     assert seen.enrollment.pins == Pins(current=PIN)
     assert (seen.contact, seen.last_contact_at, seen.answered, seen.head) == (None, None, None, None)
+    assert (seen.rhythm, seen.is_watched) == (None, False)
 
 
 @pytest.mark.parametrize("is_proof", [False, True], ids=["contact", "proof"])
@@ -254,6 +255,29 @@ def test_contact_is_written_into_the_channels_row(engine: Engine) -> None:
     assert (seen["B"].contact, seen["B"].last_contact_at) == (None, None)
 
 
+def test_contact_brings_the_rhythm_and_the_source_and_keeps_what_it_does_not_bring(engine: Engine) -> None:
+    enroll(engine, "A", "B")
+    first = AppliedConnect(A, TOUCH, is_proof=False, rhythm=b"sketch", source="198.51.100.7")
+    other = AppliedConnect(ChannelId("B"), TOUCH, is_proof=True)
+    apply(engine, first, other)
+
+    apply(engine, AppliedConnect(A, TOUCH, is_proof=True), replace(other, rhythm=b"other", source="2001:db8::1"))
+
+    seen = locked(engine, query("A"), query("B"))
+    assert (seen["A"].rhythm, seen["B"].rhythm) == (b"sketch", b"other")
+    stored = rows(engine, sa.select(channels.c.last_source).order_by(channels.c.id))
+    assert [row.last_source for row in stored] == ["198.51.100.7", "2001:db8::1"]
+
+
+def test_locked_channel_tells_whether_it_is_watched(engine: Engine) -> None:
+    enroll(engine, "A", "B")
+    engine.write(lambda tx: enrollments.set_watched(tx, [A], is_watched=True))
+
+    seen = locked(engine, query("A"), query("B"))
+
+    assert (seen["A"].is_watched, seen["B"].is_watched) == (True, False)
+
+
 def test_finished_day_is_kept_and_kept_again_replaces_it(engine: Engine) -> None:
     enroll(engine, "A", "B")
     first, second = ContactDay(DAY - 1, STRIP), ContactDay(DAY - 1, b"\xff" + EMPTY_STRIP[1:])
@@ -279,7 +303,7 @@ def test_only_a_proof_moves_the_time_of_the_last_proof(engine: Engine) -> None:
     assert [tuple(row) for row in proofs] == [("A", NOON), ("B", None)]
 
 
-@pytest.mark.parametrize("size", [2, 300])
+@pytest.mark.parametrize("size", [2, 100])
 def test_batch_of_every_kind_of_connect_is_written_whole(engine: Engine, size: int) -> None:
     names = [f"{number:04}" for number in range(size)]
     enroll(engine, *names)

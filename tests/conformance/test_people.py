@@ -10,10 +10,11 @@ from tests.support.instants import NOON
 
 from muster.domain.access import SERVER, Actor, ActorKind
 from muster.domain.roles import Role
-from muster.storage import people
+from muster.storage import people, sessions, sign_in_ways
 from muster.storage.engine import Engine
 from muster.storage.people import Administrator, AuditDetail, audit_hash
 from muster.storage.schema import audit
+from muster.storage.sessions import NewSession
 
 ADA = Administrator("1", "ada", Role.OWNER)
 ACTOR = Actor(ActorKind.ADMINISTRATOR, "ada")
@@ -62,14 +63,14 @@ def test_sign_in_link_that_is_unknown_or_expired_signs_nobody_in(with_ada: Engin
 
 def test_session_lasts_until_it_expires_or_ends(with_ada: Engine) -> None:
     def whose(now: datetime) -> Administrator | None:
-        return with_ada.read(lambda tx: people.session(tx, b"s", now))
+        found = with_ada.read(lambda tx: sessions.find(tx, b"s", now, after(hours=-1)))
+        return None if found is None else found.administrator
 
-    with_ada.write(
-        lambda tx: people.add_session(tx, token_hash=b"s", administrator_id="1", at=NOON, expires_at=after(hours=1))
-    )
+    new = NewSession("session", b"s", "1", "link", "192.0.2.1", "browser", NOON, after(hours=1))
+    with_ada.write(lambda tx: sessions.add(tx, new))
     assert (whose(NOON), whose(after(hours=1))) == (ADA, None)
 
-    with_ada.write(lambda tx: people.end_session(tx, b"s"))
+    with_ada.write(lambda tx: sessions.end(tx, b"s"))
 
     assert whose(NOON) is None
 
@@ -86,7 +87,7 @@ def test_audit_log_can_be_recomputed_from_what_is_stored(engine: Engine) -> None
     former = b""
     stored = rows(engine, sa.select(audit).order_by(audit.c.sequence))
     for number, row in enumerate(stored, start=1):
-        actor = Actor(ActorKind(row.actor_kind), row.actor_name)
+        actor = Actor(ActorKind(row.actor_kind), row.actor_name, source=row.source)
         assert row.sequence == number
         former = audit_hash(former, row.sequence, row.at, actor, row.act, row.subject, row.detail)
         assert row.hash == former
@@ -102,6 +103,7 @@ def test_audit_hash_covers_every_part_of_a_row() -> None:
         audit_hash(b"", 1, after(microseconds=1), ACTOR, "act", "subject", {"a": 1}),
         audit_hash(b"", 1, NOON, Actor(ActorKind.ADMINISTRATOR, "eve"), "act", "subject", {"a": 1}),
         audit_hash(b"", 1, NOON, Actor(ActorKind.COMMAND_LINE, "ada"), "act", "subject", {"a": 1}),
+        audit_hash(b"", 1, NOON, Actor(ActorKind.ADMINISTRATOR, "ada", source="::1"), "act", "subject", {"a": 1}),
         audit_hash(b"", 1, NOON, ACTOR, "actsubject", "", {"a": 1}),
         audit_hash(b"", 1, NOON, ACTOR, "act", "subject", {"a": "1"}),
         audit_hash(b"", 1, NOON, ACTOR, "act", "subject", {"a": True}),
@@ -116,3 +118,9 @@ def test_audit_writers_of_many_threads_take_turns(engine: Engine) -> None:
 
     stored = rows(engine, sa.select(audit.c.sequence).order_by(audit.c.sequence))
     assert [row.sequence for row in stored] == list(range(1, 21))
+
+
+def test_step_of_one_time_passwords_is_used_once_whoever_else_read_the_one_before(with_ada: Engine) -> None:
+    used = [with_ada.write(lambda tx, step=step: sign_in_ways.use_step(tx, ADA.id, step)) for step in (7, 7, 6, 8)]  # type: ignore[misc]
+
+    assert used == [True, False, False, True]

@@ -13,10 +13,10 @@ from muster.domain.push_policy import NoPush, PushReason, TargetState
 from muster.protocol.apns import OutcomeClass
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage import enrollments, push
-from muster.storage.engine import Engine, Transaction
+from muster.storage.engine import IDS_PER_STATEMENT, Engine, Transaction
 from muster.storage.hot import AppliedConnect
 from muster.storage.hot_pushes import DueWish, PushAddress, PutOff, SettledPush
-from muster.storage.schema import push_targets, push_wishes
+from muster.storage.schema import channels, push_targets, push_wishes
 from muster.storage.types import to_microseconds
 
 A, B = ChannelId("A"), ChannelId("B")
@@ -118,7 +118,9 @@ def test_refused_target_is_tried_again_after_its_next_token_update(engine: Engin
     settle(engine, REFUSED)
 
     assert not target(engine, at=after(hours=2))
-    assert state(engine) == TargetState(after(hours=2))
+    assert state(engine) == TargetState(after(hours=2), token_since=NOON)
+    assert target(engine, token=b"another", at=after(hours=3))
+    assert state(engine) == TargetState(after(hours=3))
 
 
 @pytest.mark.parametrize(("since", "is_forgotten"), [(None, True), (after(hours=1), True), (after(hours=2), False)])
@@ -210,13 +212,13 @@ def test_the_longest_due_are_claimed_first(engine: Engine) -> None:
 
 
 def test_wishes_of_a_whole_fleet_are_made_at_once(engine: Engine) -> None:
-    names = [f"{number:05}" for number in range(1500)]
+    names = [f"{number:05}" for number in range(IDS_PER_STATEMENT + 1)]
     enroll(engine, *names)
 
     wish(engine)
     wish(engine, *names)
 
-    assert len(due(engine, limit=2000)) == 1500
+    assert len(due(engine, limit=2000)) == len(names)
     engine.write(lambda tx: push.drop_wishes(tx, [ChannelId(name) for name in names]))
     assert engine.read(push.next_due) is None
 
@@ -407,13 +409,42 @@ def test_everybody_of_a_topic_is_wished_for_who_is_enrolled_and_has_no_wish(engi
     assert found == {A: PushReason.COMMAND_QUEUED, B: PushReason.PUSHES_WORK_AGAIN}
 
 
+def test_who_did_not_answer_is_wished_for_again_whatever_was_wished(engine: Engine) -> None:
+    names = ("silent", "answered", "refused", "never pushed", "ended", "just pushed")
+    enroll(engine, *names)
+    for name in names:
+        target(engine, of=name)
+    pushed_at, heard_at = after(hours=1), after(hours=2)
+
+    def have(tx: Transaction) -> None:
+        pushed = sa.update(push_targets).where(push_targets.c.channel_id != "never pushed")
+        tx.connection.execute(pushed.values(accepted_at=pushed_at, unanswered=1))
+        of = push_targets.c.channel_id
+        tx.connection.execute(sa.update(push_targets).where(of == "refused").values(refused_at=pushed_at))
+        tx.connection.execute(sa.update(push_targets).where(of == "just pushed").values(accepted_at=after(hours=9)))
+        tx.connection.execute(sa.update(channels).values(last_contact_at=NOON))
+        tx.connection.execute(sa.update(channels).where(channels.c.id == "answered").values(last_contact_at=heard_at))
+        enrollments.set_ended(tx, [ChannelId("ended")], at=NOON, reason=EndReason.CHECKED_OUT)
+
+    engine.write(have)
+    wish(engine, "silent", reason=PushReason.SILENT, due_at=after(days=7))
+    again = after(hours=9, minutes=10)
+
+    made = engine.write(lambda tx: push.wish_unanswered(tx, reason=PushReason.REACHABLE_AGAIN, at=again))
+
+    assert made == 2
+    at_once = due(engine, again + timedelta(seconds=1))
+    assert [(one.channel_id, one.reason, one.attempts) for one in at_once] == [("silent", "reachable_again", 0)]
+    assert {one.channel_id for one in due(engine, after(hours=10))} == {"silent", "just pushed"}
+
+
 def test_wish_that_is_there_is_not_changed_by_wishing_only_where_there_is_none(engine: Engine) -> None:
     enroll(engine, "A", "B")
     wish(engine, "A", due_at=after(hours=1))
 
     for channel_id in (A, B):
         engine.write(
-            lambda tx, name=channel_id: push.wish_if_none(tx, name, reason=PushReason.COMMAND_WAITING, at=NOON)  # type: ignore[misc]
+            lambda tx, name=channel_id: push.wish_if_none(tx, {name: PushReason.COMMAND_WAITING}, at=NOON)  # type: ignore[misc]
         )
 
     assert [(w.channel_id, w.reason) for w in due(engine)] == [("B", PushReason.COMMAND_WAITING)]

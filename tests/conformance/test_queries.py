@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tests.support.fleet import add_device, add_user
 from tests.support.runner import NOW
 
+from muster.domain.control.reasons import Reason
+from muster.domain.control.states import ControlState, Forecast
 from muster.domain.os_versions import sortable
 from muster.domain.queries.evaluation import Fact, Item, matches
 from muster.domain.queries.fields import FIELDS, FieldKind
@@ -44,6 +46,7 @@ class Device:
     is_supervised: bool | None = None
     last_contact: datetime | None = None
     identity_expires: datetime | None = None
+    verdict: tuple[ControlState, Reason, datetime, int, Forecast] | None = None
     apps: tuple[Item, ...] | None = None
     groups: tuple[str, ...] = ()
 
@@ -60,6 +63,7 @@ class Device:
             "is_supervised": self.is_supervised,
             "last_contact": self.last_contact,
             "identity_expires": self.identity_expires,
+            **dict(zip(("control", "reason", "control_since", "proof", "forecast"), self.verdict or (), strict=False)),
             "app": self.apps,
             "group": tuple(Item(one) for one in self.groups),
         }
@@ -74,6 +78,7 @@ def store(engine: Engine, devices: Mapping[str, Device]) -> None:
             schema.authorities,
             schema.identities,
             schema.channels,
+            schema.verdicts,
             schema.device_facts,
             schema.inventory,
             schema.inventory_items,
@@ -113,6 +118,8 @@ def store(engine: Engine, devices: Mapping[str, Device]) -> None:
                 "pin": pin,
             }
         )
+        if device.verdict is not None:
+            rows[schema.verdicts].append(verdict_row(id_, *device.verdict))
         rows[schema.device_facts].append(
             {
                 "channel_id": id_,
@@ -156,6 +163,16 @@ def store(engine: Engine, devices: Mapping[str, Device]) -> None:
     engine.write(work)
 
 
+def verdict_row(
+    id_: str, state: ControlState, reason: Reason, since: datetime, proof: int, forecast: Forecast
+) -> dict[str, Any]:
+    said = {"state": state.value, "reason": reason.value, "since": since, "forecast": forecast.value}
+    times = {"noticed_at": NOW, "judged_at": NOW, "proof_level": proof, "is_push_proved": False}
+    texts = {"change_id": id_, "sentence": "", "next_step": ""}
+    lists: dict[str, Any] = {"candidates": [], "evidence": [], "others": [], "notes": []}
+    return {"channel_id": id_, **said, **times, **texts, **lists}
+
+
 def found(engine: Engine, query: Query | str, **options: Any) -> list[str]:
     parsed = parse_query(query) if isinstance(query, str) else query
     return list(engine.read(lambda tx: queries.find(tx, parsed, NOW, **{"after": None, "limit": 1000, **options})))
@@ -178,6 +195,14 @@ DEVICES = st.builds(
     os_version=st.none() | VERSIONS,
     is_supervised=st.none() | st.booleans(),
     last_contact=st.none() | INSTANTS,
+    verdict=st.none()
+    | st.tuples(
+        st.sampled_from([ControlState.IN_CONTROL, ControlState.AT_RISK, ControlState.ENDED]),
+        st.sampled_from([Reason.NONE, Reason.SILENT]),
+        INSTANTS,
+        st.integers(0, 4),
+        st.sampled_from(Forecast),
+    ),
     identity_expires=st.none() | INSTANTS,
     apps=st.none() | ITEMS,
     groups=st.lists(st.sampled_from(["lab", "desk"]), unique=True).map(tuple),
@@ -201,14 +226,21 @@ CONDITIONS = st.one_of(
     st.builds("name in ({}, {})".format, SOME_TEXT, SOME_TEXT),
     st.builds("serial not in ({}, {})".format, SOME_TEXT, SOME_TEXT),
     st.builds("platform {} '{}'".format, st.sampled_from(["=", "!="]), st.sampled_from(["macOS", "iOS", "tvOS"])),
+    st.builds(
+        "control {} ('in_control', '{}')".format,
+        st.sampled_from(["in", "not in"]),
+        st.sampled_from(["at_risk", "ended"]),
+    ),
+    st.sampled_from(["reason = 'silent'", "reason != 'none'", "forecast != 'by_itself'"]),
+    st.builds("proof {} {}".format, ORDER | st.sampled_from(["=", "!="]), st.integers(0, 4)),
     st.builds("os_version {} {}".format, ORDER | st.sampled_from(["=", "!=", "starts with"]), SOME_VERSION),
     st.builds("os_version in ({}, {})".format, SOME_VERSION, SOME_VERSION),
     st.sampled_from(["is_supervised", "is_supervised = false", "is_supervised != true"]),
     st.builds(
         "{} {} {}".format,
-        st.sampled_from(["last_contact", "identity_expires"]),
+        st.sampled_from(["last_contact", "identity_expires", "control_since"]),
         ORDER,
-        st.sampled_from(["1 day ago", "now", "in 2 days", "'2026-11-23'"]),
+        st.sampled_from(["1 day ago", "now", "in 2 days", "'2026-11-23'", "monday", "today", "yesterday"]),
     ),
     st.builds(
         "app {} {}".format,
@@ -220,7 +252,7 @@ CONDITIONS = st.one_of(
     st.builds("app in ({}, {})".format, IDENTIFIERS.map(quoted), IDENTIFIERS.map(quoted)),
     st.builds(
         "{} is {}".format,
-        st.sampled_from(["name", "os_version", "is_supervised", "last_contact", "app", "link", "user", "way"]),
+        st.sampled_from(["name", "os_version", "is_supervised", "last_contact", "app", "control", "proof", "way"]),
         st.sampled_from(["known", "unknown"]),
     ),
 ).map(parse_query)  # fmt: skip

@@ -4,7 +4,7 @@ from tests.conformance.fleet import PIN, after, enroll
 from tests.support.instants import NOON
 
 from muster.domain.enrollment import EnrollmentState
-from muster.protocol.identifiers import ChannelId, DeviceId
+from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
 from muster.storage import enrollments, reviews
 from muster.storage.engine import Engine
 from muster.storage.reviews import DueReview
@@ -45,6 +45,7 @@ def test_due_review_says_what_is_known_of_its_channel(engine: Engine) -> None:
             epoch=3,
             provisional_epoch=4,
             reviewed_at=after(minutes=1),
+            channel=Channel(A, DeviceId("A"), ChannelKind.DEVICE),
         ),
     )
 

@@ -1,6 +1,5 @@
 """Who is let go, by which reply, and how many."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -33,7 +32,7 @@ ENROLLED = Enrollment(
     provisional_epoch=None,
     pins=Pins(current=PIN),
 )
-REJECTED = replace(ENROLLED, state=EnrollmentState.ENDED)
+REJECTED = ENROLLED._replace(state=EnrollmentState.ENDED)
 REJECTION = Departure("1", MAC, DepartureKind.REJECT, epoch=4, ordered_at=NOON, ordered_by="ana")
 
 
@@ -92,8 +91,8 @@ def identity(
     return Identity(fingerprint, device, provenance, renewal_of, later, epoch=epoch, issued_at=NOON + issued_at)
 
 
-ANEW = replace(ENROLLED, epoch=5, pins=Pins(current=FRESH))
-BEGINNING = replace(REJECTED, provisional_epoch=5, pins=Pins(current=PIN, provisional=FRESH))
+ANEW = ENROLLED._replace(epoch=5, pins=Pins(current=FRESH))
+BEGINNING = REJECTED._replace(provisional_epoch=5, pins=Pins(current=PIN, provisional=FRESH))
 
 
 @pytest.mark.parametrize(

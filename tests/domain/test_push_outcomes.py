@@ -83,6 +83,15 @@ def test_410_from_before_the_last_token_update_is_ignored(since: timedelta, cons
         assert decision.due_at == NOON + AFTER_STALE[0]
 
 
+def test_410_from_before_a_token_update_that_brought_the_same_token_again_stops_it() -> None:
+    again = TOKEN._replace(updated_at=NOON - HOUR, token_since=UPDATED)
+
+    dead = decide(OutcomeClass.TOKEN_UNREGISTERED, SENT._replace(target=again), unregistered_at=NOON - 2 * HOUR)
+    stale = decide(OutcomeClass.TOKEN_UNREGISTERED, SENT._replace(target=again), unregistered_at=UPDATED)
+
+    assert (dead.consequence, stale.consequence) == (Consequence.STOPPED, Consequence.IGNORED)
+
+
 def test_throttled_token_waits_longer_each_time() -> None:
     first = decide(OutcomeClass.THROTTLED)
     last = decide(OutcomeClass.THROTTLED, SENT._replace(target=TOKEN._replace(throttles=9)))

@@ -11,8 +11,10 @@ from muster.domain.push_policy import (
     ANSWER_TIME,
     BUDGET_BURST,
     BUDGET_REFILL,
+    CALLED_APART,
     HELD_FOR,
     REVIVED_AFTER,
+    SENT_ANYWAY,
     STANDING,
     STORED_AFTER,
     STORED_SILENCE,
@@ -26,6 +28,7 @@ from muster.domain.push_policy import (
     PushSituation,
     TargetState,
     Wait,
+    called_again_at,
     decide_push,
     next_usual_hour,
 )
@@ -37,7 +40,7 @@ WISH = PushSituation(
 LATER = NOON + timedelta(seconds=1)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 PUSHED = TOKEN._replace(accepted_at=NOON - HOUR, unanswered=1)
-SILENT = TOKEN._replace(accepted_at=NOON - DAY, unanswered=STORED_AFTER)
+SILENT = TOKEN._replace(accepted_at=NOON - DAY, unanswered=len(UNANSWERED) + 1)
 NEW = TargetState(NOON)
 ENROLLED = WISH._replace(reason=PushReason.ENROLLED, commands_waiting=0, last_contact_at=NOON, target=NEW)
 DECLINED = WISH._replace(declined=1, last_contact_at=NOON + 5 * MINUTE, attempts=1, target=PUSHED)
@@ -52,7 +55,7 @@ def table() -> Iterator[tuple[str, PushSituation, datetime, PushDecision]]:
     yield "heard, nothing waits", heard, now, DropWish(NoPush.MET)
     yield "heard, a command waits", WISH._replace(last_contact_at=LATER), now, PushNow(now + UNANSWERED[0])
     yield "TokenUpdate is no answer", ENROLLED._replace(attempts=1), NOON + 10 * SECOND, PushNow(NOON + 30 * SECOND)
-    for reason in (PushReason.ENROLLED, PushReason.TOKEN_CHANGED, PushReason.ASKED_FOR, PushReason.PUSHES_WORK_AGAIN):
+    for reason in sorted(SENT_ANYWAY - {PushReason.RECOVERY}):
         owed = heard._replace(reason=reason)
         yield f"{reason} is owed a push", owed, now, PushNow(now + UNANSWERED[0])
         yield f"{reason} was sent", owed._replace(attempts=1), now, DropWish(NoPush.MET)
@@ -69,6 +72,9 @@ def table() -> Iterator[tuple[str, PushSituation, datetime, PushDecision]]:
     yield "first pushed hours later", held, NOON + 6 * HOUR, PushNow(NOON + 6 * HOUR + UNANSWERED[0])
     refused = TOKEN._replace(refused_at=NOON - DAY, refusals=1)
     yield "token refused", WISH._replace(target=refused), now, DropWish(NoPush.TOKEN_REFUSED)
+    tried = WISH._replace(target=refused, reason=PushReason.RECOVERY)
+    yield "a recovery tries it once", tried, now, PushNow(now + STANDING)
+    yield "and no more", tried._replace(attempts=1), now, DropWish(NoPush.TOKEN_REFUSED)
     revived = WISH._replace(target=refused, last_contact_at=NOON - HOUR)
     yield "revived by a contact", revived, now, PushNow(now + UNANSWERED[0])
     again = refused._replace(refused_at=NOON - MINUTE, refusals=2)
@@ -90,12 +96,19 @@ def table() -> Iterator[tuple[str, PushSituation, datetime, PushDecision]]:
     yield "it was answered already", answered, now, PushNow(now + UNANSWERED[0])
     asked = awaited._replace(reason=PushReason.ASKED_FOR)
     yield "somebody asks for it", asked, now, PushNow(now + UNANSWERED[0])
+    early = WISH._replace(target=SILENT._replace(unanswered=STORED_AFTER))
+    yield "one is stored, or was in vain", early, now, Wait(NOON - DAY + UNANSWERED[-1], NoPush.STORED)
+    yield "once more before the week", early, NOON + 2 * DAY, PushNow(NOON + 2 * DAY + UNANSWERED[0])
     stored = WISH._replace(target=SILENT)
     yield "one is stored", stored, now, Wait(NOON - DAY + STANDING, NoPush.STORED)
     repeated = stored._replace(attempts=1)
     yield "one is stored, sent for this wish", repeated, now, Wait(NOON - DAY + STANDING, NoPush.STORED)
     asked_again = stored._replace(reason=PushReason.ASKED_FOR)
     yield "one is stored, and somebody asks for it", asked_again, now, PushNow(now + UNANSWERED[0])
+    in_vain = stored._replace(reason=PushReason.REACHABLE_AGAIN)
+    yield "the stored one may be spent on a fault of ours", in_vain, now, PushNow(now + UNANSWERED[0])
+    once = in_vain._replace(attempts=1, target=SILENT._replace(accepted_at=NOON))
+    yield "it is called again once", once, now, Wait(NOON + STANDING, NoPush.STORED)
     just_away = stored._replace(last_contact_at=NOON - DAY - STORED_SILENCE + SECOND)
     yield "silent for less than a day", just_away, now, PushNow(now + UNANSWERED[0])
     a_day_away = stored._replace(last_contact_at=NOON - DAY - STORED_SILENCE)
@@ -148,7 +161,7 @@ def test_first_push_after_a_token_update_is_repeated_at_10_30_and_120_seconds() 
 def test_pushes_of_a_waiting_command_grow_rare_and_stay_at_one_a_week() -> None:
     times = times_of_pushes(WISH, 30 * DAY)
 
-    weeks = [29 * HOUR + STANDING * number for number in range(1, 5)]
+    weeks = [29 * HOUR + 3 * DAY + STANDING * number for number in range(4)]
     assert times == [timedelta(0), HOUR, 5 * HOUR, 29 * HOUR, *weeks]
 
 
@@ -173,3 +186,12 @@ def test_next_usual_hour(hours: set[int], earliest: tuple[int, int], expected: t
     given, wanted = (midnight + timedelta(hours=hour, minutes=minute) for hour, minute in (earliest, expected))
 
     assert next_usual_hour(frozenset(hours), given) == wanted
+
+
+@pytest.mark.parametrize(("pushed_ago", "in_turn", "is_due_in"), [(DAY, SECOND, SECOND), (10 * MINUTE, SECOND, HOUR)])
+def test_nobody_is_called_again_soon_after_a_push(
+    pushed_ago: timedelta, in_turn: timedelta, is_due_in: timedelta
+) -> None:
+    due_at = called_again_at(NOON - pushed_ago, NOON + in_turn)
+
+    assert due_at == (NOON + is_due_in if pushed_ago >= CALLED_APART else NOON - pushed_ago + CALLED_APART)

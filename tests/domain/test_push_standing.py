@@ -8,7 +8,16 @@ from tests.support.instants import NOON
 
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.push_breaker import Breaker, BreakerCause
-from muster.domain.push_policy import ANSWER_TIME, STANDING, NoPush, PushNow, PushReason, TargetState, Wait
+from muster.domain.push_policy import (
+    ANSWER_TIME,
+    STANDING,
+    UNANSWERED,
+    NoPush,
+    PushNow,
+    PushReason,
+    TargetState,
+    Wait,
+)
 from muster.domain.push_standing import KnownOfPushing, PushVerdict, Standing, Wish, is_unanswered, verdict_of
 from muster.domain.push_topics import TopicState
 
@@ -29,7 +38,8 @@ PUSHED = replace(
     _wished(attempts=1, due_at=NOON + HOUR), target=TARGET._replace(accepted_at=NOON - HOUR / 2, unanswered=1)
 )
 REFUSED = TARGET._replace(refused_at=NOON - HOUR, refusals=1)
-STORED = TARGET._replace(accepted_at=NOON - HOUR, unanswered=3)
+STORED = TARGET._replace(accepted_at=NOON - HOUR, unanswered=len(UNANSWERED) + 1)
+ONCE_MORE = STORED._replace(unanswered=len(UNANSWERED))
 
 
 @pytest.mark.parametrize(
@@ -52,6 +62,10 @@ STORED = TARGET._replace(accepted_at=NOON - HOUR, unanswered=3)
         (
             replace(_wished(), target=STORED, last_contact_at=NOON - 48 * HOUR),
             PushVerdict(Standing.WAITING, NoPush.STORED, NOON - HOUR + STANDING),
+        ),
+        (
+            replace(_wished(), target=ONCE_MORE, last_contact_at=NOON - 48 * HOUR),
+            PushVerdict(Standing.WAITING, NoPush.STORED, NOON - HOUR + UNANSWERED[-1]),
         ),
         (
             replace(_wished(), topic=replace(TOPIC, breaker=OPEN)),

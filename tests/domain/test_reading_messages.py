@@ -48,12 +48,12 @@ ENROLLED = Enrollment(
     provisional_epoch=None,
     pins=Pins(current=FIRST, former=FORMER, former_until=NOON + WEEK),
 )
-RE_ENROLLING = replace(ENROLLED, provisional_epoch=5, pins=replace(ENROLLED.pins, provisional=SECOND))
-INSTALLING_AGAIN = replace(ENROLLED, provisional_epoch=5, pins=Pins(current=FIRST, provisional=FIRST))
-RENEWING = replace(ENROLLED, pins=replace(ENROLLED.pins, provisional=SECOND))
+RE_ENROLLING = ENROLLED._replace(provisional_epoch=5, pins=ENROLLED.pins._replace(provisional=SECOND))
+INSTALLING_AGAIN = ENROLLED._replace(provisional_epoch=5, pins=Pins(current=FIRST, provisional=FIRST))
+RENEWING = ENROLLED._replace(pins=ENROLLED.pins._replace(provisional=SECOND))
 ENROLLING = Enrollment(CHANNEL, EnrollmentState.ENROLLING, epoch=0, provisional_epoch=1, pins=Pins(provisional=SECOND))
-NEVER_ENROLLED = replace(ENROLLING, provisional_epoch=None, pins=Pins())
-ENDED = replace(ENROLLED, state=EnrollmentState.ENDED)
+NEVER_ENROLLED = ENROLLING._replace(provisional_epoch=None, pins=Pins())
+ENDED = ENROLLED._replace(state=EnrollmentState.ENDED)
 
 
 def of_link(fingerprint: bytes = SECOND, *, device: DeviceId | None = None, is_replaced: bool = False) -> Identity:
@@ -176,11 +176,11 @@ def pinned(epoch: int | None, *, device: DeviceId = MAC, fingerprint: bytes = TH
     return replace(of_link(fingerprint, device=device), epoch=epoch, retired_at=NOON - WEEK)
 
 
-RENEWED_BY_THIRD = replace(RENEWED, pins=replace(RENEWED.pins, current=THIRD))
+RENEWED_BY_THIRD = replace(RENEWED, pins=RENEWED.pins._replace(current=THIRD))
 RESTORED = TokenUpdateDecision(TokenUpdateMeaning.RESTORED, 4, ENROLLED.pins)
 
 UNPINNED: list[tuple[str, Enrollment, Identity | None, TokenUpdateDecision | RefusalCode]] = [
-    ("the renewal without its Authenticate", replace(ENROLLED, pins=Pins(FIRST)), of_renewal(), RENEWED),
+    ("the renewal without its Authenticate", ENROLLED._replace(pins=Pins(FIRST)), of_renewal(), RENEWED),
     ("its renewal, another Authenticate came between", RE_ENROLLING, of_renewal(THIRD, device=MAC), RENEWED_BY_THIRD),
     ("the renewal of the life before", ENROLLED, replace(of_renewal(), retired_at=NOON), _NOT_PINNED),
     ("another device's renewal", ENROLLED, of_renewal(of=OTHER), _NOT_PINNED),
@@ -303,7 +303,7 @@ def test_after_a_token_update_its_identity_may_speak(enrollment: Enrollment, fin
 def test_token_update_replaces_the_current_pin_only_when_it_completes_something(
     pins: Pins, provisional_epoch: int | None, fingerprint: bytes
 ) -> None:
-    enrollment = replace(ENROLLED, pins=pins, provisional_epoch=provisional_epoch)
+    enrollment = ENROLLED._replace(pins=pins, provisional_epoch=provisional_epoch)
 
     decision = read(enrollment, fingerprint)
 

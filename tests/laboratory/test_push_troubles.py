@@ -213,7 +213,9 @@ def test_a_silent_device_is_kept_under_a_stored_push_though_commands_are_queued_
     assert [timedelta(seconds=round(one.total_seconds())) for one in sent] == [
         first,
         first + HOUR,
-        *(stored + number * STANDING for number in range(9)),
+        stored,
+        stored + 3 * DAY,
+        *(stored + 6 * DAY + number * STANDING for number in range(8)),
     ]
 
 

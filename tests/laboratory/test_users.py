@@ -88,6 +88,7 @@ def test_user_who_waits_at_the_login_window_finds_everything_done() -> None:
         device.log_out(ADA)
         for question in QUESTIONS:
             await world.server.send_command([line.channel.id], question)
+            await world.sleep(timedelta(seconds=1))  # what is queued at one instant has no order
         await world.sleep(A_WHILE)
         device.behaviour.waits_at_login = True
         await device.log_in(ADA)

@@ -7,7 +7,7 @@ from tests.support.site import IPAD, MAC, Site, authenticate, id_of, token_updat
 
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.checkin import CheckinAnswer
-from muster.operations.enroll_device import CLONES_NAMED
+from muster.operations.note_clones import CLONES_NAMED
 from muster.protocol.identifiers import Identifiers
 from muster.storage import schema
 

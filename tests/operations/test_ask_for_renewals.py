@@ -39,6 +39,7 @@ def test_what_is_asked_for_is_sent_by_the_next_review_and_is_in_the_log(site: Si
 
 def test_renewal_that_waits_is_pushed_again_and_not_made_twice(site: Site) -> None:
     renewing.enroll(site)
+    site.hold_proved()
     ask(site)
     review(site)
     site.wait(hours=1)
@@ -56,6 +57,7 @@ def test_failed_renewal_is_tried_again_at_once_when_asked_for(site: Site) -> Non
     identity = renewing.enroll(site)
     ask(site)
     review(site)
+    site.wait(seconds=1)
     connect(site, identity, "Error", site.queued()[0])
     tried_by_itself = review(site)
 

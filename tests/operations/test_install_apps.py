@@ -1,17 +1,19 @@
 """Managed apps: accepted, asked for until they are there, configured, lost, removed."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from tests.support.site import MAC, Site, id_of
 
 from muster.domain.access import SERVER
+from muster.domain.errors import Refusal
 from muster.domain.managed_apps import QUESTION_DELAYS, ManagedApp
 from muster.operations.answer_connect import ConnectReply
 from muster.operations.install_apps import AppOrder, AppRemovalOrder, install_apps, remove_apps
 from muster.operations.queue_command import QueuedCommand
 from muster.operations.review_channels import review_channels
-from muster.operations.views.apps import apps_of_device, list_apps
+from muster.operations.views.apps import apps_of_device, list_apps, versions_of
 from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import CommandUUID
 from muster.protocol.plist import PlistValue
@@ -145,6 +147,58 @@ def test_app_is_removed_by_the_devices_word(site: Site) -> None:
     assert [state for _, state, _ in between] == ["removing"]
     assert [one.state.value for one in apps(site)] == ["removed"]
     assert apps(site, history=False) == ()
+
+
+def test_only_what_was_installed_from_here_is_removed_unless_somebody_insists(site: Site) -> None:
+    site.enroll()
+    order = AppRemovalOrder((id_of(MAC),), APP)
+
+    refused = site.do(remove_apps, order)[0]
+
+    assert isinstance(refused, Refusal)
+    assert "no app org.example.app was installed from here" in refused.message
+    assert site.queued() == []
+    assert isinstance(site.do(remove_apps, replace(order, anyway=True))[0], QueuedCommand)
+    assert len(site.queued()) == 1
+
+
+@pytest.mark.parametrize("is_enrolled_anew", [False, True])
+def test_what_was_installed_in_an_earlier_life_is_not_there_to_be_removed(site: Site, is_enrolled_anew: bool) -> None:
+    identity = site.enroll()
+    site.answers(identity, STORE, {"Identifier": APP, "State": "Managed"})
+    if is_enrolled_anew:
+        site.wait(days=1)
+        site.enroll()
+
+    queued = site.do(remove_apps, AppRemovalOrder((id_of(MAC),), APP))[0]
+
+    assert isinstance(queued, Refusal) == is_enrolled_anew
+
+
+@pytest.mark.parametrize("source", ["a store order whose app is not known yet", "the device's list of managed apps"])
+def test_app_that_may_be_managed_is_removed(site: Site, source: str) -> None:
+    identity = site.enroll()
+    if source.startswith("a store"):
+        install(site)
+    else:
+        site.answers(identity, CommandRequest("ManagedApplicationList"), listing("Managed"))
+
+    queued = site.do(remove_apps, AppRemovalOrder((id_of(MAC),), APP))[0]
+
+    assert isinstance(queued, QueuedCommand)
+
+
+def test_version_is_what_the_device_lists(site: Site) -> None:
+    identity = site.enroll()
+    listed: list[PlistValue] = [
+        {"Identifier": APP, "Version": "7", "ShortVersion": "2.1"},
+        {"Identifier": "org.example.other", "ShortVersion": "3"},
+    ]
+    site.answers(identity, CommandRequest("InstalledApplicationList"), {"InstalledApplicationList": listed})
+
+    versions = site.engine.read(lambda tx: versions_of(tx, id_of(MAC), [APP, "org.example.absent"]))
+
+    assert versions == {APP: "2.1"}
 
 
 def test_later_order_of_the_same_app_replaces_the_former(site: Site) -> None:

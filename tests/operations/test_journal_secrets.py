@@ -259,7 +259,7 @@ def _verify(site: Site, identity: SignerIdentity, *, is_right: bool) -> None:
     site.answers(identity, CommandRequest("VerifyRecoveryLock", {"Password": password}), {"PasswordVerified": is_right})
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(acts=st.lists(st.sampled_from(sorted(ACTS)), max_size=8), data=st.data())
 def test_any_history_of_secrets_cut_anywhere_comes_back_and_twice_is_nothing_new(
     reused_sqlite: SqliteEngine, acts: list[str], data: st.DataObject

@@ -17,6 +17,7 @@ from muster.operations.manage_groups import (
     remove_members,
     rename_groups,
 )
+from muster.operations.review_channels import review_channels
 from muster.operations.views.groups import find_group, list_groups
 from muster.protocol.identifiers import DeviceId
 from muster.storage import schema
@@ -32,7 +33,7 @@ def code_of(outcome: object) -> RefusalCode | None:
 
 def listed(site: Site) -> list[tuple[str, str | None, int | None]]:
     rows = site.engine.read(lambda tx: list_groups(tx, site.now))
-    return [(row.name, row.query, row.devices) for row in rows]
+    return [(row.name, row.query, row.devices) for row in rows if row.created_by is not None]
 
 
 def test_group_by_query_has_whoever_it_finds_now(site: Site) -> None:
@@ -145,6 +146,29 @@ def test_devices_are_put_into_groups_of_devices_alone(site: Site) -> None:
 
     assert [code_of(one) for one in outcomes] == [RefusalCode.CONFLICT, RefusalCode.NOT_FOUND, RefusalCode.NOT_FOUND]
     assert listed(site)[0] == ("lab", None, 0)
+
+
+def test_queries_that_come_with_muster_are_groups_that_nobody_changes(site: Site) -> None:
+    site.enroll(MAC)
+    site.wait(days=30)
+    site.do(review_channels, None)
+
+    rows = {row.name: row for row in site.engine.read(lambda tx: list_groups(tx, site.now))}
+
+    assert {name: row.devices for name, row in rows.items()} == {
+        "identity-expires-soon": 0,
+        "needs-a-person": 1,
+        "not-in-control": 1,
+        "silent": 1,
+    }
+    for outcome in (
+        create(site, "Silent"),
+        site.do(delete_groups, "silent")[0],
+        site.do(rename_groups, RenameOrder("silent", "quiet"))[0],
+        site.do(change_queries, GroupOrder("silent", "is_supervised"))[0],
+    ):
+        assert code_of(outcome) is RefusalCode.CONFLICT
+    assert code_of(create(site, "quiet Macs", "group = 'silent' and platform = 'macOS'")) is None
 
 
 def test_acts_are_in_the_audit_log(site: Site) -> None:

@@ -11,6 +11,7 @@ from tests.support.site import IPAD, MAC, TOPIC, Site, authenticate, id_of, toke
 
 from muster.crypto.certificates import fingerprint
 from muster.crypto.keys import load_private_key
+from muster.domain.access import SERVER
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.ask_for_push import ask_for_push
 from muster.operations.load_push_credentials import load_push_credentials
@@ -90,6 +91,14 @@ def test_claimed_push_is_left_alone_until_its_lease_ends(site: Site) -> None:
     assert claim(site).next_due_at == site.now + site.runner.policy.push_lease
     site.wait(minutes=5)
     assert claim_one(site).channel_id == id_of(MAC)
+
+
+def test_claim_of_nothing_makes_nothing_due(site: Site) -> None:
+    context = site.runner.context(SERVER)
+
+    due = site.engine.write(lambda tx: (claim_pushes(tx, [10], context), tx.due)[1])
+
+    assert due == {}
 
 
 def test_accepted_push_is_repeated_later_as_long_as_it_is_unanswered(site: Site) -> None:

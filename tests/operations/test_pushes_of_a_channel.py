@@ -183,6 +183,7 @@ def test_throttled_token_waits_although_commands_are_queued_and_loses_none(site:
 
 def test_device_that_declines_is_pushed_again_ever_later_but_every_day(site: Site) -> None:
     identity = site.enroll()
+    site.hold_proved()
     site.wait(minutes=5)
     site.connect(identity)
     site.do(review_channels, None)
@@ -205,6 +206,7 @@ def test_device_that_declines_is_pushed_again_ever_later_but_every_day(site: Sit
 
 def test_device_that_comes_back_and_declines_is_not_left_to_the_weekly_push(site: Site) -> None:
     identity = site.enroll()
+    site.hold_proved()
     site.wait(minutes=5)
     site.connect(identity)
     site.queue("later")

@@ -217,3 +217,13 @@ def test_unknown_channel_is_not_found(site: Site) -> None:
     unknown = CommandOrder((ChannelId("nobody"),), REQUEST)
 
     assert code(site.do(queue_commands, unknown)[0]) is RefusalCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("text", ["a\x01b", "a\x0b", "a\ud800b"])
+def test_text_that_no_property_list_says_is_refused(site: Site, text: str) -> None:
+    site.enroll()
+    for request in (CommandRequest("DeviceLock", {"Message": text}), CommandRequest("Settings", {text: 1})):
+        order = CommandOrder((id_of(MAC),), request, anyway=True)
+
+        assert code(site.do(queue_commands, order)[0]) is RefusalCode.COMMAND_MALFORMED
+    assert site.queued() == []

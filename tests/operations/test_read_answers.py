@@ -9,13 +9,15 @@ import sqlalchemy as sa
 from tests.support.site import MAC, Site, head, id_of
 
 from muster.crypto.cms.signing import SignerIdentity
-from muster.domain.answered_commands import READ_REQUEST_TYPES, AnsweredCommand, Fault
+from muster.domain.answered_commands import READ_REQUEST_TYPES, AnsweredCommand
 from muster.domain.command_queue import QueuePurpose
+from muster.domain.faults import Fault
 from muster.domain.inventory.kinds import InventoryKind
 from muster.edges.workers.answers import PATIENCE, AnswerWorker
 from muster.operations import read_answers as reading
 from muster.operations.cancel_commands import CancelOrder, cancel_commands
 from muster.operations.context import Context
+from muster.operations.decode_answers import PreparedAnswer
 from muster.operations.learn_inventory import learn_inventory
 from muster.operations.queue_own import queue_own
 from muster.operations.read_answers import CLAIM_LIMIT, READERS, RETRY_DELAYS, find_answers, read_answers
@@ -241,8 +243,8 @@ def test_what_another_node_reads_is_passed_over(site: Site) -> None:
     (key,) = site.engine.read(lambda tx: find_answers(tx, site.now)).keys
     elsewhere = replace(key, reported_at=key.reported_at + timedelta(seconds=1))
 
-    assert site.do(read_answers, elsewhere, key) == [False, True]
-    assert site.do(read_answers, key) == [False]
+    assert site.do(read_answers, PreparedAnswer(elsewhere), PreparedAnswer(key)) == [False, True]
+    assert site.do(read_answers, PreparedAnswer(key)) == [False]
 
 
 def test_answer_that_another_node_reads_keeps_none_waiting(
@@ -311,6 +313,6 @@ def test_what_is_still_to_be_read_is_not_forgotten(site: Site) -> None:
     site.do(reading.put_off_answers, put_off)
     last = asked_by_us(site, identity, "Two", purpose=QueuePurpose.INVENTORY)
     keys = [key for key in site.engine.read(lambda tx: find_answers(tx, site.now)).keys if key != first]
-    site.do(read_answers, *keys)
+    site.do(read_answers, *(PreparedAnswer(key) for key in keys))
 
     assert {uuid for uuid, _ in site.reports()} == {waiting, last}

@@ -48,6 +48,14 @@ def test_it_is_evidence_of_that_device_whatever_it_claims(site: Site, claimed: C
     assert site.rumours() == []
 
 
+def test_its_owner_is_told_once_of_each_device_that_came_by_it(site: Site) -> None:
+    identity = site.enroll()
+    for claimed in (id_of(IPAD), id_of(IPAD), id_of(MAC), id_of(ADA), None):
+        refuse(site, print_of(identity), claimed)
+
+    assert [one for one in site.evidence() if one[1] == "cloned"] == [("S7", "cloned", 1)]
+
+
 def test_identity_of_a_life_that_is_over_still_vouches(site: Site) -> None:
     former = site.enroll()
     site.enroll()

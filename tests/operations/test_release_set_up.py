@@ -119,6 +119,7 @@ def test_acknowledged_release_is_the_end_of_the_wait(site: Site) -> None:
 
 def test_refused_release_is_repeated_only_when_the_device_says_again_that_it_waits(site: Site) -> None:
     identity = begin(site)
+    site.hold_proved()
     site.wait(seconds=20)
     review(site)
     site.connect(identity, status="Error", command_uuid=handed(site, identity)[1])
@@ -137,6 +138,7 @@ def test_refused_release_is_repeated_only_when_the_device_says_again_that_it_wai
 
 def test_device_configured_that_a_person_sent_is_the_only_one(site: Site) -> None:
     identity = begin(site)
+    site.hold_proved()
     site.queue("mine", request_type="DeviceConfigured")
     for _ in range(2):
         site.wait(minutes=40)

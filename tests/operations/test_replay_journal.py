@@ -39,7 +39,6 @@ from muster.protocol.checkin import CheckOut, SetBootstrapToken
 from muster.protocol.connect import Report, encode_report
 from muster.protocol.identifiers import CommandUUID, DeviceId, Identifiers, resolve_channel
 from muster.storage import enrollment_profiles, identities, queue_holds, schema
-from muster.storage.engine import Engine
 from muster.storage.identities import NewIdentity, StoredAuthority
 from muster.storage.journal_records import (
     JournaledIdentity,
@@ -48,6 +47,7 @@ from muster.storage.journal_records import (
     identity_record,
     processed_record,
 )
+from muster.storage.postgresql import PostgresqlEngine
 from muster.storage.sqlite import SqliteEngine
 
 REBUILT, KNOWN, REFUSED = ReplayResult.REBUILT, ReplayResult.KNOWN, ReplayResult.REFUSED
@@ -301,16 +301,29 @@ def play(chronicle: Chronicle, acts: list[tuple[str, Identifiers]]) -> None:
         ACTS[act](chronicle, who, identities_of)
 
 
-@pytest.mark.parametrize("name", ["reused_sqlite", "postgresql_engine"])
+HISTORIES = st.lists(st.tuples(st.sampled_from(sorted(ACTS)), st.sampled_from([MAC, IPAD])), max_size=12)
+
+
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    acts=st.lists(st.tuples(st.sampled_from(sorted(ACTS)), st.sampled_from([MAC, IPAD])), max_size=12),
-    data=st.data(),
-)
+@given(acts=HISTORIES, data=st.data())
 def test_any_history_cut_anywhere_comes_back_and_twice_is_nothing_new(
-    request: pytest.FixtureRequest, name: str, acts: list[tuple[str, Identifiers]], data: st.DataObject
+    reused_sqlite: SqliteEngine, acts: list[tuple[str, Identifiers]], data: st.DataObject
 ) -> None:
-    engine: Engine = request.getfixturevalue(name)
+    assert_history_comes_back(reused_sqlite, acts, data)
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(acts=HISTORIES, data=st.data())
+def test_histories_come_back_on_postgresql_too(
+    postgresql_engine: PostgresqlEngine, acts: list[tuple[str, Identifiers]], data: st.DataObject
+) -> None:
+    assert_history_comes_back(postgresql_engine, acts, data)
+
+
+def assert_history_comes_back(
+    engine: SqliteEngine | PostgresqlEngine, acts: list[tuple[str, Identifiers]], data: st.DataObject
+) -> None:
+    """Cut the history anywhere; it comes back whole, and twice it is nothing new."""
     _empty(engine)
     whole = Chronicle(Site(engine))
     play(whole, acts)
@@ -329,11 +342,11 @@ def test_any_history_cut_anywhere_comes_back_and_twice_is_nothing_new(
     assert known_of(restored) == expected
 
 
-def _empty(engine: Engine) -> None:
+def _empty(engine: SqliteEngine | PostgresqlEngine) -> None:
     if isinstance(engine, SqliteEngine):
         databases.empty_sqlite(engine)
     else:
-        databases.empty_postgresql(engine)  # type: ignore[arg-type] # the other one of two
+        databases.empty_postgresql(engine)
 
 
 # --- what was refused when it came

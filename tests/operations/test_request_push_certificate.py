@@ -31,7 +31,12 @@ from muster.crypto.requests import read_request
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.push_certificates import Change
 from muster.operations.load_push_credentials import load_push_credentials
-from muster.operations.request_push_certificate import MadeRequest, RequestOrder, request_push_certificates
+from muster.operations.request_push_certificate import (
+    MadeRequest,
+    RequestOrder,
+    request_push_certificates,
+    write_requests_again,
+)
 from muster.operations.upload_push_certificate import (
     AcceptedPushCertificate,
     UploadedPushCertificate,
@@ -237,3 +242,30 @@ def test_openssl_verifies_the_request_the_signature_and_the_chain(site: Site, tm
     assert openssl.accepts(
         "verify", "-attime", at, "-CAfile", "root.pem", "-untrusted", "intermediate.pem", "vendor.pem"
     )
+
+
+def test_a_request_is_written_again_and_signed_once_there_is_what_to_sign_it_by(site: Site) -> None:
+    made = request(site)
+    [plain] = site.do(write_requests_again, made.id)
+    hold_vendor_certificate(site)
+
+    [signed, nothing] = site.do(write_requests_again, made.id, "NONE")
+
+    assert isinstance(plain, MadeRequest)
+    assert isinstance(signed, MadeRequest)
+    assert isinstance(nothing, Refusal)
+    assert (plain.request_pem, plain.signed_request) == (made.request_pem, None)
+    assert signed.signed_request is not None
+    assert decode_signed_request(signed.signed_request.encode()).request_der == csr_of(made)
+    acts = [act for act, _ in site.rows(sa.select(schema.audit.c.act, schema.audit.c.subject))]
+    assert acts.count("push_certificate.write_request_again") == 2
+
+
+def test_a_vendor_request_written_again_stays_plain(site: Site) -> None:
+    hold_vendor_certificate(site)
+    made = request(site, VENDOR)
+
+    [again] = site.do(write_requests_again, made.id)
+
+    assert isinstance(again, MadeRequest)
+    assert (again.request_pem, again.signed_request, again.renew) == (made.request_pem, None, ())

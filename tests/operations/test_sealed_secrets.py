@@ -23,7 +23,7 @@ from muster.operations.enrollment_profiles import EnrollmentTerms
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
 from muster.operations.request_push_certificate import RequestOrder, request_push_certificates
 from muster.operations.retry_deferred import Deferral, claim_deferred, defer_messages, process_deferred
-from muster.operations.sign_in import Session, create_sign_in_links, sign_in
+from muster.operations.sign_in import LinkUse, Session, create_sign_in_links, sign_in
 from muster.operations.upload_push_certificate import UploadedPushCertificate, upload_push_certificates
 from muster.operations.upload_vendor_certificate import UploadedVendorCertificate, upload_vendor_certificates
 from muster.protocol.checkin import SetBootstrapToken, encode_checkin
@@ -177,7 +177,7 @@ def test_links_challenges_and_sessions_are_hashes(site: Site) -> None:
     link = site.link(LinkOrder(1, timedelta(days=1)))
     (profile,) = site.do(open_links, LinkOpened(link.token, EnrollmentTerms("https://mdm.example", None, "Example")))
     way_in = site.do(create_sign_in_links, "ana")[0]
-    (session,) = site.do(sign_in, way_in.token)
+    (session,) = site.do(sign_in, LinkUse(way_in.token))
 
     assert isinstance(profile, EnrollmentProfile)
     assert isinstance(session, Session)

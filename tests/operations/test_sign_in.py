@@ -6,6 +6,7 @@ from tests.support.site import Site
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.issue_certificate import hash_secret
 from muster.operations.sign_in import (
+    LinkUse,
     Session,
     SignInLink,
     SignInOutcome,
@@ -27,21 +28,21 @@ def session(outcome: SignInOutcome) -> Session:
 
 
 def whose(site: Site, token: str) -> str | None:
-    administrator = site.engine.read(lambda tx: find_session(tx, token, site.now))
-    return None if administrator is None else administrator.name
+    found = site.engine.read(lambda tx: find_session(tx, token, site.now, site.runner.policy))
+    return None if found is None else found.stored.administrator.name
 
 
 def test_link_opens_a_session_for_its_administrator(site: Site) -> None:
-    opened = session(site.do(sign_in, link(site).token)[0])
+    opened = session(site.do(sign_in, LinkUse(link(site).token))[0])
 
     assert whose(site, opened.token) == "ana"
 
 
 def test_link_is_good_once(site: Site) -> None:
     token = link(site).token
-    site.do(sign_in, token)
+    site.do(sign_in, LinkUse(token))
 
-    refused = site.do(sign_in, token)[0]
+    refused = site.do(sign_in, LinkUse(token))[0]
 
     assert isinstance(refused, Refusal)
     assert refused.code is RefusalCode.SIGN_IN_UNKNOWN
@@ -49,13 +50,13 @@ def test_link_is_good_once(site: Site) -> None:
 
 def test_link_and_session_expire(site: Site) -> None:
     early, late = link(site), link(site)
-    opened = session(site.do(sign_in, early.token)[0])
+    opened = session(site.do(sign_in, LinkUse(early.token))[0])
 
     site.wait(hours=12)
     assert whose(site, opened.token) is None
     site.wait(hours=12)
 
-    assert isinstance(site.do(sign_in, late.token)[0], Refusal)
+    assert isinstance(site.do(sign_in, LinkUse(late.token))[0], Refusal)
 
 
 def test_administrator_is_added_once_however_many_links_there_are(site: Site) -> None:
@@ -67,7 +68,7 @@ def test_administrator_is_added_once_however_many_links_there_are(site: Site) ->
 
 
 def test_session_that_ended_is_nobodys(site: Site) -> None:
-    opened = session(site.do(sign_in, link(site).token)[0])
+    opened = session(site.do(sign_in, LinkUse(link(site).token))[0])
 
     site.do(sign_out, opened.token)
 
@@ -76,7 +77,7 @@ def test_session_that_ended_is_nobodys(site: Site) -> None:
 
 def test_no_secret_is_stored_or_audited(site: Site) -> None:
     token = link(site).token
-    opened = session(site.do(sign_in, token)[0])
+    opened = session(site.do(sign_in, LinkUse(token))[0])
 
     everything = str([site.rows(sa.select(table)) for table in schema.metadata.sorted_tables])
     assert token not in everything
@@ -85,7 +86,7 @@ def test_no_secret_is_stored_or_audited(site: Site) -> None:
 
 
 def test_coming_in_is_audited(site: Site) -> None:
-    site.do(sign_in, link(site).token)
+    site.do(sign_in, LinkUse(link(site).token))
 
     acts = site.rows(sa.select(schema.audit.c.act).order_by(schema.audit.c.sequence))
     assert [act for (act,) in acts] == ["administrator.add", "administrator.sign_in_link", "administrator.sign_in"]

@@ -21,6 +21,7 @@ ONE = CommandUUID("one")
 
 def test_command_expires_where_nobody_connects_and_what_follows_it_goes_out_or_ends(site: Site) -> None:
     site.enroll()
+    site.hold_proved()
     order(site, "one", PROFILE, expires_at=site.now + timedelta(hours=1))
     order(site, "two", CommandRequest("SecurityInfo"), after=ONE)
     order(site, "three", CommandRequest("ProfileList"), after=ONE, follows_any=True)
@@ -47,6 +48,7 @@ def test_order_that_is_expired_already_is_refused(site: Site) -> None:
 
 def test_error_is_tried_again_after_growing_pauses_and_each_answer_is_kept(site: Site) -> None:
     identity = site.enroll()
+    site.hold_proved()
     order(site, "one", PROFILE, retries=2)
 
     for pause in RETRY_PAUSES[:2]:
@@ -80,6 +82,7 @@ def test_same_error_said_again_is_no_second_attempt(site: Site) -> None:
 
 def test_followers_wait_for_the_last_attempt(site: Site) -> None:
     identity = site.enroll()
+    site.hold_proved()
     order(site, "one", PROFILE, retries=1)
     order(site, "two", CommandRequest("SecurityInfo"), after=ONE)
     handed(site, identity)
@@ -103,6 +106,7 @@ def test_command_of_the_wrong_form_is_not_tried_again(site: Site) -> None:
 
 def test_command_that_is_handed_out_once_is_handed_out_again_for_each_attempt(site: Site) -> None:
     identity = site.enroll()
+    site.hold_proved()
     order(site, "one", CommandRequest("RestartDevice"), retries=1)
     assert [handed(site, identity), handed(site, identity)] == ["one", None]
     handed(site, identity, "Error", "one")
@@ -124,6 +128,7 @@ def test_retries_are_bounded(site: Site, retries: int) -> None:
 
 def test_what_is_tried_again_in_a_paused_queue_waits_for_the_end_of_the_pause(site: Site) -> None:
     identity = site.enroll()
+    site.hold_proved()
     order(site, "one", PROFILE, retries=1)
     handed(site, identity)
     handed(site, identity, "Error", "one")

@@ -61,6 +61,22 @@ def naive(value: PlistValue) -> PlistValue:
 
 @settings(max_examples=60)
 @given(ROOTS)
+def test_xml_is_written_as_plistlib_writes_it(root: dict[str, PlistValue]) -> None:
+    by_plistlib = plistlib.dumps(naive(root), fmt=plistlib.FMT_XML, sort_keys=False)
+
+    assert write_plist(root) == by_plistlib
+
+
+def test_data_is_wrapped_as_plistlib_wraps_it_however_deep_it_stands() -> None:
+    root: dict[str, PlistValue] = {"data": bytes(200)}
+    for _ in range(10):
+        root = {"deeper": root, "data": bytes(61)}
+
+    assert write_plist(root) == plistlib.dumps(root, fmt=plistlib.FMT_XML, sort_keys=False)
+
+
+@settings(max_examples=60)
+@given(ROOTS)
 def test_plistlib_reads_xml_to_the_same_values(root: dict[str, PlistValue]) -> None:
     data = write_plist(root)
 

@@ -11,6 +11,8 @@ from tests.support.command_line import CommandLine, push_files
 from tests.support.postgresql import PostgresqlServer
 
 _LOG_LINES = 60
+DOOR_KEY = "a key for programs"
+"""Of the familiar door."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,16 @@ def _clear_stage(stage: Stage) -> Iterator[None]:
     stage.clear()
 
 
+def _environment(stage: Stage, directory: Path) -> dict[str, str]:
+    return {**stage.settings(directory), "MUSTER_NANOMDM_API_KEY": DOOR_KEY}
+
+
 @pytest.fixture(scope="session")
 def sqlite_site(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A server on SQLite with a push certificate."""
     directory = tmp_path_factory.mktemp("sqlite-site")
     where = ("--data-dir", str(directory / "data"))
-    with RunningServer(directory / "data", environment=stage.settings(directory)) as server:
+    with RunningServer(directory / "data", environment=_environment(stage, directory)) as server:
         muster = CommandLine(*where)
         muster.upload(push_files(directory))
         yield Site(server, muster, where)
@@ -56,7 +62,7 @@ def postgresql_site(
     url = postgresql_server.create_database("site")
     where = ("--data-dir", str(directory / "data"), "--database", url)
     assert CommandLine(*where).run("init")[0] == 0
-    with RunningServer(directory / "data", "--database", url, environment=stage.settings(directory)) as server:
+    with RunningServer(directory / "data", "--database", url, environment=_environment(stage, directory)) as server:
         muster = CommandLine(*where)
         muster.upload(push_files(directory))
         yield Site(server, muster, where)

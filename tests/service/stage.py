@@ -111,14 +111,17 @@ async def together(actions: "list[Awaitable[T]]") -> list[T]:
     return list(await asyncio.gather(*actions))
 
 
-async def answer(device: SimulatedDevice, count: int, user: User | None = None) -> list[Answered]:
-    """Wait for pushes and connect, until *count* commands are answered; a push alone makes it connect."""
+async def answer(device: SimulatedDevice, *sent: CommandUUID, user: User | None = None) -> list[Answered]:
+    """Wait for pushes and connect, until all of *sent* are answered; a push alone makes it connect.
+
+    Returns the answers to these, in the order they were given: what the server asks of itself is answered as well.
+    """
     answered: list[Answered] = []
-    while len(answered) < count:
+    while not {one.command_uuid for one in answered} >= set(sent):
         async with asyncio.timeout(PATIENCE_SECONDS):
             await device.wanted.wait()
         device.wanted.clear()
-        answered += (await device.connect(user)).answered
+        answered += [one for one in (await device.connect(user)).answered if one.command_uuid in sent]
     return answered
 
 

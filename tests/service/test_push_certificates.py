@@ -24,6 +24,6 @@ def test_uploaded_push_certificates_are_used_at_once(stage: Stage, tmp_path: Pat
 
         muster.upload(push_files(tmp_path / "good"))
         muster("push", "send", device.facts.udid)
-        answered = stage.play(answer(device, 1))
+        answered = stage.play(answer(device, sent))
 
     assert acknowledged(answered) == {sent}

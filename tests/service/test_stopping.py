@@ -3,15 +3,19 @@
 import asyncio
 import signal
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.service.running import RunningServer
 from tests.service.stage import Stage, together
 from tests.support.command_line import CommandLine, push_files
 
+from muster.bootstrap.serving import GRACE_SECONDS
 from muster.simulator.apns_weather import Condition, Effect, Silence, Slow
 from muster.simulator.device import SimulatedDevice
 from muster.simulator.enrollment import EnrollmentFailed
@@ -142,3 +146,25 @@ def test_pushes_that_are_never_answered_hold_no_stop_up_and_are_held_against_nob
     assert explained == [[]] * DEVICES
     assert topic["breaker"] is None
     assert topic["wishes_waiting"] == DEVICES  # for their leases to end
+
+
+def test_open_pages_that_wait_to_be_told_delay_no_stop(tmp_path: Path) -> None:
+    muster = CommandLine("--data-dir", str(tmp_path / "data"))
+    with RunningServer(tmp_path / "data") as server:
+        sign_in = urlsplit(muster("admins", "link", "ana")["url"]).path
+        with closing(HTTPConnection(server.url.partition("//")[2], timeout=30)) as browser:
+            browser.request("POST", sign_in, headers={"Sec-Fetch-Site": "same-origin"})
+            cookie = (browser.getresponse().getheader("set-cookie") or "").partition(";")[0]
+        with closing(HTTPConnection(server.url.partition("//")[2], timeout=30)) as page:
+            page.request("GET", "/events?topic=fleet", headers={"Cookie": cookie, "Accept": "text/event-stream"})
+            with closing(page.getresponse()) as stream:
+                first = stream.readline()
+                began = time.monotonic()
+                server.terminate()
+                code = server.exit_code()
+                took = time.monotonic() - began
+
+    assert (stream.status, first) == (200, b"retry: 2000\n")
+    assert code == 0
+    assert took < GRACE_SECONDS / 2
+    assert not any("Traceback" in line for line in server.log)

@@ -57,7 +57,7 @@ def test_a_device_that_trusts_the_sites_ca_enrolls_and_answers(server: RunningSe
 
     stage.play(device.open_link(url))
     sent = muster.send(device.facts.udid, "SecurityInfo")
-    answered = stage.play(answer(device, 1))
+    answered = stage.play(answer(device, sent))
 
     assert url.startswith("https://127.0.0.1:")
     assert acknowledged(answered) == {sent}

@@ -93,7 +93,7 @@ def test_time_since_the_start(written: str, span: timedelta) -> None:
     ("entry", "words"),
     [
         ({}, "condition 2: what is missing"),
-        ({"what": "hail"}, "condition 2: what is one of goaway, .*, not 'hail'"),
+        ({"what": "hail"}, "condition 2: what is one of drop, .*, not 'hail'"),
         ({"what": 3}, "condition 2: what is a string"),
         ({"what": "silence", "untill": "1d"}, "condition 2: untill means nothing here; known: from, .*until, what"),
         ({"what": "silence", "every": 2}, "condition 2: every means nothing here"),

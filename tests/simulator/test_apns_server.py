@@ -95,7 +95,12 @@ def client_tls(client: ClientPem | None) -> ssl.SSLContext:
 
 @asynccontextmanager
 async def connected(server: SimulatedApnsServer, client: ClientPem | None = None) -> AsyncIterator[Client]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=client_tls(client))
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1",
+        server.port,
+        ssl=client_tls(client),
+        ssl_shutdown_timeout=1,  # a silent server says no farewell
+    )
     connection = Client(reader, writer)
     connection.http2.initiate_connection()
     try:

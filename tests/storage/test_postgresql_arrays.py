@@ -24,8 +24,16 @@ from muster.storage.postgresql_arrays import BOOL, BYTEA, INT4, INT8, TEXT, TIME
             [datetime(1999, 12, 31, 23, 59, 59, 999999, UTC), datetime(2026, 11, 2, tzinfo=UTC), None],
         ),
         (TEXT, "text", []),
+        (TEXT, "text", ["b1", "a2", "b1"]),
+        (TEXT, "text", ["a" * 127, "b" * 127]),
+        (TEXT, "text", ["a" * 128, "b" * 128]),
+        (TEXT, "text", ["Zo\u00eb", "Zoe"]),
+        (TEXT, "text", ["", ""]),
     ],
-    ids=["text", "bytea", "int4", "int8", "bool", "timestamptz", "empty"],
+    ids=[
+        *("text", "bytea", "int4", "int8", "bool", "timestamptz", "empty"),
+        *("equally long", "longest ASCII length", "longer", "more bytes than characters", "nothing in any"),
+    ],
 )
 def test_array_arrives_as_it_was_given(
     postgresql_engine: PostgresqlEngine, element: Element[Any], type_name: str, values: list[Any]

@@ -68,8 +68,7 @@ class CommandLine:
         option, directory = self._where
         assert option == "--data-dir"
         with connect(Path(directory), None, None) as data:
-            uuids = [CommandUUID(command_uuid)]
-            (found,) = data.run_all(lambda tx, some, ctx: [command_body(tx, one, ctx) for one in some], uuids)
+            found = data.look(lambda tx, ctx: command_body(tx, CommandUUID(command_uuid), ctx))
         assert found is not None
         return plistlib.loads(found)
 

@@ -28,6 +28,9 @@ DISCARDED_BYTES = 128 * 1024 * 1024
 DISCARD_SECONDS = 10
 """For the same: nobody is listened to for long who is not heard."""
 
+EVENT_STREAM = (b"accept", b"text/event-stream")
+"""By what browsers ask for server-sent events (WHATWG HTML, "Server-sent events")."""
+
 log = structlog.get_logger("muster.http")
 
 
@@ -103,6 +106,13 @@ class BoundedHttp(HttpToolsProtocol):
         self._beside_body = self._of_body = 0
         self._has_body_to_come = False
         super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """Stop gracefully: what is being answered is answered, but for streams of events, which have no end."""
+        if self._is_answering() and self.scope["method"] == "GET" and EVENT_STREAM in self.scope["headers"]:
+            self.transport.close()
+            return
+        super().shutdown()
 
     def discard_rest(self) -> bool:
         """Whether to let the client finish before the connection is closed; what it sends is thrown away then."""

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,9 @@ from pathlib import Path
 from muster.crypto.errors import CryptoError
 from muster.crypto.keys import RSAPrivateKey, generate_rsa_key
 from muster.crypto.sealing import KeyRing
+from muster.domain.control.self_watch import BEAT_EVERY, DiskSpace
 from muster.domain.policy import Policy
+from muster.operations.ports import PublicTest
 from muster.settings import Settings, SettingsError
 from muster.storage import migrate
 from muster.storage.engine import Engine
@@ -26,6 +29,15 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def measure_disk(directory: Path) -> DiskSpace | None:
+    """Measure the disk that *directory* is on; None where the operating system doesn't say."""
+    try:
+        usage = shutil.disk_usage(directory)
+    except OSError:
+        return None
+    return DiskSpace(usage.free, usage.total)
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the laboratory replaces: the clock, randomness, keys, and how soon others' work is noticed (None: never)."""
@@ -34,6 +46,12 @@ class Surroundings:
     random_bytes: Callable[[int], bytes] = secrets.token_bytes
     new_rsa_key: Callable[[int], RSAPrivateKey] = generate_rsa_key
     poll: timedelta | None = POLL
+    beat: timedelta = BEAT_EVERY
+    """How often the node says that it lives."""
+    public_test: PublicTest | None = None
+    """Looks at the server's public address in place of the network."""
+    disk: Callable[[Path], DiskSpace | None] = measure_disk
+    """Measures the disk of a directory; None where that can't be done."""
     durable: bool = True
     device_roots: tuple[bytes, ...] = ()
     """Who vouches for devices (DER) beside Apple's roots."""

@@ -1,8 +1,9 @@
 """Structured logs on standard error: one JSON object a line, or text for people."""
 
 import logging
+import re
 import sys
-from typing import TextIO
+from typing import Final, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -11,6 +12,10 @@ from muster.settings import Settings
 
 QUIET_LOGGERS = ("alembic", "uvicorn.access", "asyncio")
 """Libraries that say nothing an operator needs below a warning."""
+
+
+_ORDERS: Final = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What a terminal obeys; values have it from devices. Lines' ends stand in tracebacks, and in values never."""
 
 
 def set_up_logs(settings: Settings, stream: TextIO | None = None) -> None:
@@ -26,9 +31,14 @@ def set_up_logs(settings: Settings, stream: TextIO | None = None) -> None:
     is_json = settings.log_format == "json"
     if is_json:
         shared.append(structlog.processors.format_exc_info)
-    renderer: Processor = (
-        structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=False)
-    )
+    # Python's plain tracebacks: structlog's own choice prints the values of variables, secret ones among them, and
+    # takes seconds of the processor for each
+    text = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+
+    def as_text(logger: object, method: str, event: EventDict) -> str:
+        return _ORDERS.sub(_escaped, str(text(logger, method, event)))
+
+    renderer: Processor = structlog.processors.JSONRenderer() if is_json else as_text
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -52,6 +62,10 @@ def set_up_logs(settings: Settings, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _name_server(_logger: object, _method: str, event: EventDict) -> EventDict:

@@ -49,7 +49,7 @@ def check_pem_files(settings: Settings) -> None:
                 read_signer(certificate_path, key_path, certificate, key)
             except SettingsError as error:
                 wrong.append(str(error))
-    for name in ("profile_trust_anchors", "apns_ca"):
+    for name in ("profile_trust_anchors", "apns_ca", "webhook_ca", "escrow_unlock_ca", "migration_ca"):
         path = getattr(settings, name)
         if path is not None:
             try:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -100,6 +100,11 @@ class EngineRunner:
         """Run *view* in the calling thread."""
         return self._engine.read(view)
 
+    def look_now(self, view: Callable[[Transaction, Context], T], actor: Actor = SERVER) -> T:
+        """Run *view*, which asks for the circumstances, too, in the calling thread."""
+        context = self._context(actor)
+        return self._engine.read(lambda tx: view(tx, context))
+
     def now(self) -> datetime:
         """Return the time that operations are given."""
         return self._context(SERVER).now
@@ -117,10 +122,9 @@ class _Written(Generic[Outcome]):
 
 def make_context(settings: Settings, around: Surroundings, ring: KeyRing) -> Callable[[Actor], Context]:
     """Return what makes the circumstances of each call."""
-    policy = around.policy(settings.policy())
-    template = Context(around.now(), SERVER, policy, ring, around.random_bytes, node_name(settings), around.new_rsa_key)
+    policy, node = around.policy(settings.policy()), node_name(settings)
 
     def context(actor: Actor) -> Context:
-        return replace(template, now=around.now(), actor=actor)
+        return Context(around.now(), actor, policy, ring, around.random_bytes, node, around.new_rsa_key)
 
     return context

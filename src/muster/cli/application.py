@@ -5,41 +5,20 @@ goes to standard error.
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
+from typing import Annotated, Final
 
 import typer
+from typer.core import TyperGroup
 
-from muster.cli import (
-    accounts,
-    admins,
-    apps,
-    audit,
-    authority,
-    command_types,
-    commands,
-    demo,
-    devices,
-    directory,
-    enroll,
-    groups,
-    held_commands,
-    identities,
-    journal,
-    letting_go,
-    policy,
-    profiles,
-    push,
-    push_cert,
-    queue_commands,
-    return_to_service,
-    secrets,
-    send_by_query,
-    send_command,
-    server,
-    users,
-)
+from muster.cli.acting import ACTING_AS
 from muster.cli.errors import ExitCode, exit_code_of, explain, explain_usage
+from muster.cli.parts import add_parts
+
+_HALF_CHARACTER: Final = re.compile("[\ud800-\udfff]")
+"""What Python makes of octets that are no UTF-8."""
 
 app = typer.Typer(
     name="muster",
@@ -48,42 +27,45 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
-server.register(app)
-demo.register(app)
-app.add_typer(enroll.app, name="enroll")
-app.add_typer(devices.app, name="devices")
-app.add_typer(groups.app, name="groups")
-app.add_typer(identities.app, name="identities")
-command_types.register(commands.app)
-send_command.register(commands.app)
-held_commands.register(commands.app)
-send_by_query.register(commands.app)
-queue_commands.register(commands.app)
-letting_go.register(devices.app)
-app.add_typer(authority.app, name="authority")
-app.add_typer(commands.app, name="commands")
-app.add_typer(journal.app, name="journal")
-app.add_typer(profiles.app, name="profiles")
-app.add_typer(accounts.app, name="accounts")
-app.add_typer(apps.app, name="apps")
-app.add_typer(push.app, name="push")
-app.add_typer(push_cert.app, name="push-cert")
-app.add_typer(secrets.app, name="secrets")
-app.add_typer(users.app, name="users")
-app.add_typer(directory.app, name="directory")
-return_to_service.register(devices.app)
-secrets.register(devices.app)
-app.add_typer(return_to_service.app, name="return-to-service")
-app.add_typer(admins.app, name="admins")
-app.add_typer(policy.app, name="policy")
-app.add_typer(audit.app, name="audit")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - every command would wait for it
+
+        print(f"muster {version('muster-mdm')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    is_version_wanted: Annotated[  # noqa: ARG001 - its callback ends the command
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Tell the version, and end.")
+    ] = False,
+    acting_as: Annotated[
+        str | None,
+        typer.Option("--as", metavar="NAME", help="With the role and scope of this administrator."),
+    ] = None,
+) -> None:
+    ACTING_AS.set(acting_as)
+
+
+def root() -> TyperGroup:
+    """Return the whole command line, its parts not loaded yet."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup), "it has a callback"
+    add_parts(group)
+    return group
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. A fault of ours is raised, for its traceback is what we need to know."""
-    command = typer.main.get_command(app)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if any(_HALF_CHARACTER.search(one) for one in given):
+        explain_usage(typer.BadParameter("an argument has characters that are no UTF-8"))
+        return ExitCode.USAGE
     try:
-        result = command.main(
+        result = root().main(
             args=None if arguments is None else list(arguments), prog_name="muster", standalone_mode=False
         )
         sys.stdout.flush()

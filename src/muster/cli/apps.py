@@ -1,17 +1,19 @@
 """`muster apps`: install managed apps, configure and remove them, and see what became of each."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
-from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
+from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.output import ago, print_json, print_table
+from muster.cli.queued import require_queued, tell_findings, unknown_channel
 from muster.operations.install_apps import AppOrder, AppRemovalOrder, install_apps, remove_apps
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
-from muster.operations.views.apps import list_apps
+from muster.operations.views.apps import list_apps, versions_of
 from muster.protocol.command import CommandRequest
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId
@@ -111,7 +113,7 @@ def configure(
 def remove(
     channel_id: Id,
     identifier: Bundle,
-    anyway: Anyway = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Try it also where it was not installed from here.")] = False,
     data_dir: DataDir = None,
     database: Database = None,
     key_ring: KeyRingFile = None,
@@ -146,24 +148,27 @@ def list_(
     key_ring: KeyRingFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the apps that a channel was told to install, and where each stands."""
+    """List the apps that a channel was told to install, where each stands, and which version the device lists."""
     with connect(data_dir, database, key_ring) as data:
-        rows = data.view(lambda tx: list_apps(tx, ChannelId(channel_id), history=history))
+        rows = data.view(lambda tx: list_apps(tx, ChannelId(channel_id), history=history), about=[channel_id])
+        named = {row.identifier for row in rows or () if row.identifier is not None}
+        versions = data.view(lambda tx: versions_of(tx, ChannelId(channel_id), named), about=[channel_id])
         now = data.now
     if rows is None:
-        raise CommandFailed(f"no channel {channel_id} is known", code=ExitCode.ABSENT)
+        raise unknown_channel(channel_id)
     if as_json:
-        print_json(rows)
+        print_json([{**asdict(row), "version": versions.get(row.identifier or "")} for row in rows])
         return
     if not rows:
         print("No apps were installed from here.")
         return
     print_table(
-        ("APP", "ASKED FOR", "STATE", "DEVICE SAYS", "SINCE", "VERIFIED", "WHY"),
+        ("APP", "ASKED FOR", "VERSION", "STATE", "DEVICE SAYS", "SINCE", "VERIFIED", "WHY"),
         [
             (
                 row.identifier,
                 row.source,
+                versions.get(row.identifier or ""),
                 row.state.value,
                 row.device_state,
                 ago(row.changed_at, now),
@@ -180,15 +185,12 @@ def _send(data: Connection, channel_id: str, request: CommandRequest, *, anyway:
 
 
 def _tell(queued: QueuedCommand, channel_id: str, *, as_json: bool) -> None:
-    for refusal in queued.refused.values():
-        raise CommandRefused(refusal)
+    require_queued(queued)
     if as_json:
         print_json({"command_uuid": queued.command_uuid, "request_type": queued.request_type, "id": channel_id})
         return
     print(queued.command_uuid)
-    for findings in queued.findings.values():
-        for finding in findings:
-            print(f"{finding.severity}: {finding.message}", file=sys.stderr)
+    tell_findings(queued)
     print(f"{queued.request_type} waits for {channel_id}, which is pushed.", file=sys.stderr)
 
 

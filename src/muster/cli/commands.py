@@ -10,7 +10,8 @@ import typer
 from muster.cli.command_words import standing, times
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, ExitCode
-from muster.cli.output import ago, print_json, print_table
+from muster.cli.output import ago, print_json, print_table, print_told
+from muster.cli.queued import unknown_channel
 from muster.operations.views.commands import CommandDetails, list_commands, show_command
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId, CommandUUID
@@ -35,10 +36,10 @@ def list_(
 ) -> None:
     """List a channel's commands: those that wait, then those that were answered."""
     with connect(data_dir, database, key_ring) as data:
-        rows = data.view(lambda tx: list_commands(tx, ChannelId(channel_id)))
+        rows = data.view(lambda tx: list_commands(tx, ChannelId(channel_id)), about=[channel_id])
         now = data.now
     if rows is None:
-        raise CommandFailed(f"no channel {channel_id} is known", code=ExitCode.ABSENT)
+        raise unknown_channel(channel_id)
     if as_json:
         print_json(rows)
         return
@@ -81,7 +82,7 @@ def show(
     """
     only = None if channel_id is None else ChannelId(channel_id)
     with connect(data_dir, database, key_ring) as data:
-        details = data.view(lambda tx: show_command(tx, CommandUUID(command_uuid), only))
+        details = data.view(lambda tx: show_command(tx, CommandUUID(command_uuid), only), about=only and [only])
         now = data.now
     if details is None:
         raise CommandFailed(f"no command {command_uuid} is known", code=ExitCode.ABSENT)
@@ -102,17 +103,19 @@ def show(
             }
         )
         return
-    print(f"{details.request_type} {details.command_uuid}, by {details.created_by}, {ago(details.created_at, now)}")
+    print_told(
+        f"{details.request_type} {details.command_uuid}, by {details.created_by}, {ago(details.created_at, now)}"
+    )
     if sum(details.counts.values()) > SHOWN_WITH_ANSWER and only is None:
         _print_many(details, now)
         return
     for row in details.rows:
-        print(f"\n{row.channel_id}: {standing(row, now)}")
+        print_told(f"\n{row.channel_id}: {standing(row, now)}")
         for line in times(row):
-            print(f"  {line}")
+            print_told(f"  {line}")
         if row.channel_id in details.answers and row.reported_at is not None:
             body = details.answers[row.channel_id]
-            print(SEALED if body is None else _as_text(body))
+            print_told(SEALED if body is None else _as_text(body))
 
 
 def _print_many(details: CommandDetails, now: datetime) -> None:

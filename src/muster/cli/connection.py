@@ -3,7 +3,7 @@
 import getpass
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,16 +16,22 @@ from muster.bootstrap.data_directory import Surroundings, open_engine, read_key_
 from muster.bootstrap.journaling import open_journal
 from muster.bootstrap.profiles import enrollment_terms
 from muster.bootstrap.runner import EngineRunner, make_context
+from muster.cli.acting import ACTING_AS
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
 from muster.domain.access import SERVER, Actor, ActorKind
 from muster.domain.errors import Refusal
+from muster.domain.permissions import Permission
+from muster.domain.principals import Principal
 from muster.domain.roles import Role
 from muster.operations.context import Context
 from muster.operations.enrollment_profiles import EnrollmentTerms
 from muster.operations.first_start import check_key_ring
+from muster.operations.permit import Sight, outside, permitted, seen, within_scope
+from muster.protocol.identifiers import ChannelId
 from muster.settings import Settings, read_settings
-from muster.storage import installations, migrate
+from muster.storage import enrollments, installations, migrate, people
 from muster.storage.engine import Transaction
+from muster.storage.queries import Bounds
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -47,7 +53,21 @@ class Connection:
     def __init__(self, settings: Settings, runner: EngineRunner) -> None:
         self.settings = settings
         self._runner = runner
-        self._actor = Actor(ActorKind.COMMAND_LINE, f"{getpass.getuser()}@{socket.gethostname()}", Role.OWNER)
+        who = f"{getpass.getuser()}@{socket.gethostname()}"
+        self._principal = Principal(Actor(ActorKind.COMMAND_LINE, who, Role.OWNER))
+        name = ACTING_AS.get()
+        if name is not None:
+            self._principal = self._acting_as(name, who)
+
+    def _acting_as(self, name: str, who: str) -> Principal:
+        known = self._runner.read_now(lambda tx: people.find_administrator(tx, name))
+        if known is None or known.disabled_at is not None:
+            raise CommandFailed(
+                f"there is no administrator {name} who may sign in",
+                remedy="See `muster admins list`.",
+                code=ExitCode.ABSENT,
+            )
+        return Principal(Actor(ActorKind.COMMAND_LINE, f"{who} as {name}", known.role), known.groups)
 
     def run(
         self,
@@ -55,7 +75,8 @@ class Connection:
         item: Item,
     ) -> Outcome:
         """Run *operation* on one item. Raises CommandRefused when it refuses."""
-        outcome = self._runner.write_now(lambda tx, items, ctx: list(operation(tx, items, ctx)), [item], self._actor)[0]
+        allowed = permitted(self._principal, operation)
+        outcome = self._runner.write_now(allowed, [item], self._principal.actor)[0]
         if isinstance(outcome, Refusal):
             raise CommandRefused(outcome)
         return outcome
@@ -64,17 +85,58 @@ class Connection:
         self,
         operation: Callable[[Transaction, Sequence[Item], Context], Sequence[Outcome]],
         items: Sequence[Item],
-    ) -> list[Outcome]:
+    ) -> list[Outcome | Refusal]:
         """Run *operation* on *items* in one transaction; refusals are among the outcomes."""
-        return self._runner.write_now(lambda tx, some, ctx: list(operation(tx, some, ctx)), items, self._actor)
+        return self._runner.write_now(permitted(self._principal, operation), items, self._principal.actor)
 
-    def view(self, view: Callable[[Transaction], T]) -> T:
-        """Read."""
-        return self._runner.read_now(view)
+    def view(
+        self,
+        view: Callable[[Transaction], T],
+        *,
+        about: Iterable[str] | None = None,
+        needs: Permission = Permission.SEE,
+    ) -> T:
+        """Read what is *about* these channels; None: about whoever there is. Raises CommandRefused, as `run` does."""
+        return self._see(Sight(lambda tx, _bounds: view(tx), needs, None if about is None else tuple(about)))
+
+    def view_within(self, view: Callable[[Transaction, Bounds | None], T]) -> T:
+        """Read of the devices within the bounds that *view* is given."""
+        return self._see(within_scope(view))
+
+    def look(self, view: Callable[[Transaction, Context], T], *, about: Iterable[str] | None = None) -> T:
+        """Read with what an operation would be given."""
+
+        def read(tx: Transaction, ctx: Context) -> T | Refusal:
+            shown = None if about is None else tuple(about)
+            sight: Sight[T] = Sight(lambda tx, _bounds: view(tx, ctx), Permission.SEE, shown)
+            reader = seen(self._principal, sight, ctx.now)  # by itself, for its type
+            return reader(tx)
+
+        return _unless_refused(self._runner.look_now(read, self._principal.actor))
+
+    def _see(self, sight: Sight[T]) -> T:
+        reader = seen(self._principal, sight, self.now)
+        found = self._runner.read_now(reader)
+        return _unless_refused(found)
+
+    def channel(self, name: str) -> ChannelId:
+        """Return the channel that a person means by *name*: its id, or the serial number of its device.
+
+        A name that nothing has is returned as it is, so that each command says in its own words what it lacks.
+        Raises CommandFailed where several devices have that serial number.
+        """
+        found = self._runner.read_now(lambda tx: _in_scope(tx, self._principal, enrollments.named(tx, name), self.now))
+        if len(found) > 1:
+            raise CommandFailed(
+                f"{name} is the serial number of several: {', '.join(found)}",
+                remedy="Name one of them by its id.",
+                code=ExitCode.CONFLICT,
+            )
+        return found[0] if found else ChannelId(name)
 
     def terms(self) -> EnrollmentTerms:
         """What enrollment profiles say: as set, else as the running server announced it."""
-        return enrollment_terms(self.settings, self.view(installations.read))
+        return enrollment_terms(self.settings, self.view(installations.read, about=()))
 
     @property
     def runner(self) -> EngineRunner:
@@ -85,6 +147,18 @@ class Connection:
     def now(self) -> datetime:
         """The present time, aware UTC."""
         return self._runner.now()
+
+
+def _unless_refused(found: T | Refusal) -> T:
+    if isinstance(found, Refusal):
+        raise CommandRefused(found)
+    return found
+
+
+def _in_scope(
+    tx: Transaction, principal: Principal, found: Sequence[ChannelId], now: datetime
+) -> tuple[ChannelId, ...]:
+    return tuple(one for one in found if outside(tx, principal, [one], now) is None)
 
 
 @contextmanager

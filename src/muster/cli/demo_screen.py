@@ -13,9 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from muster.bootstrap.data_directory import utc_now
+from muster.cli.marks import STYLES, glyphs_for
 from muster.cli.output import ago
-from muster.edges.console.words import STATES, Mark, Shape, Tone, command_status
 from muster.laboratory.demonstration import Demonstration, Figures, Happening, Seen, log_path
+from muster.operations.views.marks import Mark, Shape, Tone
+from muster.operations.views.words import STATES, command_status
 from muster.protocol.connect import Status
 
 MAXIMUM_WIDTH = 100
@@ -27,24 +29,6 @@ NARROW = 90
 """Columns below which the model is left out."""
 QUIET = timedelta(seconds=60)
 """Everything enrolled here is heard from in less."""
-
-_GLYPHS = {
-    Shape.DISC: "●",
-    Shape.HALF: "◐",
-    Shape.RING: "○",
-    Shape.TRIANGLE: "▲",
-    Shape.CROSS: "✕",
-    Shape.CLOCK: "◷",
-}
-_ASCII = {
-    Shape.DISC: "*",
-    Shape.HALF: "-",
-    Shape.RING: "o",
-    Shape.TRIANGLE: "!",
-    Shape.CROSS: "x",
-    Shape.CLOCK: "~",
-}
-_STYLES = {Tone.GOOD: "green", Tone.BUSY: "cyan", Tone.OVER: "dim", Tone.WARNING: "yellow", Tone.BAD: "red"}
 
 
 class Screen(Protocol):
@@ -104,7 +88,7 @@ class LiveScreen:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._glyphs = _GLYPHS if console.encoding.lower().startswith("utf") else _ASCII
+        self._glyphs = glyphs_for(console.encoding)
         self._introduction: tuple[str, ...] = ()
         self._link = ""
         self._live: Live | None = None
@@ -196,7 +180,7 @@ class LiveScreen:
             Text(device.model or ""),
             Text(device.os_version or ""),
             self._marked(state, state.word),
-            Text(ago(contact, now), style=_STYLES[Tone.WARNING] if is_quiet else ""),
+            Text(ago(contact, now), style=STYLES[Tone.WARNING] if is_quiet else ""),
             Text(str(device.commands_waiting or "")),
             self._answer(seen),
         ]
@@ -210,7 +194,7 @@ class LiveScreen:
         return self._marked(mark, command if is_plain else f"{command}: {mark.word.lower()}")
 
     def _marked(self, mark: Mark, words: str) -> Text:
-        return Text.assemble((self._glyphs[mark.shape], _STYLES[mark.tone]), " ", words)
+        return Text.assemble((self._glyphs[mark.shape], STYLES[mark.tone]), " ", words)
 
 
 def _one_line(words: str, style: str = "") -> Text:

@@ -1,34 +1,40 @@
 """`muster devices`: which devices there are, and what is known of one."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from muster.cli import inventory
 from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
-from muster.cli.device_tables import print_devices
+from muster.cli.device_tables import by_gravity, print_devices
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
-from muster.cli.output import ago, print_json, print_table
+from muster.cli.output import ago, print_json, print_table, without_orders
+from muster.cli.verdict_lines import print_verdict
+from muster.domain.control import saying
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.errors import Refusal
 from muster.operations.ask_for_renewals import AskedRenewal, ask_for_renewals
+from muster.operations.note_reach import make_reach_links
 from muster.operations.read_query import read_query
-from muster.operations.views.devices import (
-    PAGE_LIMIT,
-    DeviceDetails,
-    DeviceQuery,
-    DeviceRow,
-    find_devices,
-    list_devices,
-    show_device,
-)
+from muster.operations.views.device_lists import PAGE_LIMIT, DeviceQuery, DeviceRow, find_devices, list_devices
+from muster.operations.views.devices import DeviceDetails, show_device
 from muster.operations.views.holds import HELD_SHOWN, held_left_out
 from muster.operations.views.identities import RenewalRow, renewal_of
+from muster.operations.views.verdicts import VerdictRow, verdicts_of
 from muster.protocol.identifiers import ChannelId
+
+
+class ListOrder(StrEnum):
+    """By what a list of devices is ordered."""
+
+    GRAVITY = "gravity"
+    ID = "id"
+
 
 app = typer.Typer(help="Devices and their channels.", no_args_is_help=True)
 
@@ -43,31 +49,49 @@ def list_(
             "--where", metavar="QUERY", help="Only those whom this finds: \"platform = 'macOS' and os_version < '26'\"."
         ),
     ] = None,
+    order: Annotated[ListOrder, typer.Option("--order", help="By what they are ordered.")] = ListOrder.GRAVITY,
     data_dir: DataDir = None,
     database: Database = None,
     key_ring: KeyRingFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """List devices, with their last contact."""
+    """List devices with their verdicts, the gravest first."""
     if where is not None and (search or state is not None):
         raise typer.BadParameter(
             "leave --search and --state out: a query has `name contains` and `state =`", param_hint="--where"
         )
     with connect(data_dir, database, key_ring) as data:
         now = data.now
+        rows: Sequence[DeviceRow]
         if where is None:
             rows = _all_devices(data, search, state)
         else:
-            query = data.view(lambda tx: read_query(tx, where))
+            query = data.view(lambda tx: read_query(tx, where), about=())
             if isinstance(query, Refusal):
                 raise CommandRefused(query)
-            rows = data.view(lambda tx: find_devices(tx, query, now))
+            rows = data.view_within(lambda tx, within: find_devices(tx, query, now, within))
+        verdicts = data.view(lambda tx: verdicts_of(tx, [row.id for row in rows], now), about=[row.id for row in rows])
+    if order is ListOrder.GRAVITY:
+        rows = by_gravity(rows, verdicts)
     if as_json:
-        print_json(rows)
+        print_json([{**asdict(row), **_control(verdicts.get(row.id))} for row in rows])
     elif rows or search or where is not None or state is not None:
-        print_devices(rows, now)
+        print_devices(rows, verdicts, now)
     else:
         print("No devices. `muster enroll link` makes a link that enrolls one.")
+
+
+def _control(verdict: VerdictRow | None) -> dict[str, object]:
+    """Return what programs are told of a verdict in a list; all of it is in `devices show`."""
+    if verdict is None:
+        return dict.fromkeys(("control", "reason", "control_since", "proof", "forecast"))
+    return {
+        "control": verdict.state,
+        "reason": verdict.reason,
+        "control_since": verdict.since,
+        "proof": verdict.proof_level,
+        "forecast": verdict.forecast,
+    }
 
 
 def _all_devices(data: Connection, search: str, state: EnrollmentState | None) -> Sequence[DeviceRow]:
@@ -75,7 +99,9 @@ def _all_devices(data: Connection, search: str, state: EnrollmentState | None) -
     after: ChannelId | None = None
     while True:
         query = DeviceQuery(search, None if state is None else state.value, after, PAGE_LIMIT)
-        page = data.view(lambda tx, query=query: list_devices(tx, query))  # type: ignore[misc]
+        page = data.view_within(
+            lambda tx, within, query=query: list_devices(tx, query, within)  # type: ignore[misc]
+        )
         rows += page.rows
         after = page.next_after
         if after is None:
@@ -85,7 +111,7 @@ def _all_devices(data: Connection, search: str, state: EnrollmentState | None) -
 @app.command("show")
 def show(
     device_id: Annotated[
-        str, typer.Argument(metavar="ID", help="The device's UDID or EnrollmentID, or the id of a channel of its.")
+        str, typer.Argument(metavar="ID", help="The device's id or serial number, or the id of a channel of its.")
     ],
     data_dir: DataDir = None,
     database: Database = None,
@@ -96,18 +122,21 @@ def show(
     with connect(data_dir, database, key_ring) as data:
         now = data.now
         # a user channel's id is its device's, a colon, and the user's
-        channel_id, policy = ChannelId(device_id.partition(":")[0]), data.settings.policy()
+        channel_id, policy = ChannelId(data.channel(device_id).partition(":")[0]), data.settings.policy()
         details, renewal = data.view(
-            lambda tx: (show_device(tx, channel_id, now), renewal_of(tx, channel_id, now, policy))
+            lambda tx: (show_device(tx, channel_id, now), renewal_of(tx, channel_id, now, policy)), about=[channel_id]
         )
+        ids = [] if details is None else [channel.id for channel in details.channels]
+        verdicts = data.view(lambda tx: verdicts_of(tx, ids, now), about=ids)
     if details is None:
         raise CommandFailed(
             f"no device {device_id} is known", remedy="See `muster devices list`.", code=ExitCode.ABSENT
         )
     if as_json:
-        print_json({**asdict(details), "renewal": renewal})
+        print_json({**asdict(details), "renewal": renewal, "verdicts": verdicts})
         return
-    _print_details(details, renewal, now)
+    print_verdict(details, verdicts, now)
+    _print_details(details, renewal, verdicts, now)
 
 
 @app.command("renew")
@@ -134,21 +163,43 @@ def renew(
         raise CommandRefused(refused[0])
 
 
+@app.command("reach-link")
+def reach_link(
+    device_id: Annotated[str, typer.Argument(metavar="ID", help="The device's id.")],
+    data_dir: DataDir = None,
+    database: Database = None,
+    key_ring: KeyRingFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a link for a browser on the device: it tells whether the device reaches this server, and that is kept."""
+    with connect(data_dir, database, key_ring) as data:
+        made = data.run(make_reach_links, ChannelId(device_id))
+        url = f"{data.terms().public_url}/reach/{made.token}"
+    if as_json:
+        print_json({"device_id": made.device_id, "url": url, "expires_at": made.expires_at})
+        return
+    print(url)
+    print(f"Good until {made.expires_at:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)
+
+
 app.command("inventory")(inventory.show)
 app.command("refresh")(inventory.refresh)
 
 
-def _print_details(details: DeviceDetails, renewal: RenewalRow | None, now: datetime) -> None:
+def _print_details(
+    details: DeviceDetails, renewal: RenewalRow | None, verdicts: Mapping[ChannelId, VerdictRow], now: datetime
+) -> None:
     device = details.device
     sentence = _sentence(device, now, is_in_setup=bool(details.facts.get("awaiting_configuration")))
-    print(f"{device.name or device.serial_number or device.id}: {sentence}")
+    print(f"\n{saying.capital(sentence)}")
     print()
     facts = {"id": device.id, "kind": device.kind, **details.facts, "identity expires": device.identity_not_after}
     for name, value in facts.items():
         if value is not None and name not in _FOR_QUERIES:
-            print(f"  {_NAMES.get(name, name.replace('_', ' ')):<24}{_shown(name, value, now)}")
+            said = without_orders(str(_shown(name, value, now)))
+            print(f"  {_NAMES.get(name, name.replace('_', ' ')):<26}{said}")
     if details.same_serial:
-        print(f"  {'same serial as':<24}{', '.join(details.same_serial)}")
+        print(f"  {'same serial as':<26}{', '.join(details.same_serial)}")
     if renewal is not None and renewal.words:
         print(f"\n{renewal.words}")
     if details.departure is not None:
@@ -156,12 +207,13 @@ def _print_details(details: DeviceDetails, renewal: RenewalRow | None, now: date
     _print_holds(details)
     print("\nChannels")
     print_table(
-        ("ID", "KIND", "STATE", "USER", "ON CONSOLE", "LAST CONTACT", "LAST PROOF", "WAITING"),
+        ("ID", "KIND", "STATE", "CONTROL", "USER", "ON CONSOLE", "LAST CONTACT", "LAST PROOF", "WAITING"),
         [
             (
                 c.id,
                 c.kind,
                 c.state,
+                saying.STATES[verdicts[c.id].state] if c.id in verdicts else "",
                 c.user_short_name,
                 {None: "", True: "yes", False: "no"}[c.is_on_console],
                 ago(c.last_contact_at, now),

@@ -5,8 +5,8 @@ from enum import IntEnum
 
 import typer
 
+from muster.cli.output import without_orders
 from muster.domain.errors import Refusal, RefusalCode
-from muster.settings import SettingsError
 from muster.storage.errors import SchemaOutdated, ServerTooOld, Unavailable, WrongKeyRing
 
 
@@ -54,15 +54,6 @@ _CODES = {
     RefusalCode.ORDER_UNFIT: ExitCode.USAGE,
 }
 
-_EXIT_CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
-    (SettingsError, ExitCode.USAGE),
-    (Unavailable, ExitCode.UNAVAILABLE),
-    (SchemaOutdated, ExitCode.UNAVAILABLE),
-    (ServerTooOld, ExitCode.UNAVAILABLE),
-    (WrongKeyRing, ExitCode.REFUSED),
-    (OSError, ExitCode.FAULT),
-)
-
 _DATABASE_AWAY = "See that the database runs and can be reached from here, then try again."
 
 
@@ -70,7 +61,17 @@ def exit_code_of(error: Exception) -> ExitCode | None:
     """Return the exit code for an error we foresaw; None for a fault of ours, which deserves its traceback."""
     if isinstance(error, CommandFailed):
         return error.code
-    return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), None)
+    from muster.settings import SettingsError  # noqa: PLC0415 - takes longer to load than it takes to tell the help
+
+    codes: tuple[tuple[type[Exception], ExitCode], ...] = (
+        (SettingsError, ExitCode.USAGE),
+        (Unavailable, ExitCode.UNAVAILABLE),
+        (SchemaOutdated, ExitCode.UNAVAILABLE),
+        (ServerTooOld, ExitCode.UNAVAILABLE),
+        (WrongKeyRing, ExitCode.REFUSED),
+        (OSError, ExitCode.FAULT),
+    )
+    return next((code for kind, code in codes if isinstance(error, kind)), None)
 
 
 def explain(error: Exception) -> None:
@@ -92,4 +93,4 @@ def explain_usage(error: typer.TyperException) -> None:
 
 
 def _say(lines: list[str]) -> None:
-    print(f"muster: {lines[0]}", *lines[1:], sep="\n  ", file=sys.stderr)
+    print(f"muster: {without_orders(lines[0])}", *map(without_orders, lines[1:]), sep="\n  ", file=sys.stderr)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
-from muster.cli.device_tables import print_devices
+from muster.cli.device_tables import by_gravity, print_devices
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
 from muster.cli.output import ago, print_json, print_table
 from muster.domain.errors import Refusal
@@ -21,8 +21,9 @@ from muster.operations.manage_groups import (
     remove_members,
     rename_groups,
 )
-from muster.operations.views.devices import find_devices
+from muster.operations.views.device_lists import find_devices
 from muster.operations.views.groups import find_group, list_groups, meaning_of
+from muster.operations.views.verdicts import verdicts_of
 from muster.protocol.identifiers import DeviceId
 
 app = typer.Typer(help="Groups of devices.", no_args_is_help=True)
@@ -154,13 +155,16 @@ def list_(
     if as_json:
         print_json(rows)
         return
-    if not rows:
-        print("No groups. `muster groups create` makes one.")
-        return
     print_table(
         ("NAME", "DEVICES", "CREATED", "BY", "QUERY"),
         [
-            (row.name, "?" if row.devices is None else row.devices, ago(row.created_at, now), row.created_by, row.query)
+            (
+                row.name,
+                "?" if row.devices is None else row.devices,
+                "" if row.created_at is None else ago(row.created_at, now),
+                row.created_by or "with Muster",
+                row.query,
+            )
             for row in rows
         ],
     )
@@ -183,9 +187,11 @@ def show(
         meaning = data.view(lambda tx: meaning_of(tx, group))
         if isinstance(meaning, Refusal):
             raise CommandRefused(meaning)
-        rows = data.view(lambda tx: find_devices(tx, meaning, now))
+        found = data.view(lambda tx: find_devices(tx, meaning, now))
+        verdicts = data.view(lambda tx: verdicts_of(tx, [row.id for row in found], now))
+    rows = by_gravity(found, verdicts)
     if as_json:
         print_json({"name": group.name, "query": group.query, "devices": rows})
         return
     print(f"{group.name}: {'devices that were put in' if group.query is None else group.query}\n")
-    print_devices(rows, now)
+    print_devices(rows, verdicts, now)

@@ -63,7 +63,9 @@ def _read(data: Connection, within: timedelta | None) -> list[IdentityRow]:
     rows: list[IdentityRow] = []
     query: IdentityQuery | None = IdentityQuery(until)
     while query is not None:
-        page = data.view(lambda tx, query=query: list_identities(tx, query, now, policy))  # type: ignore[misc]
+        page = data.view_within(
+            lambda tx, bounds, query=query: list_identities(tx, query, now, policy, bounds)  # type: ignore[misc]
+        )
         rows += page.rows
         query = None if page.next_after is None else IdentityQuery(until, page.next_after)
     return rows

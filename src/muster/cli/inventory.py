@@ -16,7 +16,7 @@ from muster.operations.views.inventory import Inventory, KindInventory, show_inv
 from muster.protocol.identifiers import ChannelId
 
 ChannelArgument = Annotated[
-    str, typer.Argument(metavar="ID", help="The device's UDID or EnrollmentID, or the id of a channel of its.")
+    str, typer.Argument(metavar="ID", help="The device's id or serial number, or the id of a channel of its.")
 ]
 
 
@@ -31,8 +31,12 @@ def show(
 ) -> None:
     """Show what a device said of itself, and how long ago; what should be newer by now is marked with an asterisk."""
     with connect(data_dir, database, key_ring) as data:
-        now, interval = data.now, data.settings.policy().inventory_interval
-        found = data.view(lambda tx: show_inventory(tx, ChannelId(channel_id), interval, now, kind=kind))
+        now, policy = data.now, data.settings.policy()
+        interval, others_every = policy.inventory_interval, policy.inventory_others_every
+        shown = data.channel(channel_id)
+        found = data.view(
+            lambda tx: show_inventory(tx, shown, interval, now, kind=kind, others_every=others_every), about=[shown]
+        )
     if found is None:
         raise CommandFailed(
             f"no device {channel_id} is known", remedy="See `muster devices list`.", code=ExitCode.ABSENT

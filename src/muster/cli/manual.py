@@ -62,7 +62,13 @@ def query_fields() -> str:
     )
 
 
+_WORDS_SHOWN = 12
+"""More have a page of their own."""
+
+
 def _words(words: Sequence[str]) -> str:
+    if len(words) > _WORDS_SHOWN:
+        return ", one of [those of verdicts](verdicts.md#reasons)"
     return f": {', '.join(f'`{word}`' for word in words)}" if words else ""
 
 
@@ -80,7 +86,7 @@ def push_times() -> str:
             "a silent channel is left under its stored push",
             (
                 f"once {STORED_AFTER} went unanswered, the last {length(STORED_SILENCE)} or more after it was heard; "
-                f"one more every {length(STANDING)}"
+                f"one more after {length(UNANSWERED[-1])} until {len(UNANSWERED) + 1} did, then each {length(STANDING)}"
             ),
         ),
         ("a channel counts as silent, and is pushed for that", f"after {length(policy.silence_before_push)}"),

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
-from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
+from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.output import ago, print_json, print_table
+from muster.cli.queued import require_queued, tell_findings, unknown_channel
 from muster.domain.installed_profiles import ProfileState
 from muster.operations.install_profiles import (
     ProfileOrder,
@@ -16,7 +17,7 @@ from muster.operations.install_profiles import (
     install_profiles,
     remove_profiles,
 )
-from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
+from muster.operations.queue_command import CommandOrder, queue_commands
 from muster.operations.views.profiles import ProfileRow, list_profiles
 from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import ChannelId
@@ -47,12 +48,12 @@ def install(
     content = sys.stdin.buffer.read() if str(file) == "-" else _read(file)
     with connect(data_dir, database, key_ring) as data:
         sent = data.run(install_profiles, ProfileOrder((ChannelId(channel_id),), content, secret, anyway))
-    _refuse(sent.queued)
+    require_queued(sent.queued)
     if as_json:
         print_json(sent)
         return
     print(sent.queued.command_uuid)
-    _tell_findings(sent.queued)
+    tell_findings(sent.queued)
     print(f"{sent.identifier} waits for {channel_id}, which is pushed.", file=sys.stderr)
 
 
@@ -69,7 +70,7 @@ def remove(
     """Remove a profile that was installed from here."""
     with connect(data_dir, database, key_ring) as data:
         queued = data.run(remove_profiles, ProfileRemovalOrder((ChannelId(channel_id),), identifier, anyway))
-    _refuse(queued)
+    require_queued(queued)
     if as_json:
         print_json({"command_uuid": queued.command_uuid, "id": channel_id, "identifier": identifier})
         return
@@ -91,7 +92,7 @@ def verify(
     """
     with connect(data_dir, database, key_ring) as data:
         queued = data.run(queue_commands, CommandOrder((ChannelId(channel_id),), CommandRequest("ProfileList")))
-    _refuse(queued)
+    require_queued(queued)
     if as_json:
         print_json({"command_uuid": queued.command_uuid, "id": channel_id})
         return
@@ -110,10 +111,10 @@ def list_(
 ) -> None:
     """List the profiles that were installed on a channel, and whether the device still has them."""
     with connect(data_dir, database, key_ring) as data:
-        rows = data.view(lambda tx: list_profiles(tx, ChannelId(channel_id), history=history))
+        rows = data.view(lambda tx: list_profiles(tx, ChannelId(channel_id), history=history), about=[channel_id])
         now = data.now
     if rows is None:
-        raise CommandFailed(f"no channel {channel_id} is known", code=ExitCode.ABSENT)
+        raise unknown_channel(channel_id)
     if as_json:
         print_json(rows)
         return
@@ -141,17 +142,6 @@ def _state(row: ProfileRow) -> str:
     if row.state is ProfileState.SENT and not row.is_waiting:
         return "sent, waits no more"
     return row.state.value
-
-
-def _refuse(queued: QueuedCommand) -> None:
-    for refusal in queued.refused.values():
-        raise CommandRefused(refusal)
-
-
-def _tell_findings(queued: QueuedCommand) -> None:
-    for findings in queued.findings.values():
-        for finding in findings:
-            print(f"{finding.severity}: {finding.message}", file=sys.stderr)
 
 
 def _read(path: Path) -> bytes:

@@ -9,7 +9,7 @@ import typer
 
 from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, ExitCode
-from muster.cli.output import print_json, print_table
+from muster.cli.output import print_json, print_table, print_told
 from muster.domain.push_explanation import answer_sentence, breaker_sentence, moment, wish_sentence
 from muster.domain.push_standing import KnownOfPushing, Standing
 from muster.domain.push_topics import TopicState
@@ -39,7 +39,7 @@ def send(
     with connect(data_dir, database, key_ring) as data:
         data.run(ask_for_push, ChannelId(channel_id))
         now = data.now
-        one = data.view(lambda tx: explain_pushing(tx, ChannelId(channel_id), now))[0]
+        one = data.view(lambda tx: explain_pushing(tx, ChannelId(channel_id), now), about=[channel_id])[0]
     if as_json:
         print_json({"id": channel_id, "wanted": True, "verdict": one.verdict, "words": one.words})
     elif one.verdict.standing is Standing.PUSH_NOW:
@@ -61,7 +61,7 @@ def explain(
     """Say whether a channel is pushed, why or why not, and what comes next. Times are UTC."""
     with connect(data_dir, database, key_ring) as data:
         now = data.now
-        explained = data.view(lambda tx: explain_pushing(tx, ChannelId(channel_id), now))
+        explained = data.view(lambda tx: explain_pushing(tx, ChannelId(channel_id), now), about=[channel_id])
     if not explained:
         raise CommandFailed(
             f"no enrollment {channel_id} is known", remedy="See `muster devices list`.", code=ExitCode.ABSENT
@@ -100,10 +100,10 @@ def status(
 
 
 def _print_channel(one: ChannelPushing, now: datetime) -> None:
-    print(f"{_name(one)}: {one.words}")
+    print_told(f"{_name(one)}: {one.words}")
     print()
     for label, said in _facts(one.known, now):
-        print(f"  {label:<14}{said}")
+        print_told(f"  {label:<14}{said}")
     print()
     if not one.pushes:
         print("  No push in the log.")
@@ -173,7 +173,7 @@ def _push(push: RecordedPush) -> tuple[object, ...]:
 
 
 def _print_topic(topic: TopicPushing, now: datetime) -> None:
-    print(f"{topic.topic}: {_headline(topic, now)}")
+    print_told(f"{topic.topic}: {_headline(topic, now)}")
     print()
     held = sum(topic.wishes_held.values())
     facts = {
@@ -185,7 +185,7 @@ def _print_topic(topic: TopicPushing, now: datetime) -> None:
         "last day": f"{sum(topic.pushes_last_day.values()):,}{_counts(topic.pushes_last_day, ': ')}",
     }
     for label, said in facts.items():
-        print(f"  {label:<16}{said}")
+        print_told(f"  {label:<16}{said}")
 
 
 def _headline(topic: TopicPushing, now: datetime) -> str:

@@ -11,7 +11,7 @@ from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.output import print_json, print_table
 from muster.crypto.certificate_files import MAX_FILE_OCTETS
 from muster.domain.push_certificate_refusals import PORTAL, day
-from muster.domain.push_certificates import Change, Deliberately
+from muster.domain.push_certificates import Deliberately
 from muster.operations.request_push_certificate import (
     MadeRequest,
     RequestOrder,
@@ -19,7 +19,6 @@ from muster.operations.request_push_certificate import (
     request_push_certificates,
 )
 from muster.operations.upload_push_certificate import (
-    AcceptedPushCertificate,
     UploadedPushCertificate,
     upload_push_certificates,
 )
@@ -29,6 +28,7 @@ from muster.operations.views.push_certificates import (
     PushCertificateRow,
     TopicRow,
     list_push_certificates,
+    what_changed,
 )
 from muster.storage.push_certificates import RequestPurpose
 
@@ -116,7 +116,7 @@ def upload(
         print_json(accepted)
         return
     print(f"In use for {accepted.topic} until {day(accepted.not_after)}.")
-    for line in _what_changed(accepted):
+    for line in what_changed(accepted):
         print(line, file=sys.stderr)
 
 
@@ -247,37 +247,6 @@ def _next_steps(made: MadeRequest) -> list[str]:
 def _to_renew(one: TopicToRenew) -> str:
     enrollments = "1 enrollment" if one.enrollments == 1 else f"{one.enrollments:,} enrollments"
     return f"{one.topic}, which ends on {day(one.not_after)} ({enrollments})"
-
-
-def _what_changed(accepted: AcceptedPushCertificate) -> list[str]:
-    """Say what the upload changed, and what to look out for."""
-    go_on = "1 enrollment goes on" if accepted.enrollments == 1 else f"{accepted.enrollments:,} enrollments go on"
-    said = []
-    match accepted.change:
-        case Change.RENEWED if accepted.former_not_after is not None:
-            said.append(f"Renewed: the former one ends on {day(accepted.former_not_after)}, and is kept. {go_on}.")
-        case Change.FIRST if accepted.enrollments:
-            can = (
-                "1 enrollment listens" if accepted.enrollments == 1 else f"{accepted.enrollments:,} enrollments listen"
-            )
-            said.append(f"{can} to this topic, which had no certificate here, and can be woken now.")
-        case Change.SAME:
-            said.append("It was in use already.")
-        case Change.ANOTHER_TOPIC:
-            said.append("New enrollments get this topic from now on.")
-    if accepted.elsewhere and accepted.change is Change.ANOTHER_TOPIC:
-        stay = "1 enrollment stays with its topic"
-        if accepted.elsewhere > 1:
-            stay = f"{accepted.elsewhere:,} enrollments stay with their topic"
-        said.append(f"{stay}, whose certificate can be renewed beside this one until all have enrolled again.")
-    elif accepted.elsewhere:
-        listen = "1 enrollment listens" if accepted.elsewhere == 1 else f"{accepted.elsewhere:,} enrollments listen"
-        said.append(f"{listen} to another topic, which this certificate can't push: see `muster push-cert list`.")
-    if not accepted.is_of_new:
-        said.append("New enrollments get another topic, as before; --replace-topic would give them this one.")
-    if not accepted.is_of_apple:
-        said.append("It was not issued by Apple: only a simulated push service takes it.")
-    return said
 
 
 def _print_overview(overview: PushCertificateOverview) -> None:

@@ -54,7 +54,7 @@ def list_(
 ) -> None:
     """List what is kept of a device: kinds, states and times, never the secrets."""
     with connect(data_dir, database, key_ring) as data:
-        rows = data.view(lambda tx: list_secrets(tx, DeviceId(device_id)))
+        rows = data.view(lambda tx: list_secrets(tx, DeviceId(device_id)), about=[device_id])
         now = data.now
     _print_rows(rows, now, f"nothing is kept of {device_id}", as_json=as_json)
 

@@ -69,11 +69,11 @@ def _unless_refused(outcome: T | Refusal) -> T:
 def _see_through(data: Connection, send: Send, *, is_shown: bool) -> Send:
     """Queue part after part, in turns with the server where it runs, until all is done."""
     while send.finished_at is None:
-        (progress,) = data.run_all(continue_sends, [send.id])
+        progress = data.run(continue_sends, send.id)
         if progress is None:
             # a node of the server has a part in hand, or has done the last one
             time.sleep(OTHERS_WAIT_SECONDS)
-            progress = data.view(lambda tx, id_=send.id: sends.read(tx, id_))  # type: ignore[misc]
+            progress = data.view(lambda tx, id_=send.id: sends.read(tx, id_), about=())  # type: ignore[misc]
             assert progress is not None, "orders are never deleted"
         elif progress.finished_at is None:
             time.sleep(WAIT_SECONDS)

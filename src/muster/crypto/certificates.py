@@ -28,11 +28,14 @@ from muster.crypto.keys import (
 )
 from muster.crypto.names import COMMON_NAME, USER_ID, DistinguishedName, first_value, read_name, rfc4514
 
+DOCUMENT_SIGNING: Final = "1.3.6.1.5.5.7.3.36"  # RFC 9336
+
 MAX_CERTIFICATE_OCTETS: Final = 64 * 1024  # attested and server certificates stay below 8 KiB
 _KNOWN_CERTIFICATES: Final = 8192  # 2 to 4 KiB each with the parsed key
 
 _BASIC_CONSTRAINTS: Final = "2.5.29.19"
 _SUBJECT_KEY_IDENTIFIER: Final = "2.5.29.14"
+_EXTENDED_KEY_USAGE: Final = "2.5.29.37"
 _PUSH_TOPIC: Final = re.compile(r"com\.apple\.mgmt[!-~]*")  # a header of HTTP carries it: ASCII, and no spaces
 _PEM_BLOCK: Final = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----")
 
@@ -175,6 +178,20 @@ def issuer_name(certificate_der: bytes) -> DistinguishedName:
 def certified_key(certificate_der: bytes) -> bytes:
     """Return the public key as SubjectPublicKeyInfo in DER, as encoded. Raises MalformedMessage as above."""
     return parse_certificate(certificate_der).public_key
+
+
+def purposes(certificate_der: bytes) -> frozenset[str]:
+    """Return the extended key usages by their OIDs (RFC 5280 section 4.2.1.12); empty where there are none.
+
+    Raises MalformedMessage as above.
+    """
+    extension = parse_certificate(certificate_der).extensions.get(_EXTENDED_KEY_USAGE)
+    if extension is None:
+        return frozenset()
+    reader, found = der.Reader.of_single(extension, der.SEQUENCE), set()
+    while reader.next_tag():
+        found.add(reader.oid())
+    return frozenset(found)
 
 
 def push_topic(certificate_der: bytes) -> str | None:

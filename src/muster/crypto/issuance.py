@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from muster.crypto.certificates import DOCUMENT_SIGNING
 from muster.crypto.keys import PrivateKey, PublicKey, RSAPublicKey, load_public_key
 from muster.crypto.requests import CertificateRequest
 
@@ -123,6 +124,38 @@ def make_self_signed(
     )
     key_usage = _key_usage(key_encipherment=isinstance(key.public_key(), RSAPublicKey))
     return _sign(builder.add_extension(key_usage, critical=True), key)
+
+
+def make_document_certificate(
+    common_name: str,
+    key: PrivateKey,
+    authority: Authority,
+    *,
+    not_before: datetime,
+    not_after: datetime,
+    serial_number: int,
+) -> bytes:
+    """Make the certificate of a key that signs documents, and nothing else (RFC 9336). Returns DER.
+
+    It has the purpose of signed mail, too, without which common programs verify no CMS. Times are aware, cut to the
+    second.
+    """
+    issuer = x509.load_der_x509_certificate(authority.certificate_der)
+    builder = _builder(
+        _name(common_name),
+        issuer.subject,
+        key.public_key(),
+        not_before=not_before,
+        not_after=not_after,
+        serial_number=serial_number,
+    )
+    purposes = [x509.ObjectIdentifier(DOCUMENT_SIGNING), ExtendedKeyUsageOID.EMAIL_PROTECTION]
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(_key_usage(key_encipherment=False), critical=True)
+    builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    builder = builder.add_extension(_authority_key_identifier(authority, authority.key.public_key()), critical=False)
+    return _sign(builder, authority.key)
 
 
 def make_server_certificate(

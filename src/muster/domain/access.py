@@ -20,9 +20,13 @@ class ActorKind(StrEnum):
     """What kind of somebody acts."""
 
     ADMINISTRATOR = "administrator"
+    TOKEN = "token"  # noqa: S105 - a kind, not a secret
+    """A program; *name* is that of its API token."""
     COMMAND_LINE = "command_line"
     DEVICE = "device"
     SERVER = "server"
+    PROGRAM = "program"
+    """A program of the administrators', by a key of its own."""
     ENROLLMENT_USER = "enrollment_user"
     """A person who enrolls devices; *name* is the user name."""
 
@@ -35,6 +39,8 @@ class Actor:
     name: str
     role: Role = Role.VIEWER
     """What somebody may do who is a person, or sits at the server."""
+    source: str = ""
+    """The address that the request came from; empty for who sits at the server, and for the server itself."""
 
 
 SERVER = Actor(ActorKind.SERVER, "muster")

@@ -11,6 +11,7 @@ from typing import Final
 from muster.domain.command_queue import QueuePurpose
 from muster.domain.enrollment import Enrollment
 from muster.domain.inventory.kinds import InventoryKind
+from muster.domain.inventory.learned import InventoryAnswer
 from muster.protocol.command import CommandRequest
 from muster.protocol.connect import Report, Status
 from muster.protocol.identifiers import CommandUUID
@@ -19,6 +20,7 @@ READ_REQUEST_TYPES: Final = frozenset(
     {
         "AccountConfiguration",
         "ActivationLockBypassCode",
+        "DeclarativeManagement",
         "InstallApplication",
         "InstallEnterpriseApplication",
         "InstallProfile",
@@ -51,6 +53,7 @@ class AnsweredCommand:
     """A command and what a channel answered. *status* is Acknowledged, Error or CommandFormatError.
 
     *epoch* is that of the report, *enrollment* as it is now: an answer of an earlier epoch is of an earlier life.
+    *inventory* is what an acknowledged one says of the inventory; None where nothing of it was asked for.
     """
 
     enrollment: Enrollment
@@ -60,17 +63,9 @@ class AnsweredCommand:
     report: Report
     epoch: int
     reported_at: datetime
+    inventory: InventoryAnswer | None = None
 
     @property
     def is_of_this_life(self) -> bool:
         """Whether the device has not been enrolled anew since."""
         return self.epoch == self.enrollment.epoch
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something in an answer that is not as Apple has it. *key_path* is where (`ProfileList[2].PayloadUUID`), empty for
-    the answer as a whole; *what* says it in a few words and holds no value."""
-
-    key_path: str
-    what: str

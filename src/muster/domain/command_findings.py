@@ -39,6 +39,7 @@ class FindingCode(StrEnum):
     SEVERAL_ACCOUNTS = "several_accounts"
     REPLACES_ENROLLMENT = "replaces_enrollment"
     PROFILE_NOT_OURS = "profile_not_ours"
+    APP_NOT_OURS = "app_not_ours"
     # the target
     NOT_FOR_OS = "not_for_os"
     OS_TOO_OLD = "os_too_old"

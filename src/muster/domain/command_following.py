@@ -29,7 +29,7 @@ def start_after(
     None when none is known. *follows_any*: it goes out also when *former* fails.
     """
     match queued_for:
-        case QueuePurpose.COMMAND | QueuePurpose.INVENTORY:
+        case QueuePurpose.COMMAND | QueuePurpose.INVENTORY | QueuePurpose.PROBE:
             return Start.WHEN_ANSWERED
         case QueuePurpose.RENEWAL | QueuePurpose.UNENROLL:
             return Refusal(

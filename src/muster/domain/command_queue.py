@@ -94,12 +94,21 @@ class QueuePurpose(StrEnum):
     """The removal of our own enrollment profile: once only, and its acknowledgement is the end."""
     INVENTORY = "inventory"
     """A question that we ask by ourselves: after what anybody wants done, and no reason to wake a device by itself."""
+    PROBE = "probe"
+    """A harmless question whose answer alone matters: it proves that the channel obeys. It goes before what may be
+    stuck, and is no reason to wake a device by itself either."""
+
+
+UNASKED_FOR: Final = frozenset({QueuePurpose.INVENTORY, QueuePurpose.PROBE})
+"""What nobody waits for, so that it wakes no device by itself."""
 
 
 RENEWAL_PRIORITY = 1_000_000
 """Above what anybody may ask for: a device that renews late is lost."""
 INVENTORY_PRIORITY = -1_000
 """Below what anybody may ask for."""
+PROBE_PRIORITY = -500
+"""After what people send, of which any answer proves as much, and before what is asked for the inventory."""
 UNENROLL_PRIORITY = 500_000
 """Above what anybody may ask for, too: what comes after it is for nobody."""
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from muster.domain.answered_commands import Fault
 from muster.domain.enrollment import EnrollmentState
+from muster.domain.faults import Fault
 from muster.protocol.identifiers import Channel, ChannelKind
 from muster.protocol.plist import PlistValue
 

@@ -9,7 +9,7 @@ force. A renewal of the identity opens no epoch. Nothing is ever purged. Source:
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from muster.domain.errors import Refusal, RefusalCode
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
@@ -44,6 +44,8 @@ class Provenance(StrEnum):
 
     LINK = "link"
     RENEWAL = "renewal"
+    ADOPTED = "adopted"
+    """Issued by another server, from which the device came over with its enrollment."""
     OTA = "ota"
     """The Profile Service's second phase: it signs the third, and enrolls nothing."""
 
@@ -74,9 +76,12 @@ class Identity:
     issued_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pins:
-    """Which identities may speak for a device; SHA-256 of the certificate's DER, 32 bytes each."""
+class Pins(NamedTuple):
+    """Which identities may speak for a device; SHA-256 of the certificate's DER, 32 bytes each.
+
+    A named tuple, as `Enrollment` and `Channel` are, for each connect and each recipient has one: a frozen dataclass
+    takes four times as long to make.
+    """
 
     current: bytes | None = None
     former: bytes | None = None
@@ -84,8 +89,7 @@ class Pins:
     provisional: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Enrollment:
+class Enrollment(NamedTuple):
     """The device or user channel as stored. *pins* and *provisional_epoch* are the device's, for its users too."""
 
     channel: Channel
@@ -298,14 +302,14 @@ def read_authenticate(
             )
         case Provenance.RENEWAL if enrollment is not None and is_renewal_to_come(identity, enrollment):
             return ExpectRenewal()
-        case Provenance.RENEWAL | Provenance.LINK if now >= identity.not_after:
+        case Provenance.RENEWAL | Provenance.LINK | Provenance.ADOPTED if now >= identity.not_after:
             # what a device left behind years ago, or a copy of what it once said, doesn't take its enrollment over
             return Refusal(
                 RefusalCode.IDENTITY_EXPIRED,
                 f"the identity expired on {identity.not_after:%Y-%m-%d}; nothing is enrolled with it",
                 "Open an enrollment link for a fresh profile.",
             )
-        case Provenance.RENEWAL | Provenance.LINK:
+        case Provenance.RENEWAL | Provenance.LINK | Provenance.ADOPTED:
             return OpenEpoch(_next_epoch(enrollment, last_epoch))
         case _:
             assert_never(identity.provenance)

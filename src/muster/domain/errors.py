@@ -52,6 +52,7 @@ class RefusalCode(StrEnum):
     # what an administrator asked
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
+    KEY_REUSED = "key_reused"
     NOT_ENROLLED = "not_enrolled"
     RENEWAL_IMPOSSIBLE = "renewal_impossible"
     CANNOT_RETURN = "cannot_return"
@@ -62,6 +63,7 @@ class RefusalCode(StrEnum):
     PUSH_REQUEST_UNFIT = "push_request_unfit"
     VENDOR_CERTIFICATE_UNFIT = "vendor_certificate_unfit"
     ROLE_MISSING = "role_missing"
+    SCOPE_EXCEEDED = "scope_exceeded"
     SECRET_UNFIT = "secret_unfit"  # noqa: S105 - no secret
     SIGN_IN_UNKNOWN = "sign_in_unknown"
     POLICY_UNFIT = "policy_unfit"

@@ -1,7 +1,9 @@
 """The limits and intervals that decisions take as arguments, in one value made from the settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+
+from muster.domain.control.control_policy import ControlPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +32,22 @@ class Policy:
     """How long a channel may be silent before a push is stored for it, though nothing waits."""
     push_lease: timedelta = timedelta(minutes=5)
     """How long a node may hold claimed pushes before another may send them: longer than all attempts together."""
+    review_grain: timedelta = timedelta(minutes=5)
+    """Reviews that nobody waits for are due at the full grain: one transaction then serves many channels."""
     enrollment_patience: timedelta = timedelta(minutes=15)
     """How long a TokenUpdate may follow its Authenticate before the enrollment counts as incomplete."""
     set_up_hold: timedelta = timedelta(seconds=20)
     """How long a device waits in Setup Assistant at least, so that what is meant for it gets to be queued."""
     set_up_patience: timedelta = timedelta(minutes=30)
     """How long an unanswered command may hold a device in Setup Assistant."""
+    control: ControlPolicy = field(default_factory=ControlPolicy)
+    """By what control is judged."""
     inventory_interval: timedelta = timedelta(days=1)
     """How often devices are asked about themselves; what hardly changes is asked a seventh as often. Zero: never."""
+    evidence_retention: timedelta = timedelta(days=90)
+    """How long evidence is kept that changed no verdict; what did is kept for ever."""
+    inventory_others_every: int = 1
+    """Of how many such times a device is asked for more than about itself and its users at one."""
     leavings_per_hour: int = 10
     """How many devices may be let go within an hour, over all who order it, unless their count is named."""
     directory_realm: str = "muster"
@@ -54,3 +64,5 @@ class Policy:
     """How long a printed sign-in link may be used, once."""
     session_lifetime: timedelta = timedelta(hours=12)
     """How long a session of the console lasts: a working day."""
+    session_idle: timedelta = timedelta(hours=2)
+    """After how long without a page that somebody asked for it ends before that."""

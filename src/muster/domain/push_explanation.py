@@ -22,6 +22,8 @@ REASONS: Final = {
     PushReason.COMMAND_WAITING: "a review found that a command waits",
     PushReason.SILENT: "a review found it silent",
     PushReason.PUSHES_WORK_AGAIN: "its topic can be pushed again",
+    PushReason.REACHABLE_AGAIN: "we could not be reached for a while, and the last push had no answer",
+    PushReason.RECOVERY: "its recovery wants it",
 }
 """Why a push is wanted."""
 

@@ -16,7 +16,7 @@ class Consequence(StrEnum):
     STOPPED = "stopped"
     """The token is not pushed any more, until a TokenUpdate or a contact revives it."""
     IGNORED = "ignored"
-    """It tells of a time before the last TokenUpdate; tried again."""
+    """It tells of a time before a TokenUpdate brought this token; tried again."""
     SLOWED = "slowed"
     """Fewer pushes to this token for a while."""
     TRIED_AGAIN = "tried_again"
@@ -85,7 +85,7 @@ def decide_outcome(
 ) -> OutcomeDecision:
     """Decide what follows from *outcome*, which came at *now*. *jitter* (0 to 1) keeps retries apart.
 
-    A 410 whose timestamp lies before the token's TokenUpdate is ignored: the token was brought by it since.
+    A 410 whose timestamp lies before the TokenUpdate that brought the token first is ignored: it tells of another one.
     *held_because*: what now keeps the whole topic from being pushed; a push that failed waits for its end.
     *is_tokens_own*: false where every token is refused like this one, or the push was sent under a certificate that is
     not in use any more; then TOKEN_REFUSALS are no fault of the token.
@@ -132,7 +132,8 @@ def _in_its_circumstances(
 
 
 def _is_stale(outcome: PushOutcome, target: TargetState) -> bool:
-    return outcome.unregistered_at is not None and outcome.unregistered_at <= target.updated_at
+    token_since = target.token_since or target.updated_at
+    return outcome.unregistered_at is not None and outcome.unregistered_at <= token_since
 
 
 def _accepted(sent: SentPush, paid_until: datetime | None, now: datetime) -> TargetState:
@@ -147,6 +148,7 @@ def _accepted(sent: SentPush, paid_until: datetime | None, now: datetime) -> Tar
         budget_until=paid_until,
         accepted_at=now,
         unanswered=1 if was_answered else target.unanswered + 1,
+        token_since=target.token_since,
     )
 
 

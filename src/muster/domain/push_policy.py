@@ -25,6 +25,10 @@ class PushReason(StrEnum):
     """Found by a review: the channel has not been heard for long; a stored push waits for it."""
     PUSHES_WORK_AGAIN = "pushes_work_again"
     """Its topic could not be pushed for a while, by a fault of ours: what its silence means is to be found out."""
+    REACHABLE_AGAIN = "reachable_again"
+    """We could not be reached for a while, by a fault of ours: the push that APNs kept for it may be spent on us."""
+    RECOVERY = "recovery"
+    """A step of its recovery: whether pushes arrive is to be found out, or it is to fetch what brings it back."""
 
 
 class NoPush(StrEnum):
@@ -57,8 +61,10 @@ OBSTACLES: Final = frozenset({NoPush.NO_CERTIFICATE, NoPush.CERTIFICATE_EXPIRED,
 
 AFTER_TOKEN_UPDATE: Final = (timedelta(seconds=10), timedelta(seconds=30), timedelta(seconds=120))
 """The first push after a TokenUpdate may come before the device listens: it is repeated so long after it."""
-UNANSWERED: Final = (timedelta(hours=1), timedelta(hours=4), timedelta(days=1))
-"""While the device stays away: again after these pauses, then once in STANDING."""
+UNANSWERED: Final = (timedelta(hours=1), timedelta(hours=4), timedelta(days=1), timedelta(days=3))
+"""While the device stays away: again after these pauses, then once in STANDING. The last pause is for a device that was
+there and could not answer, so that nothing is stored for it: it is called once more before its silence is held against
+it (`ControlPolicy.tolerance`)."""
 STANDING: Final = timedelta(days=7)
 """APNs keeps a push for up to 30 days; one a week keeps one stored without being seen as noise."""
 AFTER_NOT_NOW: Final = (timedelta(hours=1), timedelta(hours=2), timedelta(hours=4), timedelta(days=1))
@@ -70,6 +76,9 @@ STORED_SILENCE: Final = timedelta(days=1)
 """STORED_AFTER accepted pushes without a contact, the last of them so long after the channel was heard: the device is
 away, and more of them would wake nobody. Three within an hour say less: it may have been woken where it could not reach
 us, or before it listened, and then nothing is stored for it."""
+CALLED_APART: Final = timedelta(hours=1)
+"""After each fault of ours a channel whose push had no answer is pushed again, but none so soon after that push: a
+fault that comes and goes shall not wake anybody all the time."""
 BUDGET_BURST: Final = 30
 BUDGET_REFILL: Final = timedelta(minutes=1)
 """Of one token: BUDGET_BURST pushes at once, and one more for each BUDGET_REFILL. Apple names no figure; a person who
@@ -80,10 +89,21 @@ HELD_FOR: Final = timedelta(hours=1)
 """A held wish is released when its obstacle goes; so often it is looked at all the same."""
 
 SENT_ANYWAY: Final = frozenset(
-    {PushReason.ENROLLED, PushReason.TOKEN_CHANGED, PushReason.ASKED_FOR, PushReason.PUSHES_WORK_AGAIN}
+    {
+        PushReason.ENROLLED,
+        PushReason.TOKEN_CHANGED,
+        PushReason.ASKED_FOR,
+        PushReason.PUSHES_WORK_AGAIN,
+        PushReason.REACHABLE_AGAIN,
+        PushReason.RECOVERY,
+    }
 )
 """Wishes for the push itself: the first proof of a new token, an administrator's test. Contact doesn't meet them before
 they were sent once."""
+
+
+_REPEATED_OTHERWISE: Final = frozenset({PushReason.SILENT, PushReason.RECOVERY})
+"""Unanswered, one stored push is enough; a recovery decides by itself when another one shows anything."""
 
 
 class TargetState(NamedTuple):
@@ -103,6 +123,8 @@ class TargetState(NamedTuple):
     """When APNs accepted a push last."""
     unanswered: int = 0
     """Accepted pushes in a row without a contact between them, as of accepted_at."""
+    token_since: datetime | None = None
+    """When the first TokenUpdate came that brought this very token; absent: updated_at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +215,10 @@ def _token_is_refused(situation: PushSituation, now: datetime) -> PushDecision |
     if target is None or target.refused_at is None:
         return None
     if not heard_since(situation, target.refused_at):
-        return DropWish(NoPush.TOKEN_REFUSED)
+        is_tried = situation.reason is PushReason.RECOVERY and _is_owed(
+            situation
+        )  # it knows why, and asks for no other
+        return None if is_tried else DropWish(NoPush.TOKEN_REFUSED)
     revived_at = target.refused_at + _step(REVIVED_AFTER, max(target.refusals - 1, 0))
     return Wait(revived_at, NoPush.TOKEN_REFUSED) if now < revived_at else None
 
@@ -222,14 +247,15 @@ def _is_under_way(situation: PushSituation, now: datetime) -> PushDecision | Non
 
 
 def _one_is_stored(situation: PushSituation, now: datetime) -> PushDecision | None:
-    """A channel that is silent, and under a stored push, needs no other, whatever is queued for it."""
+    """A channel that is silent, and under a stored push, needs no other for long, whatever is queued for it."""
     target = situation.target
     if target is None or target.accepted_at is None or target.unanswered < STORED_AFTER or _is_owed(situation):
         return None
     heard_at = max(situation.last_contact_at or target.updated_at, target.updated_at)
-    if target.accepted_at - heard_at < STORED_SILENCE or now >= target.accepted_at + STANDING:
+    again_at = target.accepted_at + (STANDING if target.unanswered > len(UNANSWERED) else UNANSWERED[-1])
+    if target.accepted_at - heard_at < STORED_SILENCE or now >= again_at:
         return None
-    return Wait(target.accepted_at + STANDING, NoPush.STORED)
+    return Wait(again_at, NoPush.STORED)
 
 
 def _was_declined(situation: PushSituation, now: datetime) -> PushDecision | None:
@@ -258,6 +284,12 @@ RULES: Final[tuple[Callable[[PushSituation, datetime], PushDecision | None], ...
 """In the order in which they are asked; where none has anything to say, the push is sent."""
 
 
+def called_again_at(accepted_at: datetime, turn: datetime) -> datetime:
+    """Return when a channel is pushed again whose push, accepted at *accepted_at*, may have been spent on a fault of
+    ours; *turn*: when it is its turn among all of them."""
+    return max(turn, accepted_at + CALLED_APART)
+
+
 def next_usual_hour(usual_hours: frozenset[int], earliest: datetime) -> datetime:
     """Return the first moment from *earliest* on that lies in one of *usual_hours*; *earliest* where there are none."""
     if not usual_hours or earliest.hour in usual_hours:
@@ -280,7 +312,7 @@ def _next_at(situation: PushSituation, now: datetime) -> datetime:
     attempts = max(situation.attempts - len(early), 0)
     if target is not None and heard_since(situation, target.accepted_at):
         return now + _step(AFTER_NOT_NOW, attempts)  # it answers: what it declines is asked again within a day
-    if situation.reason is PushReason.SILENT or attempts >= len(UNANSWERED):
+    if situation.reason in _REPEATED_OTHERWISE or attempts >= len(UNANSWERED):
         return now + STANDING
     return now + UNANSWERED[attempts]
 

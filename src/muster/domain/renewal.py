@@ -9,9 +9,11 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from muster.domain.policy import Policy
+from muster.domain.records import record
 from muster.protocol.identifiers import DeviceId
 
 CHALLENGE_LIFETIME: Final = timedelta(days=35)
@@ -56,7 +58,7 @@ class WhyNot(StrEnum):
     """It expired longer ago than the restricted lane lasts: nothing that the device says is heard any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Attempt:
     """The renewal under way, as stored.
 
@@ -74,7 +76,7 @@ class Attempt:
     is_waiting: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RenewalSituation:
     """What is known of an enrolled device's pinned identity. *attempt* is absent while no renewal is open.
 
@@ -101,7 +103,7 @@ class SendRenewal:
     is_first_news: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class LookAgain:
     """Nothing is to be done before *at*."""
 
@@ -181,9 +183,14 @@ def expiry_renewal(situation: RenewalSituation, policy: Policy) -> datetime:
     The later of the margin and a third of its lifetime before the end, put off by up to a tenth of what is left then,
     each device by a share of its own.
     """
-    lifetime = situation.not_after - situation.issued_at
-    left = min(policy.renew_before, lifetime / 3)
-    return situation.not_after - left + left / SPREAD * _place(situation.device_id)
+    return _expiry_renewal(situation.device_id, situation.issued_at, situation.not_after, policy.renew_before)
+
+
+@lru_cache(maxsize=1024)
+def _expiry_renewal(device_id: DeviceId, issued_at: datetime, not_after: datetime, margin: timedelta) -> datetime:
+    """Tell it once for all who ask in one review."""
+    left = min(margin, (not_after - issued_at) / 3)
+    return not_after - left + left / SPREAD * _place(device_id)
 
 
 def account_renewal(not_before: datetime, not_after: datetime) -> datetime:
@@ -193,6 +200,7 @@ def account_renewal(not_before: datetime, not_after: datetime) -> datetime:
     return not_after - min(ACCOUNT_RENEWAL_MARGIN, (not_after - not_before) / 3)
 
 
+@lru_cache(maxsize=1024)
 def _place(device_id: DeviceId) -> float:
     """Return where a device stands in its fleet, from 0 to below 1: always the same, spread evenly."""
     return int.from_bytes(hashlib.sha256(device_id.encode()).digest()[:6], "big") / 2**48

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from muster.domain.permissions import LEAST_ROLE, Permission
 from muster.domain.roles import Role, has
 from muster.protocol.command import CommandRequest
 from muster.protocol.connect import Status
@@ -117,22 +118,10 @@ def was_verified(request_type: str, status: Status, answer: Mapping[str, PlistVa
 
 # --- who may see them -------------------------------------------------------------------------------------------------
 
-_NEEDED: Final[Mapping[SecretKind, Role]] = {
-    SecretKind.LOCK_PIN: Role.HELPDESK,
-    SecretKind.FILEVAULT_KEY: Role.HELPDESK,
-    SecretKind.RECOVERY_LOCK: Role.OPERATOR,
-    SecretKind.FIRMWARE_PASSWORD: Role.OPERATOR,
-    SecretKind.ADMINISTRATOR_PASSWORD: Role.OPERATOR,
-    SecretKind.ACTIVATION_LOCK_CODE: Role.OPERATOR,
-    SecretKind.OWN_ACTIVATION_LOCK_CODE: Role.OPERATOR,
-    SecretKind.UNLOCK_TOKEN: Role.SECURITY,
-    SecretKind.BOOTSTRAP_TOKEN: Role.SECURITY,
-}
-
 
 def needed_to_reveal(kind: SecretKind) -> Role:
-    """Tell the least role that may see a secret of *kind*. Tokens are for machines, so few ever have reason to."""
-    return _NEEDED[kind]
+    """Tell the least role that may see a secret of *kind*; `domain.permissions` has the table."""
+    return LEAST_ROLE[Permission(f"reveal.{kind.value}")]
 
 
 def may_reveal(role: Role, kind: SecretKind) -> bool:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from muster.domain.control.states import ControlState
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.secrets import ROTATABLE, ROTATED_WHEN_REVEALED, SecretKind
+from muster.domain.signals import DEFAULT_NONCOMPLIANT, MAY_BE_NONCOMPLIANT
 from muster.protocol.account_driven import ModelFamily
 
 PolicyValue: TypeAlias = str | int | bool | list["PolicyValue"] | dict[str, "PolicyValue"] | None
@@ -30,6 +32,8 @@ class PolicyName(StrEnum):
     ACCOUNT_DRIVEN = "account_driven"
     NETWORK_USERS = "network_users"
     ROTATE_ON_REVEAL = "rotate_on_reveal"
+    MASS_FLIP_SHARE = "mass_flip_share"
+    NONCOMPLIANT_STATES = "noncompliant_states"
 
 
 class Admission(StrEnum):
@@ -63,6 +67,11 @@ class StandingPolicies:
     network_users: NetworkUsers = NetworkUsers.DECLINE
     rotate_on_reveal: frozenset[SecretKind] = frozenset(ROTATED_WHEN_REVEALED)
     """The kinds of secrets that get a new one in their place once somebody has seen them."""
+    mass_flip_share: int = 10
+    """Percent of the channels: when more would be told within an hour to be inactive or out of control, a person is
+    asked first."""
+    noncompliant_states: frozenset[ControlState] = DEFAULT_NONCOMPLIANT
+    """The states in which receivers of shared signals are told that a device is not compliant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,20 @@ def _rotate_on_reveal_fault(value: PolicyValue) -> str | None:
     return f"it is a list of any of {', '.join(sorted(ROTATABLE))}"
 
 
+def _noncompliant_fault(value: PolicyValue) -> str | None:
+    if isinstance(value, list) and all(one in tuple(MAY_BE_NONCOMPLIANT) for one in value):
+        return None
+    return f"it is a list of any of {', '.join(sorted(MAY_BE_NONCOMPLIANT))}"
+
+
+DEFAULT_MASS_FLIP_SHARE = "10"
+
+
+def _share_fault(value: PolicyValue) -> str | None:
+    is_percent = isinstance(value, str) and value.isascii() and value.isdigit() and 1 <= int(value[:4]) <= 100
+    return None if is_percent else "it is a percentage, a whole number from 1 to 100 (100: nothing is ever held)"
+
+
 KINDS: Mapping[PolicyName, PolicyKind] = {
     PolicyName.ON_ENROLL: PolicyKind(
         "accept or refuse devices that come with an enrollment link's fresh identity, known before or not",
@@ -136,6 +159,18 @@ KINDS: Mapping[PolicyName, PolicyKind] = {
         'secrets replaced an hour after somebody saw them, as in ["filevault_key"]; []: none',
         [one.value for one in ROTATED_WHEN_REVEALED],
         _rotate_on_reveal_fault,
+    ),
+    PolicyName.MASS_FLIP_SHARE: PolicyKind(
+        "percent of all enrollments: when more (and at least 20) would be told within an hour to be inactive or out of "
+        "control, telling others waits for `muster flips release`",
+        DEFAULT_MASS_FLIP_SHARE,
+        _share_fault,
+    ),
+    PolicyName.NONCOMPLIANT_STATES: PolicyKind(
+        "the states in which receivers of shared signals are told that a device is not compliant, "
+        'as in ["out_of_control", "ended"]; they are told at once what that changes',
+        [one.value for one in sorted(DEFAULT_NONCOMPLIANT)],
+        _noncompliant_fault,
     ),
 }
 
@@ -174,6 +209,8 @@ def standing_policies(stored: Mapping[str, PolicyValue]) -> StandingPolicies:
     }
     ade_link, account_driven = str(values[PolicyName.ADE_LINK]), values[PolicyName.ACCOUNT_DRIVEN]
     rotated = values[PolicyName.ROTATE_ON_REVEAL]
+    noncompliant = values[PolicyName.NONCOMPLIANT_STATES]
+    assert isinstance(noncompliant, list), "its fault was looked for"
     assert isinstance(account_driven, dict), "its fault was looked for"
     assert isinstance(rotated, list), "its fault was looked for"
     return StandingPolicies(
@@ -183,4 +220,6 @@ def standing_policies(stored: Mapping[str, PolicyValue]) -> StandingPolicies:
         account_driven={family: str(link) for family, link in account_driven.items()},
         network_users=NetworkUsers(str(values[PolicyName.NETWORK_USERS])),
         rotate_on_reveal=frozenset(SecretKind(str(one)) for one in rotated),
+        noncompliant_states=frozenset(ControlState(str(one)) for one in noncompliant),
+        mass_flip_share=int(str(values[PolicyName.MASS_FLIP_SHARE])),
     )

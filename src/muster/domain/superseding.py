@@ -51,7 +51,9 @@ def covered_purposes(purpose: QueuePurpose) -> Sequence[QueuePurpose]:
     """
     if purpose is QueuePurpose.COMMAND:
         return (QueuePurpose.COMMAND, QueuePurpose.INVENTORY)
-    return (QueuePurpose.INVENTORY,) if purpose is QueuePurpose.INVENTORY else ()
+    if purpose is QueuePurpose.INVENTORY:
+        return (QueuePurpose.INVENTORY,)
+    return (QueuePurpose.PROBE,) if purpose is QueuePurpose.PROBE else ()
 
 
 def _texts(value: PlistValue | None) -> frozenset[str] | None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from muster.domain.command_queue import QueueEntry, QueuePurpose
+from muster.domain.command_queue import UNASKED_FOR, QueueEntry
 from muster.protocol.connect import ReportHead, Status
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelKind
@@ -110,7 +110,7 @@ def may_follow(phase: LoginPhase, entry: QueueEntry, payload: bytes | None, hand
     """
     match phase:
         case LoginPhase.SYNC:
-            return handed_out < SYNC_LIMIT and entry.purpose is not QueuePurpose.INVENTORY
+            return handed_out < SYNC_LIMIT and entry.purpose not in UNASKED_FOR
         case LoginPhase.SET_UP:
             is_fit = entry.request_type == ENDS_SET_UP or (payload is not None and sets_passwords(payload))
             return handed_out < SET_UP_LIMIT and is_fit

@@ -31,7 +31,7 @@ from muster.operations.enrollment_links import LinkOrder, NewLink, create_links
 from muster.operations.sign_in import create_sign_in_links
 from muster.operations.upload_push_certificate import UploadedPushCertificate, upload_push_certificates
 from muster.operations.views.answers import AnswerCounts, LatestAnswer, count_answers, latest_answers
-from muster.operations.views.devices import PAGE_LIMIT, DeviceOrder, DeviceQuery, DeviceRow, list_devices
+from muster.operations.views.device_lists import PAGE_LIMIT, DeviceOrder, DeviceQuery, DeviceRow, list_devices
 from muster.protocol.identifiers import ChannelId
 from muster.settings import Settings, read_settings
 from muster.simulator.device_authority import device_authority

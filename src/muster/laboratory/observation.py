@@ -2,9 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from typing import Final
 
 import sqlalchemy as sa
 
+from muster.domain.command_queue import UNASKED_FOR
 from muster.laboratory.report import ChannelReport, CommandReport, EpochReport
 from muster.laboratory.wire import CommandTrace
 from muster.operations.views.commands import WAITING
@@ -36,7 +38,8 @@ def channels_of(tx: Transaction, device_id: ChannelId, traces: Traces) -> tuple[
             row.last_contact_at,
             row.last_proof_at,
             contacts[row.id] + _ticks(row.contact_strip),
-            told[row.id],
+            commands=told[row.id, False],
+            questions=told[row.id, True],
         )
         for row in rows
     )
@@ -84,16 +87,19 @@ def _ticks(strip: bytes | None) -> int:
     return 0 if strip is None else int.from_bytes(strip, "big").bit_count()
 
 
-def _commands(tx: Transaction, ids: list[str], traces: Traces) -> dict[str, tuple[CommandReport, ...]]:
-    """Answers and closed commands in the order they came, then what waits, in the order it will be handed out."""
-    found: dict[str, list[CommandReport]] = defaultdict(list)
+def _commands(tx: Transaction, ids: list[str], traces: Traces) -> dict[tuple[str, bool], tuple[CommandReport, ...]]:
+    """Answers and closed commands in the order they came, then what waits, in the order it will be handed out.
+
+    By channel, those apart that the server asked of itself.
+    """
+    found: dict[tuple[str, bool], list[CommandReport]] = defaultdict(list)
     answered = tx.connection.execute(
         sa.select(reports)
         .where(reports.c.channel_id.in_(ids))
         .order_by(reports.c.reported_at, reports.c.command_uuid, reports.c.status)
     )
     for row in answered:
-        found[row.channel_id].append(_command(row, row.status, row.reported_at, traces))
+        found[row.channel_id, row.purpose in _OWN].append(_command(row, row.status, row.reported_at, traces))
     waiting = tx.connection.execute(
         sa.select(queue, commands.c.request_type)
         .join(commands, commands.c.command_uuid == queue.c.command_uuid)
@@ -101,8 +107,11 @@ def _commands(tx: Transaction, ids: list[str], traces: Traces) -> dict[str, tupl
         .order_by(queue.c.rank, queue.c.position, queue.c.command_uuid)
     )
     for row in waiting:
-        found[row.channel_id].append(_command(row, WAITING, None, traces))
-    return defaultdict(tuple, {channel_id: tuple(rows) for channel_id, rows in found.items()})
+        found[row.channel_id, row.purpose in _OWN].append(_command(row, WAITING, None, traces))
+    return defaultdict(tuple, {key: tuple(rows) for key, rows in found.items()})
+
+
+_OWN: Final = frozenset(purpose.value for purpose in UNASKED_FOR)
 
 
 def _command(row: sa.Row[tuple[object, ...]], status: str, reported_at: object, traces: Traces) -> CommandReport:

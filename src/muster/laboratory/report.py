@@ -6,7 +6,7 @@ Equal seeds give equal reports, to the byte (`Report.to_json`): keys sorted, no 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 
 
@@ -34,7 +34,11 @@ class CommandReport:
 
 @dataclass(frozen=True, slots=True)
 class ChannelReport:
-    """One channel as the server has it. *contacts* counts the five-minute slots in which it was heard."""
+    """One channel as the server has it. *contacts* counts the five-minute slots in which it was heard.
+
+    *commands*: what somebody sent, or waits for; *questions*: what the server asks of itself, for its inventory or for
+    a proof.
+    """
 
     id: str
     kind: str
@@ -46,9 +50,10 @@ class ChannelReport:
     last_proof_at: datetime | None
     contacts: int
     commands: tuple[CommandReport, ...]
+    questions: tuple[CommandReport, ...]
 
     def commands_with(self, status: str) -> tuple[CommandReport, ...]:
-        """Those of *status*."""
+        """Those commands of *status*."""
         return tuple(command for command in self.commands if command.status == status)
 
 
@@ -106,7 +111,7 @@ class Report:
 
     def to_json(self) -> str:
         """Write the report canonically, with a newline at the end."""
-        return json.dumps(_plain(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+        return json.dumps(plain(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
 
     def device(self, name: str) -> DeviceReport:
         """The device called *name*. Raises KeyError."""
@@ -116,16 +121,20 @@ class Report:
         raise KeyError(name)
 
 
-def _plain(value: object) -> object:
-    """*value* as JSON has it."""
+def plain(value: object) -> object:
+    """*value* as JSON has it; a span in seconds."""
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     return value

@@ -4,6 +4,7 @@ Its clock is the loop's, its randomness is seeded, its authority's key is one of
 outlive the run. Administrators act through its operations, as the console and the API do.
 """
 
+import asyncio
 import itertools
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +19,15 @@ from muster.crypto.certificates import pem_from_der
 from muster.crypto.issuance import make_push_certificate
 from muster.crypto.keys import private_key_pem
 from muster.domain.access import Actor, ActorKind
+from muster.domain.control.control_policy import ControlPolicy
 from muster.domain.enrollment_users import EnrollmentUser
+from muster.domain.policy import Policy
 from muster.domain.push_certificates import Deliberately
 from muster.laboratory.pushes import SimulatedPushSender
 from muster.laboratory.wire import Wire
 from muster.operations.enrollment_links import LinkOrder, NewLink, create_links
 from muster.operations.enrollment_users import UserOrder, add_enrollment_users
+from muster.operations.ports import PublicFace
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
 from muster.operations.rotate_authority import rotate_authorities
 from muster.operations.set_policy import PolicyOrder, PolicySet, set_policies
@@ -45,6 +49,9 @@ PUBLIC_URL = "https://muster.example"
 TOPIC = "com.apple.mgmt.External.00000000-0000-4000-8000-000000000000"
 PUSH_CERTIFICATE_LIFETIME = timedelta(days=365)
 """As Apple issues them."""
+BEAT = timedelta(minutes=15)
+"""How often the server says that it lives; seldom enough that a year of it costs seconds."""
+REVIEW_GRAIN = Policy().review_grain
 ADMINISTRATOR = Actor(ActorKind.ADMINISTRATOR, "administrator")
 
 _SECOND_KEY, _FIRST_KEY, _PUSH_KEY = published_keys()[-3:]
@@ -52,10 +59,15 @@ DEVICE_KEYS = published_keys()[:-3]
 """Which devices share out among themselves."""
 
 
+class UnknownWorker(Exception):
+    """The server has no worker of that name."""
+
+
 class LaboratoryServer:
     """One node over SQLite in *directory*, which may hold the data of a former run.
 
-    *settings* are Muster's, beside those that a laboratory needs. It trusts the authority of simulated devices.
+    *settings* are Muster's, beside those that a laboratory needs; *control* is by what it judges. It trusts the
+    authority of simulated devices.
     """
 
     def __init__(
@@ -67,30 +79,51 @@ class LaboratoryServer:
         now: Callable[[], datetime],
         rng: Random,
         settings: Mapping[str, object] | None = None,
+        control: ControlPolicy | None = None,
+        review_grain: timedelta = REVIEW_GRAIN,
+        beat: timedelta = BEAT,
     ) -> None:
         self._wire = wire
         self._sender = sender
-        self._now = now
+        self.clock_error = timedelta(0)
+        self._true_now = now
+        self._dead_workers: dict[str, asyncio.Event] = {}
         flags = {"data_dir": directory, "public_url": PUBLIC_URL, "organization": "Laboratory", "node": "laboratory"}
+        flags |= {"self_test_minutes": 60}
         unasked = {"inventory_hours": 0}  # stories count what is sent; those about inventory say otherwise
         self._settings = read_settings(flags | unasked | dict(settings or {}), {})
         server_keys = itertools.cycle((_FIRST_KEY, _SECOND_KEY))  # a rotated authority has another one
         self._surroundings = Surroundings(
-            now=now,
+            disk=lambda _directory: None,  # of the machine that plays, which is none of the fleet's business
+            now=self._now,
             random_bytes=rng.randbytes,
             new_rsa_key=lambda bits: next(server_keys),  # noqa: ARG005 - there is one size
             poll=None,
+            beat=beat,
+            public_test=self._meet,
             durable=False,
             device_roots=(device_authority().root_der,),
-            policy=lambda policy: replace(policy, accepts_published_keys=True),
+            policy=lambda policy: replace(
+                policy, accepts_published_keys=True, control=control or policy.control, review_grain=review_grain
+            ),
         )
         self._service: Service | None = None
+        self._copies = itertools.count(1)
+        self.tls_fingerprint = bytes(32)
+        """Of the certificate that devices and the server itself meet at its public address; to be changed."""
+
+    def _now(self) -> datetime:
+        return self._true_now() + self.clock_error
 
     @property
     def service(self) -> Service:
         """The node that runs now."""
         assert self._service is not None, "the server is down"
         return self._service
+
+    async def _meet(self) -> PublicFace:
+        fingerprint = b"!" * 32 if self._wire.faults.is_untrusted else self.tls_fingerprint
+        return PublicFace(fingerprint=fingerprint, clock_error=self.clock_error)
 
     @property
     def is_running(self) -> bool:
@@ -101,6 +134,8 @@ class LaboratoryServer:
         """Open the data and serve."""
         assert self._service is None, "the server runs already"
         self._service = open_service(self._settings, self._surroundings, push_sender=self._sender)
+        for name in self._dead_workers:
+            self._hold(name)
         await self._service.start()
         self._wire.plug_in(self._service.application)
 
@@ -109,22 +144,71 @@ class LaboratoryServer:
         await self._wire.unplug()
         if self._service is not None:
             service, self._service = self._service, None
+            for released in self._dead_workers.values():
+                released.set()  # who ends a process waits for nobody who hangs in it
             await service.stop()
+
+    async def turn_clock(self, error: timedelta) -> None:
+        """Set the server's clock *error* ahead of the true time, or behind it."""
+        self.clock_error = error
+        if self._service is not None:
+            self._service.wake()
+
+    def kill_worker(self, name: str) -> None:
+        """Have the worker called *name* hang in its next step, through every restart. Raises UnknownWorker."""
+        if self._service is not None and name not in {loop.name for loop in self._service.loops}:
+            raise UnknownWorker(name)
+        self._dead_workers[name] = asyncio.Event()
+        if self._service is not None:
+            self._hold(name)
+
+    def revive_worker(self, name: str) -> None:
+        """Let it go on."""
+        released = self._dead_workers.pop(name, None)
+        if released is not None:
+            released.set()
+        if self._service is not None:
+            self._service.wake()
+
+    def _hold(self, name: str) -> None:
+        released = self._dead_workers[name] = asyncio.Event()
+        (loop,) = [loop for loop in self.service.loops if loop.name == name]
+        step = loop.step
+
+        async def hang_first() -> datetime | None:
+            await released.wait()
+            if self._service is None:
+                return None  # it is on its way down
+            loop.step = step
+            return await step()
+
+        loop.step = hang_first
 
     async def back_up(self) -> Path:
         """Copy the database as it is now, the server going down for a moment; returns the copy."""
         await self.stop()
-        database = self._settings.database_path
-        copy = database.with_name(f"backup-{self._now():%Y%m%dT%H%M%S}.db")
-        shutil.copyfile(database, copy)
+        copy = self.copy_database()
         await self.start()
+        return copy
+
+    def copy_database(self) -> Path:
+        """Copy the database of a server that is down; returns the copy."""
+        assert self._service is None, "the server runs"
+        database = self._settings.database_path
+        copy = database.with_name(f"backup-{next(self._copies)}.db")
+        shutil.copyfile(database, copy)
         return copy
 
     async def restore(self, backup: Path) -> None:
         """Put *backup* in place of the database, as an operator does, and start on it. The journal stays."""
         await self.stop()
-        shutil.copyfile(backup, self._settings.database_path)
+        self.put_back(backup)
         await self.start()
+
+    def put_back(self, backup: Path) -> None:
+        """Put *backup* in place of the database of a server that is down."""
+        assert self._service is None, "the server runs"
+        shutil.copyfile(backup, self._settings.database_path)
 
     async def rotate_authority(self) -> None:
         """Make a new authority, which issues from now on."""

@@ -27,6 +27,16 @@ START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 
 MICROSECONDS = 1_000_000
 
+GRAINS = (
+    # a wait of at least so many seconds, and the grid on which it ends
+    (3600.0, 3600.0),
+    (300.0, 900.0),
+    (60.0, 60.0),
+    (0.1, 10.0),
+)
+"""By which a loop that keeps *to the grain* puts off what is to happen: the longer a wait, the less its end matters,
+and what ends at one instant is work for one go."""
+
 MAX_STEPS_PER_INSTANT = 10_000_000
 """Callbacks run without the clock moving before we call it an endless loop. A hundred thousand devices waking in one
 instant need some twenty each."""
@@ -36,6 +46,9 @@ MIN_CANCELLED_TO_SWEEP = 256
 
 MAX_TASKS_NAMED = 8
 """How many waiting tasks a deadlock's message names: enough to see the ring, short enough to read."""
+
+
+_IN_MICROSECONDS = tuple((round(least * MICROSECONDS), round(grid * MICROSECONDS)) for least, grid in GRAINS)
 
 
 class VirtualTimeError(RuntimeError):
@@ -63,14 +76,18 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
 
     _ready: deque[asyncio.Handle]  # asyncio's own queue of what runs next
 
-    def __init__(self, start: datetime = START) -> None:
-        """Set the clock to *start*. Raises ValueError when it has no time zone."""
+    def __init__(self, start: datetime = START, *, keeps_to_grain: bool = False) -> None:
+        """Set the clock to *start*; *keeps_to_grain*: waits end on the grid of GRAINS, later than they would.
+
+        Raises ValueError when *start* has no time zone.
+        """
         super().__init__()
         if start.tzinfo is None:
             self.close()
             raise ValueError("start must be aware")
         self._start = start.astimezone(UTC)
         self._elapsed = 0  # microseconds
+        self._grains = _IN_MICROSECONDS if keeps_to_grain else ()
         self._timers: list[tuple[int, int, asyncio.TimerHandle]] = []
         self._timers_set = 0
         self._timers_cancelled = 0
@@ -191,6 +208,10 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         due = math.ceil(when * MICROSECONDS - 0.01)
         if due <= self._elapsed and when > self.time():
             return self._elapsed + 1
+        wait = due - self._elapsed
+        for least, grid in self._grains:
+            if wait >= least:
+                return due + -due % grid
         return due
 
     def _cancel_the_rest(self) -> None:

@@ -5,15 +5,17 @@ What it notes is a witness of its own: the server's database is checked against 
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
+from typing import NoReturn
+from urllib.parse import urlsplit
 
 from muster.protocol.connect import Status, looks_like_checkin, read_report_head
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.protocol.plist import read_top_level
-from muster.simulator.transport import AsgiApp, AsgiTransport, ConnectionLost, Response
+from muster.simulator.transport import AsgiApp, AsgiMessage, AsgiTransport, ConnectionLost, Response
 
 FINAL = frozenset({Status.ACKNOWLEDGED, Status.ERROR, Status.COMMAND_FORMAT_ERROR})
 """Statuses that answer a command for good."""
@@ -25,12 +27,15 @@ class Faults:
     """What goes wrong between one device and the server. Shares are of all requests, 0 to 1.
 
     lost_requests: the server never sees them. lost_replies: the server has done its part, the device never learns.
-    cut_after: so many more requests get through, then none; None: no such cut.
+    cut_after: so many more requests get through, then none; None: no such cut. is_blocked: none gets through, for a
+    firewall or a middlebox whose certificate devices refuse. delay_seconds: how much longer each takes.
     """
 
     lost_requests: float = 0.0
     lost_replies: float = 0.0
     cut_after: int | None = None
+    is_blocked: bool = False
+    delay_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -45,16 +50,22 @@ class CommandTrace:
 
 @dataclass(slots=True)
 class WireLedger:
-    """What passed between one device and the server. *statuses* counts the server's replies by HTTP status."""
+    """What passed between one device and the server. *statuses* counts the server's replies by HTTP status.
+
+    *tap* is called with each request that the server replied to and the reply: for whoever looks closer.
+    """
 
     statuses: Counter[int] = field(default_factory=Counter)
     lost_requests: int = 0
     lost_replies: int = 0
     commands: dict[tuple[ChannelId, CommandUUID], CommandTrace] = field(default_factory=dict)
+    tap: Callable[[str, Mapping[str, str], bytes, Response], None] | None = None
 
-    def note(self, method: str, headers: Mapping[str, str], body: bytes, response: Response) -> None:
+    def note(self, method: str, url: str, headers: Mapping[str, str], body: bytes, response: Response) -> None:
         """Note a request that the server replied to."""
         self.statuses[response.status] += 1
+        if self.tap is not None:
+            self.tap(url, headers, body, response)
         if method != "PUT" or not response.is_success or looks_like_checkin(headers.get("Content-Type"), body):
             return
         try:
@@ -77,10 +88,36 @@ class WireLedger:
         return self.commands.setdefault((channel_id, command_uuid), CommandTrace())
 
 
-class Wire:
-    """Carries requests to the application that is plugged in; while there is none, nobody answers."""
+@dataclass(slots=True)
+class OwnFaults:
+    """What goes wrong on the server's side of the wire, for everybody.
 
-    def __init__(self) -> None:
+    failing: shares of requests that end in a fault of the application, each of those whose path begins so.
+    drops_identity: a proxy drops what says who speaks. is_untrusted: devices don't trust the server's TLS certificate.
+    """
+
+    failing: list[tuple[float, str]] = field(default_factory=list)
+    drops_identity: bool = False
+    is_untrusted: bool = False
+
+
+class InducedFault(Exception):
+    """What the application meets where it is to fail."""
+
+
+async def _fail() -> NoReturn:
+    raise InducedFault("a fault of the server was asked for")
+
+
+class Wire:
+    """Carries requests to the application that is plugged in; while there is none, nobody answers.
+
+    *rng* decides which requests `faults` strike.
+    """
+
+    def __init__(self, rng: Random | None = None) -> None:
+        self.faults = OwnFaults()
+        self._rng = rng or Random(0)  # noqa: S311 - to be repeated is the point
         self._application: AsgiApp | None = None
         self._in_flight = 0
         self._all_answered = asyncio.Event()
@@ -102,33 +139,60 @@ class Wire:
         """Make one request. Raises ConnectionLost while nobody answers, and what the application raises."""
         if self._application is None:
             raise ConnectionLost("the server is down")
+        if self.faults.is_untrusted:
+            raise ConnectionLost("the server's TLS certificate is not trusted")
+        if self.faults.drops_identity:
+            headers = {name: value for name, value in headers.items() if name.lower() != "mdm-signature"}
+        application, is_to_fail = self._application, self._is_to_fail(url)
+        if is_to_fail:
+            application = _failing(application)
         self._in_flight += 1
         try:
-            return await AsgiTransport(self._application, client).send(method, url, headers, body)
+            transport = AsgiTransport(application, client, raise_faults=not is_to_fail)
+            return await transport.send(method, url, headers, body)
         finally:
             self._in_flight -= 1
             if self._in_flight == 0:
                 self._all_answered.set()
+
+    def _is_to_fail(self, url: str) -> bool:
+        path = urlsplit(url).path if self.faults.failing else ""
+        return any(path.startswith(begins) and self._rng.random() < share for share, begins in self.faults.failing)
+
+
+def _failing(application: AsgiApp) -> AsgiApp:
+    """*application*, which meets a fault as soon as it reads a request's body."""
+
+    async def fail_at_body(
+        scope: AsgiMessage,
+        _receive: Callable[[], Awaitable[AsgiMessage]],
+        send: Callable[[AsgiMessage], Awaitable[None]],
+    ) -> None:
+        await application(scope, _fail, send)
+
+    return fail_at_body
 
 
 class WireTransport:
     """One device's way to its server (`muster.simulator.transport.Transport`). `faults` may be changed at any time."""
 
     def __init__(self, wire: Wire, client: tuple[str, int], rng: Random) -> None:
-        """Requests come from *client*; *rng* decides which are lost."""
+        """Requests come from *client*, which may be changed as well; *rng* decides which are lost."""
+        self.client = client
         self.faults = Faults()
         self.ledger = WireLedger()
         self._wire = wire
-        self._client = client
         self._rng = rng
 
     async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Response:
         """As Transport.send. Raises ConnectionLost."""
-        if self._is_cut() or self._is_lost(self.faults.lost_requests):
+        if self.faults.delay_seconds:
+            await asyncio.sleep(self.faults.delay_seconds)
+        if self.faults.is_blocked or self._is_cut() or self._is_lost(self.faults.lost_requests):
             self.ledger.lost_requests += 1
             raise ConnectionLost("the request was lost")
-        response = await self._wire.carry(self._client, method, url, headers, body)
-        self.ledger.note(method, headers, body, response)
+        response = await self._wire.carry(self.client, method, url, headers, body)
+        self.ledger.note(method, url, headers, body, response)
         if self._is_lost(self.faults.lost_replies):
             self.ledger.lost_replies += 1
             raise ConnectionLost("the reply was lost")

@@ -5,9 +5,10 @@ the loop. So a run can be repeated to the byte, and one more device changes noth
 """
 
 import asyncio
+import gc
 import itertools
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,12 +16,14 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from muster.bootstrap.serving import GARBAGE_THRESHOLD
 from muster.crypto.keys import RSAPrivateKey
+from muster.domain.control.control_policy import ControlPolicy
 from muster.laboratory.complaints import Complaints, heard_complaints
 from muster.laboratory.observation import channels_of, count_rumours, epochs_of, evidence_of
 from muster.laboratory.pushes import SimulatedPushSender
 from muster.laboratory.report import DeviceReport, Report
-from muster.laboratory.server import DEVICE_KEYS, PUSH_CERTIFICATE_LIFETIME, LaboratoryServer
+from muster.laboratory.server import BEAT, DEVICE_KEYS, PUSH_CERTIFICATE_LIFETIME, REVIEW_GRAIN, LaboratoryServer
 from muster.laboratory.virtual_time import START, VirtualTimeLoop
 from muster.laboratory.wire import Faults, Wire, WireTransport
 from muster.protocol.identifiers import ChannelId
@@ -29,7 +32,7 @@ from muster.simulator.apns_forecast import read_forecast
 from muster.simulator.apns_weather import Condition
 from muster.simulator.behaviour import Habits
 from muster.simulator.device import SimulatedDevice
-from muster.simulator.facts import Platform, make_facts
+from muster.simulator.facts import DeviceFacts, Platform, make_facts
 from muster.storage.engine import Transaction
 
 Scene = Callable[["World"], Awaitable[None]]
@@ -63,6 +66,10 @@ class Inhabitant:
         return self.transport.faults
 
 
+COARSE_REVIEWS = timedelta(hours=1)
+"""As the waits of a loop that keeps to the grain."""
+
+
 class World:
     """Where a scene plays. Made by `play`."""
 
@@ -74,15 +81,26 @@ class World:
         complaints: Complaints,
         settings: Mapping[str, object] | None = None,
         *,
+        control: ControlPolicy | None = None,
         push_certificate_lifetime: timedelta = PUSH_CERTIFICATE_LIFETIME,
+        review_grain: timedelta = REVIEW_GRAIN,
+        beat: timedelta = BEAT,
     ) -> None:
         self.seed = seed
         self.arrivals: list[Arrival] = []  # every push that APNs saw, in order
         self.apns = SimulatedAPNs(self.rng("apns"), on_arrival=self.arrivals.append)
         self.pushes = SimulatedPushSender(self.apns, loop.now, self.rng("pushes"))
-        self.wire = Wire()
+        self.wire = Wire(self.rng("wire"))
         self.server = LaboratoryServer(
-            directory, self.wire, self.pushes, now=loop.now, rng=self.rng("server"), settings=settings
+            directory,
+            self.wire,
+            self.pushes,
+            now=loop.now,
+            rng=self.rng("server"),
+            settings=settings,
+            control=control,
+            review_grain=review_grain,
+            beat=beat,
         )
         self.complaints = complaints
         self.inhabitants: list[Inhabitant] = []
@@ -120,13 +138,23 @@ class World:
 
     # Devices
 
-    def add_device(self, platform: Platform, habits: Habits | None = None) -> Inhabitant:
-        """Unpack one more device; it lives by *habits* from now on, and is not enrolled."""
-        name = f"{len(self.inhabitants) + 1:03} {platform.value}"
+    def add_device(
+        self,
+        platform: Platform,
+        habits: Habits | None = None,
+        *,
+        name: str | None = None,
+        facts: DeviceFacts | None = None,
+    ) -> Inhabitant:
+        """Unpack one more device; it lives by *habits* from now on, and is not enrolled.
+
+        It is called *name*, which nobody else is, and is what *facts* say; by default both are made up.
+        """
+        name = name or f"{len(self.inhabitants) + 1:03} {platform.value}"
         address = (f"198.51.100.{len(self.inhabitants) % 250 + 1}", 5000)
         transport = WireTransport(self.wire, address, self.rng(f"{name} wire"))
         device = SimulatedDevice(
-            make_facts(platform, self.rng(f"{name} facts")),
+            facts or make_facts(platform, self.rng(f"{name} facts")),
             transport=transport,
             push_service=self.apns,
             key_source=self._next_key,
@@ -206,28 +234,49 @@ def play(
     directory: Path | None = None,
     start: datetime = START,
     settings: Mapping[str, object] | None = None,
+    control: ControlPolicy | None = None,
     push_certificate_lifetime: timedelta = PUSH_CERTIFICATE_LIFETIME,
+    keeps_to_grain: bool = False,
+    beat: timedelta = BEAT,
 ) -> Report:
     """Play *scene* in a new world and report what became of it.
 
-    *directory* is the server's data directory; absent, a temporary one. *settings* are the server's. The push
-    certificate it begins with is good for *push_certificate_lifetime*; nobody renews it unless *scene* does. Whatever
-    *scene* or a device raises is raised here, and so is what the server's application raises to a device.
+    *directory* is the server's data directory; absent, a temporary one. *settings* are the server's, *control* is by
+    what it judges. The push certificate it begins with is good for *push_certificate_lifetime*; nobody renews it unless
+    *scene* does. The server says every *beat* that it lives.
+    *keeps_to_grain*: time passes in steps, which is many times faster for large fleets
+    (`virtual_time.GRAINS`). Whatever *scene* or a device raises is raised here, and so is what the server's application
+    raises to a device.
     """
     with ExitStack() as stack:
+        stack.enter_context(_seldom_searched_for_garbage())
         complaints = stack.enter_context(heard_complaints())
         if directory is None:
             directory = Path(stack.enter_context(TemporaryDirectory(prefix="muster-laboratory-")))
-        loop = VirtualTimeLoop(start)
+        loop = VirtualTimeLoop(start, keeps_to_grain=keeps_to_grain)
         world = World(
             loop,
             seed,
             directory / "data",
             complaints,
             settings,
+            control=control,
             push_certificate_lifetime=push_certificate_lifetime,
+            review_grain=COARSE_REVIEWS if keeps_to_grain else REVIEW_GRAIN,
+            beat=beat,
         )
         return loop.run(world.live_through(scene))
+
+
+@contextmanager
+def _seldom_searched_for_garbage() -> Iterator[None]:
+    """Search for garbage as a server does that has settled; what a world is made of stays until its end."""
+    former = gc.get_threshold()
+    gc.set_threshold(GARBAGE_THRESHOLD)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*former)
 
 
 def _device_report(tx: Transaction, inhabitant: Inhabitant) -> DeviceReport:

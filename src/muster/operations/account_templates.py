@@ -6,7 +6,9 @@ from typing import TypeAlias
 
 from muster.domain.account_templates import AccountTemplate, check_template
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission
 from muster.operations.context import Context
+from muster.operations.permit import act
 from muster.storage import accounts, people
 from muster.storage.accounts import StoredTemplate
 from muster.storage.engine import Transaction
@@ -25,6 +27,7 @@ class TemplateOrder:
 TemplateOutcome: TypeAlias = AccountTemplate | Refusal
 
 
+@act(Permission.COMMAND)
 def keep_templates(tx: Transaction, orders: Sequence[TemplateOrder], ctx: Context) -> list[TemplateOutcome]:
     """Keep each of *orders*, in one act of the audit log each; refused when it is unfit, or the name is (not) taken.
 
@@ -33,6 +36,7 @@ def keep_templates(tx: Transaction, orders: Sequence[TemplateOrder], ctx: Contex
     return [_keep(tx, order, ctx) for order in orders]
 
 
+@act(Permission.COMMAND)
 def forget_templates(tx: Transaction, names: Sequence[str], ctx: Context) -> list[TemplateOutcome]:
     """Forget templates; refused while there are accounts that were made from them."""
     return [_forget(tx, name, ctx) for name in names]

@@ -3,21 +3,19 @@
 What a message means is decided in `muster.domain.enrollment`; here is where each kind goes.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, assert_never
 
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.letting_go import LetGo
+from muster.operations.answer_declarative import answer_declarative, shows_token
 from muster.operations.authenticate_user import authenticate_user
 from muster.operations.check_out import check_out
 from muster.operations.checkin import (
-    JSON,
     CheckinAnswer,
     CheckinOutcome,
     CheckinRequest,
-    DeclarationUnknown,
     Speaking,
     hear,
     speaking_freely,
@@ -27,6 +25,7 @@ from muster.operations.enroll_device import enroll_device
 from muster.operations.keep_bootstrap_token import get_bootstrap_token, set_bootstrap_token
 from muster.operations.record_refusals import RefusedContact, record_refusals
 from muster.operations.return_to_service import answer_return
+from muster.operations.tell_messages import TOPICS, HeardMessage, tell_messages
 from muster.operations.turn_away import rejected_then, turned_away
 from muster.operations.update_token import update_token
 from muster.protocol.checkin import (
@@ -43,7 +42,7 @@ from muster.protocol.checkin import (
 )
 from muster.protocol.checkin_replies import return_to_service_reply
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, evidence, journal_marks
+from muster.storage import enrollments, evidence, journal_marks, push
 from muster.storage.engine import Transaction
 from muster.storage.journal import JournalPosition
 
@@ -74,7 +73,25 @@ def answer_checkins(tx: Transaction, requests: Sequence[AnyCheckin], ctx: Contex
     ]
     if refused:
         record_refusals(tx, refused, ctx)
+    _tell(tx, requests, outcomes, ctx)
     return outcomes
+
+
+def _tell(tx: Transaction, requests: Sequence[AnyCheckin], outcomes: Sequence[CheckinOutcome], ctx: Context) -> None:
+    """Hand on what was said by whom we heard, where somebody wants that."""
+    heard = [
+        HeardMessage(
+            TOPICS[type(request.message)],
+            request.message.channel,
+            request.message.identifiers,
+            request.body,
+            request.parameters,
+            tally=push.tally_of(tx, request.message.channel.id) if isinstance(request.message, TokenUpdate) else None,
+        )
+        for request, outcome in zip(requests, outcomes, strict=True)
+        if request.parameters is not None and not isinstance(outcome, Refusal | LetGo)
+    ]
+    tell_messages(tx, heard, ctx)
 
 
 def answer_journaled(position: JournalPosition | None) -> CheckinOperation:
@@ -120,59 +137,36 @@ def _answer(tx: Transaction, request: CheckinRequest[Any], ctx: Context) -> Chec
             return get_bootstrap_token(tx, request, ctx)
         case UserAuthenticate() | GetToken() | DeclarativeManagement() | ReturnToService():
             spoken = speaking_freely(tx, request, ctx)
-            if isinstance(spoken, Refusal):
-                return spoken
-            hear(tx, spoken, ctx, request.source)
-            if isinstance(message, UserAuthenticate):
-                return authenticate_user(tx, request, spoken, ctx)
-            if isinstance(message, ReturnToService):
-                reply = answer_return(tx, spoken.enrollment, ctx, request.source)
-                return CheckinAnswer(return_to_service_reply(reply))
-            return _answer_question(tx, message, spoken, request.source, ctx)
+            return spoken if isinstance(spoken, Refusal) else _answer_question(tx, request, spoken, ctx)
         case _:
             assert_never(message)
 
 
-def _answer_question(
-    tx: Transaction, message: GetToken | DeclarativeManagement, spoken: Speaking, source: str, ctx: Context
-) -> CheckinOutcome:
-    """Answer what a device asks without anything changing."""
+def _answer_question(tx: Transaction, request: CheckinRequest[Any], spoken: Speaking, ctx: Context) -> CheckinOutcome:
+    """Answer what a device asks without its enrollment changing."""
+    message: UserAuthenticate | GetToken | DeclarativeManagement | ReturnToService = request.message
+    if isinstance(message, DeclarativeManagement):
+        return answer_declarative(tx, request, spoken, ctx)
+    hear(tx, spoken, ctx, request.source)
     match message:
+        case UserAuthenticate():
+            return authenticate_user(tx, request, spoken, ctx)
+        case ReturnToService():
+            reply = answer_return(tx, spoken.enrollment, ctx, request.source)
+            return CheckinAnswer(return_to_service_reply(reply))
         case GetToken():
-            detail = {"service": message.token_service_type[:MAXIMUM_SERVICE_CHARACTERS]}
-            channel_id = spoken.enrollment.channel.id
-            seen = Observation(
-                channel_id, Signal.QUESTION, "token_service_unknown", ctx.now, spoken.epoch, source, detail
-            )
-            evidence.append(tx, [seen], ctx.new_id)
-            return Refusal(
-                RefusalCode.SERVICE_UNKNOWN, f"no tokens of {message.token_service_type} are issued by this server"
-            )
-        case DeclarativeManagement():
-            return _declarations(message, ctx)
+            return _refuse_token(tx, request, spoken, ctx)
         case _:
             assert_never(message)
 
 
-def _declarations(message: DeclarativeManagement, ctx: Context) -> CheckinOutcome:
-    """Answer the declarative protocol of a device that has no declarations from us."""
-    match message.endpoint:
-        case "tokens":
-            tokens = {
-                "SyncTokens": {"DeclarationsToken": _NO_DECLARATIONS, "Timestamp": f"{ctx.now:%Y-%m-%dT%H:%M:%SZ}"}
-            }
-            return CheckinAnswer(json.dumps(tokens).encode(), JSON)
-        case "declaration-items":
-            nothing: dict[str, list[str]] = {
-                kind: [] for kind in ("Activations", "Assets", "Configurations", "Management")
-            }
-            items = {"Declarations": nothing, "DeclarationsToken": _NO_DECLARATIONS}
-            return CheckinAnswer(json.dumps(items).encode(), JSON)
-        case "status":
-            return CheckinAnswer(signal="status")
-        case _:
-            return DeclarationUnknown()
-
-
-_NO_DECLARATIONS = "none"
-"""The synchronization token of an empty set."""
+def _refuse_token(tx: Transaction, request: CheckinRequest[GetToken], spoken: Speaking, ctx: Context) -> Refusal:
+    """No service of tokens is served; who asks is noted."""
+    message, channel_id = request.message, spoken.enrollment.channel.id
+    if shows_token(tx, message, spoken, request.source, ctx):
+        detail = {"service": message.token_service_type[:MAXIMUM_SERVICE_CHARACTERS]}
+        seen = Observation(
+            channel_id, Signal.QUESTION, "token_service_unknown", ctx.now, spoken.epoch, request.source, detail
+        )
+        evidence.append(tx, [seen], ctx.new_id)
+    return Refusal(RefusalCode.SERVICE_UNKNOWN, f"no tokens of {message.token_service_type} are issued by this server")

@@ -7,12 +7,12 @@ refusal, an error to record) costs statements of its own.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from muster.domain.answered_commands import is_to_be_read
 from muster.domain.command_queue import (
+    UNASKED_FOR,
     HoldReason,
-    OwnStatus,
     QueueEffect,
     QueueEntry,
     QueuePurpose,
@@ -25,8 +25,9 @@ from muster.domain.command_queue import (
     retry_at,
 )
 from muster.domain.command_secrets import answer_holds_secret
-from muster.domain.control.contact import fold_contact
-from muster.domain.control.evidence import Observation, Signal
+from muster.domain.control.contact import FoldedContact, fold_contact
+from muster.domain.control.evidence import CLOCK_OFF_BY, CLOCK_RIGHT, CLOCK_WRONG, ERASE_HANDED_OUT, Observation, Signal
+from muster.domain.control.rhythm import fold_rhythm
 from muster.domain.enrollment import (
     STRAY,
     EndReason,
@@ -41,6 +42,7 @@ from muster.domain.enrollment import (
     waits_for_token_update,
 )
 from muster.domain.errors import Refusal
+from muster.domain.events import MessageTopic
 from muster.domain.letting_go import LetGo
 from muster.domain.set_up import RELEASE_REQUEST_TYPES
 from muster.domain.user_login import UserLogin
@@ -50,13 +52,14 @@ from muster.operations.close_commands import settle_followers
 from muster.operations.context import Context
 from muster.operations.follow_pin import follow_silently, move_on
 from muster.operations.hand_out import HandOut, next_hand_out, opened
+from muster.operations.keep_unqueued import UnqueuedAnswer, record_unqueued, seal_answer
 from muster.operations.record_refusals import RefusedContact, record_refusals
-from muster.operations.settle_answers import ERASE_DEVICE, SettledEntry, settle_answers
+from muster.operations.settle_answers import ERASE_DEVICE, SettledEntry, note_erasure, settle_answers
+from muster.operations.tell_messages import HeardMessage, tell_messages
 from muster.operations.turn_away import restored_refused, turned_away
 from muster.protocol.connect import ReportHead, Status
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import answers, commands, enrollments, evidence, queue_holds, reports, reviews
-from muster.storage.answers import AnswerKey
+from muster.storage import enrollments, evidence, queue_holds, reports, reviews
 from muster.storage.engine import Transaction
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
 from muster.storage.journal_records import handed_out_record
@@ -74,8 +77,13 @@ class ConnectRequest:
     """Until when the certificate is valid."""
     beside: bytes | None = None
     """SHA-256 of another certificate that the connection presented, where it is not the signer's."""
+    clock_seconds: int | None = None
+    """How far the device's clock is ahead of ours, where that is to be noted; absent: it is as it was noted, or right
+    and always was."""
     wants_command: bool = True
     """False for a report that is processed belatedly: nobody is there to be handed a command."""
+    parameters: Mapping[str, str] | None = None
+    """Those of its address, where others are told what devices say; absent: nobody is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +97,6 @@ class ConnectReply:
     """What was out of the ordinary, for the log."""
 
 
-MAXIMUM_UNKNOWN_ANSWERS = 100
-"""Answers to commands that are not ours, kept of one channel: a device that another server managed has a few, and who
-makes them up would fill the database. What is beyond is counted in evidence."""
-
-MAXIMUM_LATE_ANSWERS = 10
-"""Answers kept of one command on one channel, for the same reason: one that is not queued any more changes nothing."""
-
 ConnectOutcome: TypeAlias = ConnectReply | LetGo | Refusal
 
 
@@ -107,15 +108,17 @@ class _Aside:
     """What the batch writes beside its hot statements."""
 
     observations: list[Observation] = field(default_factory=list)
-    unqueued: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
+    unqueued: list[UnqueuedAnswer] = field(default_factory=list)
     returned: list[tuple[ConnectRequest, Enrollment, Speaker]] = field(default_factory=list)
     woken: list[ChannelId] = field(default_factory=list)
+    watched: list[ChannelId] = field(default_factory=list)
     refused: list[RefusedContact] = field(default_factory=list)
     going_on: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
     restricted: list[tuple[ConnectRequest, Enrollment, Speaker]] = field(default_factory=list)
     settled: list[SettledEntry] = field(default_factory=list)
     gone_back: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
     moving_on: list[tuple[ConnectRequest, Enrollment]] = field(default_factory=list)
+    heard: list[HeardMessage] = field(default_factory=list)
     logins: dict[ChannelId, UserLogin] = field(default_factory=dict)
     """Of the users of Macs in the batch, as they were before it."""
 
@@ -182,21 +185,40 @@ def _answer(
     if next_entry is not None and is_last_time:
         # it must not be handed out again from a backup that was made before
         tx.to_journal.append(handed_out_record(enrollment.channel.id, next_entry.command_uuid, at=ctx.now))
+        if next_entry.request_type == ERASE_DEVICE:
+            note_erasure(tx, enrollment, ERASE_HANDED_OUT, next_entry.command_uuid, ctx)
+    contact = fold_contact(channel.contact, ctx.now) if is_free else None
     applied.append(
         AppliedConnect(
             enrollment.channel.id,
-            fold_contact(channel.contact, ctx.now) if is_free else None,
+            contact,
             is_proof=is_free and answered is not None and head.status is Status.ACKNOWLEDGED,
+            rhythm=None if contact is None else _rhythm(channel, contact),
+            source=request.source or None,
             closed=_closed(answered, head, request.body, ctx) if answered is not None and _closes(effect) else None,
             not_now=answered.command_uuid if answered is not None and effect is QueueEffect.COUNT_NOT_NOW else None,
             handed_out=next_entry,
             withhold_after=is_last_time,
         )
     )
+    if request.parameters is not None:
+        aside.heard.append(_heard(head, request.body, request.parameters))
     return (
         ConnectReply()
         if found is None
         else ConnectReply(found.body, found.entry.command_uuid, found.entry.request_type)
+    )
+
+
+def _heard(head: ReportHead, body: bytes, parameters: Mapping[str, str]) -> HeardMessage:
+    return HeardMessage(
+        MessageTopic.CONNECT,
+        head.channel,
+        head.identifiers,
+        body,
+        parameters,
+        status=head.status_text,
+        command_uuid=head.command_uuid,
     )
 
 
@@ -291,12 +313,25 @@ def _note_speaker(
         aside.restricted.append((request, enrollment, speaker))
     elif request.wants_command and wakes(enrollment, speaker):
         aside.woken.append(enrollment.channel.id)
+    if admitted.lane is Lane.FULL and channel.is_watched:
+        aside.watched.append(enrollment.channel.id)
+    if request.clock_seconds is not None:
+        _note_clock(request, enrollment, request.clock_seconds, ctx, aside)
     if is_going_on and request.wants_command and is_of_device:
         aside.going_on.append((request, enrollment))
     if is_of_device and has_gone_back(enrollment.pins, speaker, ctx.now, ctx.policy.former_pin_lifetime):
         aside.gone_back.append((request, enrollment))
     if is_of_device and waits_for_token_update(enrollment, speaker):
         aside.moving_on.append((request, enrollment))
+
+
+def _note_clock(request: ConnectRequest, enrollment: Enrollment, seconds: int, ctx: Context, aside: _Aside) -> None:
+    """Keep it as evidence of the device that its clock is wrong, or is right again, and have it reviewed for that."""
+    device, detail = ChannelId(enrollment.channel.device_id), {"seconds": seconds}
+    word = CLOCK_RIGHT if abs(seconds) < CLOCK_OFF_BY.total_seconds() else CLOCK_WRONG
+    seen = Observation(device, Signal.CONTACT, word, ctx.now, enrollment.epoch, request.source, detail)
+    aside.observations.append(seen)
+    aside.watched.append(device)
 
 
 def _admit(
@@ -340,7 +375,7 @@ def _is_last_word(channel: LockedChannel, head: ReportHead) -> bool:
 
 def _sets_something_going(answered: QueueEntry) -> bool:
     """Tell whether the answer to a command is for `settle_answers`; most are settled by their report alone."""
-    if answered.purpose in (QueuePurpose.COMMAND, QueuePurpose.INVENTORY):
+    if answered.purpose is QueuePurpose.COMMAND or answered.purpose in UNASKED_FOR:
         return answered.request_type in RELEASE_REQUEST_TYPES or answered.request_type == ERASE_DEVICE
     return True
 
@@ -370,7 +405,8 @@ def _observe(request: ConnectRequest, channel: LockedChannel, ctx: Context, asid
     if is_renewal and head.status in (Status.ERROR, Status.COMMAND_FORMAT_ERROR):
         return  # its failure is evidence of its own
     if channel.answered is None and head.command_uuid is not None:
-        aside.unqueued.append((request, channel.enrollment))
+        said = UnqueuedAnswer(head, head.command_uuid, request.body, request.source, channel.enrollment.epoch)
+        aside.unqueued.append(said)
         return
     aside.observations.append(
         Observation(
@@ -389,29 +425,33 @@ def _observe(request: ConnectRequest, channel: LockedChannel, ctx: Context, asid
     )
 
 
+def _rhythm(channel: LockedChannel, contact: FoldedContact) -> bytes | None:
+    """Return the sketch to store; None where it stays, for the day was begun by another contact."""
+    if channel.contact is not None and channel.rhythm is not None and contact.finished is None:
+        return None
+    return fold_rhythm(channel.rhythm, contact.current.day)
+
+
 def _closes(effect: QueueEffect) -> bool:
     return effect is QueueEffect.CLOSE
 
 
 def _closed(answered: QueueEntry, head: ReportHead, body: bytes, ctx: Context) -> ClosedEntry:
     is_secret = answer_holds_secret(answered.request_type, body)
-    kept = _seal_answer(body, head.channel.id, answered.command_uuid, ctx) if is_secret else body
+    kept = seal_answer(body, head.channel.id, answered.command_uuid, ctx) if is_secret else body
     is_read = is_to_be_read(answered.request_type, answered.purpose)
     return ClosedEntry(answered, head.status_text, kept, is_read, is_secret)
 
 
-def _seal_answer(body: bytes, channel_id: ChannelId, command_uuid: CommandUUID, ctx: Context) -> bytes:
-    row = reports.report_row(channel_id, command_uuid)
-    return ctx.seal(body, table="reports", column="body", row=row)
-
-
 def _write_aside(tx: Transaction, aside: _Aside, ctx: Context) -> None:
     if aside.unqueued:
-        aside.observations += _record_unqueued(tx, aside.unqueued, ctx)
+        aside.observations += record_unqueued(tx, aside.unqueued, ctx)
     for request, enrollment, speaker in aside.returned:
         come_back(tx, enrollment, speaker, ctx, request.source)
     if aside.woken:
         wake(tx, aside.woken, ctx)
+    if aside.watched:
+        reviews.schedule_all(tx, aside.watched, ctx.now)
     for request, enrollment in aside.going_on:
         aside.observations.append(_go_on(tx, request, enrollment, ctx))
     for request, enrollment, speaker in aside.restricted:
@@ -426,6 +466,7 @@ def _write_aside(tx: Transaction, aside: _Aside, ctx: Context) -> None:
         evidence.append(tx, aside.observations, ctx.new_id)
     if aside.refused:
         record_refusals(tx, aside.refused, ctx)
+    tell_messages(tx, aside.heard, ctx)
 
 
 def _go_on(tx: Transaction, request: ConnectRequest, enrollment: Enrollment, ctx: Context) -> Observation:
@@ -435,81 +476,3 @@ def _go_on(tx: Transaction, request: ConnectRequest, enrollment: Enrollment, ctx
     return Observation(
         enrollment.channel.id, Signal.AUTHENTICATE, "repeated", ctx.now, enrollment.epoch, request.source
     )
-
-
-def _record_unqueued(
-    tx: Transaction, unqueued: Sequence[tuple[ConnectRequest, Enrollment]], ctx: Context
-) -> list[Observation]:
-    """Keep answers to commands that are not queued, unless the very same was kept before."""
-    pairs: list[tuple[ChannelId, CommandUUID]] = [
-        (request.head.channel.id, request.head.command_uuid)
-        for request, _ in unqueued
-        if request.head.command_uuid is not None
-    ]
-    recorded = reports.recorded_statuses(tx, pairs)
-    unknown = reports.count_unknown(tx, [pair[0] for pair in pairs if pair not in recorded])
-    said = reports.count_answers(tx, list(recorded))
-    observations = []
-    for (request, enrollment), pair in zip(unqueued, pairs, strict=True):
-        status = recorded.get(pair)
-        if status == request.head.status_text:
-            continue  # said again, as devices do when our reply was lost; it changes nothing
-        if _is_to_be_kept(pair, status, unknown, said):
-            _keep_unqueued(tx, request, pair, status, enrollment, ctx)
-        observed = "unknown_command" if status is None else "late_answer"
-        observations.append(
-            Observation(
-                pair[0],
-                Signal.COMMAND_ANSWER,
-                observed,
-                ctx.now,
-                enrollment.epoch,
-                request.source,
-                {"command_uuid": pair[1], "status": request.head.status_text},
-            )
-        )
-    return observations
-
-
-def _keep_unqueued(
-    tx: Transaction,
-    request: ConnectRequest,
-    pair: tuple[ChannelId, CommandUUID],
-    recorded: str | None,
-    enrollment: Enrollment,
-    ctx: Context,
-) -> None:
-    """Keep an answer to a command that is not queued. Of one that we had closed unanswered, as *recorded* says, it is
-    the device's word, of the life that the command was sent to, and is read: it may hold a secret that is said once.
-    """
-    request_type = commands.request_type_of(tx, pair[1])
-    is_secret = answer_holds_secret(request_type, request.body)
-    is_first_word = recorded is not None and recorded in _OWN_STATUSES
-    epoch = reports.latest_epoch(tx, *pair) if is_first_word else None
-    reports.record_unqueued(
-        tx,
-        *pair,
-        request_type=request_type,
-        status=request.head.status_text,
-        body=_seal_answer(request.body, *pair, ctx) if is_secret else request.body,
-        is_sealed=is_secret,
-        epoch=enrollment.epoch if epoch is None else epoch,
-        at=ctx.now,
-    )
-    is_final = request.head.status in (Status.ACKNOWLEDGED, Status.ERROR, Status.COMMAND_FORMAT_ERROR)
-    if is_first_word and is_final and is_to_be_read(request_type or "", QueuePurpose.COMMAND):
-        answers.add(tx, AnswerKey(*pair, ctx.now))
-
-
-_OWN_STATUSES: Final = frozenset(one.value for one in OwnStatus)
-
-
-def _is_to_be_kept(
-    pair: tuple[ChannelId, CommandUUID],
-    status: str | None,
-    unknown: Mapping[ChannelId, int],
-    said: Mapping[tuple[ChannelId, CommandUUID], int],
-) -> bool:
-    if status is None:
-        return unknown.get(pair[0], 0) < MAXIMUM_UNKNOWN_ANSWERS
-    return said.get(pair, 0) < MAXIMUM_LATE_ANSWERS

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission
 from muster.domain.push_policy import PushReason
 from muster.operations.context import Context
+from muster.operations.permit import act, itself
 from muster.protocol.identifiers import ChannelId
 from muster.storage import enrollments, people, push
 from muster.storage.engine import Transaction
 
 
+@act(Permission.WAKE, about=itself)
 def ask_for_push(tx: Transaction, channel_ids: Sequence[ChannelId], ctx: Context) -> list[Refusal | None]:
     """Wish to push channels because an administrator asks; None where the wish was made, in order."""
     tx.lock_rows(sorted(channel_ids))

@@ -6,9 +6,11 @@ from typing import TypeAlias
 
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission
 from muster.domain.push_policy import PushReason
 from muster.domain.renewal import RenewalReason, RenewalState, WhyNot, renewal_state, why_not_renewable
 from muster.operations.context import Context
+from muster.operations.permit import act, itself
 from muster.protocol.identifiers import ChannelId
 from muster.storage import enrollments, people, push, renewals, reviews
 from muster.storage.engine import Transaction
@@ -30,6 +32,7 @@ _WHY_NOT = {
 }
 
 
+@act(Permission.COMMAND, about=itself)
 def ask_for_renewals(tx: Transaction, device_ids: Sequence[ChannelId], ctx: Context) -> list[AskOutcome]:
     """Have the identity of each device renewed; one outcome for each, in order. A renewal that waits unanswered is not
     made a second time."""

@@ -8,6 +8,7 @@ from muster.crypto.keys import RSAPrivateKey
 from muster.domain.account_templates import AccountTemplate
 from muster.domain.enrollment import Enrollment
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission
 from muster.domain.template_variables import MAX_VALUE_CHARACTERS, check_name
 from muster.operations.account_profiles import issue_account_identity, make_account_profile, with_password
 from muster.operations.account_templates import no_template
@@ -19,6 +20,7 @@ from muster.operations.install_profiles import (
     install_profiles,
     remove_profiles,
 )
+from muster.operations.permit import act
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage import accounts, enrollments, installations, installed_profiles, people
 from muster.storage.accounts import Account
@@ -83,16 +85,25 @@ AccountOutcome: TypeAlias = AccountSent | Refusal
 RemovalOutcome: TypeAlias = AccountRemoved | Refusal
 
 
+def _whose(tx: Transaction, account_id: str) -> tuple[ChannelId, ...]:
+    """Return the channel that has the account; none where there is no such account."""
+    known = accounts.find(tx, account_id)
+    return () if known is None else (known.channel_id,)
+
+
+@act(Permission.COMMAND, about=lambda _tx, order: (order.channel_id,))
 def assign_accounts(tx: Transaction, orders: Sequence[AccountOrder], ctx: Context) -> list[AccountOutcome]:
     """Make an account for each of *orders* and send its profile; refused as `make_account_profile` and commands are."""
     return [_assign(tx, order, ctx) for order in orders]
 
 
+@act(Permission.COMMAND, about=lambda tx, change: _whose(tx, change.account_id))
 def change_accounts(tx: Transaction, changes: Sequence[AccountChange], ctx: Context) -> list[AccountOutcome]:
     """Change accounts, each by sending its one profile anew; refused as `assign_accounts` refuses."""
     return [_change(tx, one, ctx) for one in changes]
 
 
+@act(Permission.COMMAND, about=_whose)
 def remove_accounts(tx: Transaction, account_ids: Sequence[str], ctx: Context) -> list[RemovalOutcome]:
     """Remove accounts, each by removing its one profile. Their passwords and keys are forgotten here at once."""
     return [_remove(tx, one, ctx) for one in account_ids]

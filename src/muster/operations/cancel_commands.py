@@ -6,9 +6,11 @@ from typing import TypeAlias
 
 from muster.domain.command_queue import ONCE_ONLY_REQUEST_TYPES, OwnStatus, QueuePurpose
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission
 from muster.domain.push_policy import PushReason
 from muster.operations.close_commands import close_commands
 from muster.operations.context import Context
+from muster.operations.permit import act
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage import departures, disruptions, enrollments, people, push, queues
 from muster.storage.engine import Transaction
@@ -44,6 +46,7 @@ class Cancelled:
 CancelOutcome: TypeAlias = Cancelled | Refusal
 
 
+@act(Permission.COMMAND, about=lambda tx, order: {one.channel_id for one in _find(tx, order)} | {*order.channel_ids})
 def cancel_commands(tx: Transaction, orders: Sequence[CancelOrder], ctx: Context) -> list[CancelOutcome]:
     """Close what each of *orders* names, in one act of the audit log each; what comes after it is closed with it.
 

@@ -9,6 +9,7 @@ from muster.domain.command_findings import CommandTarget, Finding, Severity
 from muster.domain.command_validation import check_command
 from muster.domain.enrollment import Enrollment
 from muster.domain.errors import Refusal, RefusalCode
+from muster.operations.check_apps import check_apps
 from muster.operations.check_profiles import check_profiles
 from muster.protocol.command import Command, CommandRequest, encode_command
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, CommandUUID
@@ -30,12 +31,21 @@ def check_channels(
 ) -> dict[ChannelId, tuple[Finding, ...]]:
     """Tell of each channel of *enrolled* what is to be said of *request*; what is not known is held against none."""
     stored = command_targets.find(tx, sorted({one.channel.device_id for one in enrolled}))
-    targets = {
-        one.channel.id: target_of(one.channel, stored.get(one.channel.device_id, StoredTarget())) for one in enrolled
-    }
-    findings = _check(request, set(targets.values()))
-    of_profiles = check_profiles(tx, request, enrolled, {device_id: one.terms for device_id, one in stored.items()})
-    return {channel_id: (*findings[target], *of_profiles.get(channel_id, ())) for channel_id, target in targets.items()}
+    unknown = StoredTarget()
+    devices = [stored.get(one.channel.device_id, unknown) for one in enrolled]
+    # of devices that are alike one record is read, and by that they are told: a fleet has few kinds of channels
+    kinds = [(one.channel.kind, id(device)) for one, device in zip(enrolled, devices, strict=True)]
+    targets: dict[tuple[ChannelKind, int], CommandTarget] = {}
+    for one, device, kind in zip(enrolled, devices, kinds, strict=True):
+        if kind not in targets:
+            targets[kind] = target_of(one.channel, device)
+    of_targets = _check(request, set(targets.values()))
+    of_kinds = {kind: of_targets[target] for kind, target in targets.items()}
+    findings = {one.channel.id: of_kinds[kind] for one, kind in zip(enrolled, kinds, strict=True)}
+    for others in (check_profiles(tx, request, enrolled, stored), check_apps(tx, request, enrolled)):
+        for channel_id, found in others.items():
+            findings[channel_id] = (*findings[channel_id], *found)
+    return findings
 
 
 def _check(request: CommandRequest, targets: Collection[CommandTarget]) -> Mapping[CommandTarget, tuple[Finding, ...]]:
@@ -74,6 +84,20 @@ def target_of(channel: Channel, device: StoredTarget) -> CommandTarget:
         is_shared_ipad=is_shared,
         access_rights=None if device.terms is None else device.terms.access_rights,
     )
+
+
+def unwritable(request: CommandRequest) -> Refusal | None:
+    """Tell what of the command no property list can say, such as control characters and half a character, or None."""
+    try:
+        encode_command(Command(_NONE, request.request_type, request.keys))
+    except ValueError as error:
+        said = "a text has half a character" if isinstance(error, UnicodeEncodeError) else str(error)
+        return Refusal(
+            RefusalCode.COMMAND_MALFORMED,
+            f"{request.request_type} can't be sent as it is\n{said}",
+            "Leave them out.",
+        )
+    return None
 
 
 def malformed(request: CommandRequest, findings: Iterable[Collection[Finding]]) -> Refusal | None:

@@ -25,9 +25,9 @@ def check_out(tx: Transaction, request: CheckinRequest[CheckOut], ctx: Context) 
         return CheckinAnswer(signal="unknown") if spoken.code is RefusalCode.CHANNEL_UNKNOWN else spoken
     device = ChannelId(channel.device_id)
     if spoken.enrollment.state is EnrollmentState.ENDED:
-        record_contact(tx, device, ctx)
+        record_contact(tx, device, ctx, request.source)
         return CheckinAnswer(signal="repeated")  # the reply was lost; it is no news
-    record_contact(tx, device, ctx)
+    record_contact(tx, device, ctx, request.source)
     if _is_of_claim(spoken):
         enrollments.forget_provisional(tx, channel.device_id)
         observation = Observation(device, Signal.CHECK_OUT, "provisional", ctx.now, spoken.epoch, request.source)

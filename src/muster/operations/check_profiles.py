@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from muster.domain.command_findings import Finding, FindingCode, Severity
-from muster.domain.enrolled_terms import EnrolledTerms
 from muster.domain.enrollment import Enrollment
 from muster.protocol.command import CommandRequest
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId, DeviceId
 from muster.protocol.profile_contents import ProfileContents, read_profile_contents
 from muster.storage import installations, installed_profiles
+from muster.storage.command_targets import StoredTarget
 from muster.storage.engine import Transaction
 
 INSTALL_PROFILE = "InstallProfile"
@@ -20,13 +20,13 @@ def check_profiles(
     tx: Transaction,
     request: CommandRequest,
     enrolled: Sequence[Enrollment],
-    terms: Mapping[DeviceId, EnrolledTerms | None],
+    devices: Mapping[DeviceId, StoredTarget],
 ) -> dict[ChannelId, tuple[Finding, ...]]:
     """Tell of each channel what is to be said of an InstallProfile or RemoveProfile; of other commands nothing.
 
-    *terms*: of the devices' enrollment profiles, where they are known. A profile that would take the enrollment
-    profile's place is an error whatever it holds; to remove a profile that nobody sent from here is a warning, and
-    removing the enrollment profile itself is always allowed.
+    *devices*: with the terms of their enrollment profiles, where they are known. A profile that would take the
+    enrollment profile's place is an error whatever it holds; to remove a profile that nobody sent from here is a
+    warning, and removing the enrollment profile itself is always allowed.
     """
     match request.request_type:
         case "InstallProfile":
@@ -39,7 +39,7 @@ def check_profiles(
             return {}
     if identifier is None:
         return {}
-    own = _enrolled_identifiers(tx, enrolled, terms)
+    own = _enrolled_identifiers(tx, enrolled, devices)
     enrolling = {one.channel.id for one in enrolled if own[one.channel.device_id] == identifier}
     if request.request_type == INSTALL_PROFILE:
         return {channel_id: (_replaces_enrollment(identifier),) for channel_id in enrolling}
@@ -60,12 +60,12 @@ def profile_of(request: CommandRequest) -> ProfileContents | None:
 
 
 def _enrolled_identifiers(
-    tx: Transaction, enrolled: Sequence[Enrollment], terms: Mapping[DeviceId, EnrolledTerms | None]
+    tx: Transaction, enrolled: Sequence[Enrollment], devices: Mapping[DeviceId, StoredTarget]
 ) -> dict[DeviceId, str | None]:
     """Tell by which PayloadIdentifier each device's enrollment profile goes: ours, where that is not known."""
     here = installations.read(tx)
     ours = None if here is None else here.profile_identifier
-    known = {device_id: one.payload_identifier for device_id, one in terms.items() if one is not None}
+    known = {device_id: one.terms.payload_identifier for device_id, one in devices.items() if one.terms is not None}
     return {one.channel.device_id: known.get(one.channel.device_id, ours) for one in enrolled}
 
 

@@ -1,12 +1,13 @@
 """What the check-in operations share: the request, its outcomes, and who may speak."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeAlias, TypeVar
 
-from muster.domain.control.contact import ContactDay, fold_contact
+from muster.domain.control.contact import fold_contact
 from muster.domain.control.evidence import Observation, Signal
+from muster.domain.control.rhythm import fold_rhythm
 from muster.domain.enrollment import (
     Enrollment,
     EnrollmentState,
@@ -55,6 +56,8 @@ class CheckinRequest(Generic[MessageT_co]):
     """False for a message that is processed belatedly: nobody is there to be told anything."""
     password_key: str | None = field(default=None, repr=False)
     """What the directory keeps of the password of whom a UserAuthenticate names; absent: it knows no such user."""
+    parameters: Mapping[str, str] | None = None
+    """Those of its address, where others are told what devices say; absent: nobody is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,7 @@ def _renew_restored(tx: Transaction, enrollment: Enrollment, ctx: Context) -> No
 
 def hear(tx: Transaction, spoken: Speaking, ctx: Context, source: str) -> None:
     """Tick the contact of a message that changes nothing else; after a CheckOut it shows that the device is back."""
-    record_contact(tx, spoken.enrollment.channel.id, ctx)
+    record_contact(tx, spoken.enrollment.channel.id, ctx, source)
     if spoken.enrollment.state is EnrollmentState.ENDED:
         come_back(tx, spoken.enrollment, spoken.speaker, ctx, source)
     elif wakes(spoken.enrollment, spoken.speaker):
@@ -213,17 +216,21 @@ def wake(tx: Transaction, channel_ids: Sequence[ChannelId], ctx: Context) -> Non
         reviews.schedule(tx, channel_id, ctx.now)
 
 
-def let_sleep(tx: Transaction, channel_ids: Sequence[ChannelId]) -> None:
+def let_sleep(tx: Transaction, channel_ids: Sequence[ChannelId], ctx: Context) -> None:
     """Mark users logged out: queue and token are kept, and nothing is pushed until they are heard again."""
     if channel_ids:
         enrollments.set_dormant(tx, channel_ids)
         push.drop_wishes(tx, channel_ids)
+        reviews.schedule_all(tx, channel_ids, ctx.now)
 
 
-def record_contact(tx: Transaction, channel_id: ChannelId, ctx: Context) -> None:
-    """Tick the contact into the channel's strip."""
-    before = enrollments.contact_of(tx, channel_id)
-    folded = fold_contact(None if before is None else ContactDay(*before), ctx.now)
-    enrollments.touch(tx, channel_id, at=ctx.now, day=folded.current.day, strip=folded.current.strip)
+def record_contact(tx: Transaction, channel_id: ChannelId, ctx: Context, source: str) -> None:
+    """Tick the contact from the address *source* into the channel's row; one that is watched is reviewed at once."""
+    known = enrollments.contact_of(tx, channel_id)
+    folded = fold_contact(known.day, ctx.now)
+    rhythm = fold_rhythm(known.rhythm, folded.current.day)
+    enrollments.touch(tx, channel_id, at=ctx.now, day=folded.current, rhythm=rhythm, source=source or None)
+    if known.is_watched:
+        reviews.schedule(tx, channel_id, ctx.now)
     if folded.finished is not None:
         enrollments.keep_day(tx, channel_id, day=folded.finished.day, strip=folded.finished.strip)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
+from typing import Protocol
 from uuid import UUID
 
 from muster.crypto.keys import RSAPrivateKey, generate_rsa_key
@@ -11,6 +12,26 @@ from muster.crypto.sealing import KeyRing, associated_data
 from muster.domain.access import Actor
 from muster.domain.policy import Policy
 from muster.storage.types import to_microseconds
+
+
+class Present(Protocol):
+    """What of a context is enough to judge: views have no more."""
+
+    @property
+    def now(self) -> datetime:
+        """The time, aware UTC."""
+
+    @property
+    def policy(self) -> Policy:
+        """The limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The circumstances of a view."""
+
+    now: datetime
+    policy: Policy
 
 
 @dataclass(frozen=True, slots=True)

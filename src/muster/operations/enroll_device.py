@@ -9,6 +9,7 @@ from muster.domain.events import Event, EventType
 from muster.domain.letting_go import LetGo
 from muster.operations.checkin import CheckinAnswer, CheckinOutcome, CheckinRequest, record_contact
 from muster.operations.context import Context
+from muster.operations.note_clones import note_clone
 from muster.operations.turn_away import Newcomer, enrollment_refused, refused_then
 from muster.protocol.checkin import Authenticate
 from muster.protocol.identifiers import ChannelId
@@ -17,8 +18,6 @@ from muster.storage.engine import Transaction
 
 SAME_SERIAL_NAMED = 10
 """Of the devices with a newcomer's serial number: virtual machines may all have the same."""
-CLONES_NAMED = 20
-"""Of the devices that came by another's identity; who holds it can claim any name, and more tell nothing."""
 
 
 def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: Context) -> CheckinOutcome:
@@ -42,7 +41,8 @@ def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: C
     )
     if isinstance(decision, Refusal):
         if request.wants_reply and identity is not None and identity.device_id not in (None, channel.device_id):
-            _note_clone(tx, ChannelId(identity.device_id), request, ctx)
+            owner = ChannelId(identity.device_id)
+            note_clone(tx, owner, channel_id, request.fingerprint, request.source, ctx)
         return decision
     assert identity is not None, "read_authenticate refuses an unknown identity"
     return _let_in(tx, request, identity, enrollment, decision, ctx)
@@ -88,7 +88,7 @@ def _let_in(
             assert enrollment is not None, "only what is enrolled is renewed"
             epoch, observed = enrollment.epoch, "renewal"
     enrollments.store_facts(tx, channel_id, facts, ctx.now)
-    record_contact(tx, channel_id, ctx)
+    record_contact(tx, channel_id, ctx, request.source)
     detail: Detail = {
         "identity": request.fingerprint.hex(),
         "provenance": identity.provenance.value,
@@ -115,21 +115,6 @@ def _note_same_serial(tx: Transaction, request: CheckinRequest[Authenticate], ct
     detail = {"serial_number": serial_number, "same_serial_as": alike}
     outbox.append(tx, [Event(ctx.new_id(), EventType.DEVICE_SAME_SERIAL, channel_id, ctx.now, detail)])
     return alike
-
-
-def _note_clone(tx: Transaction, owner: ChannelId, request: CheckinRequest[Authenticate], ctx: Context) -> None:
-    """Note with the owner of an identity who else came by it: a row and an event for each newcomer."""
-    newcomer = request.message.channel.device_id
-    tx.lock_rows([owner])
-    enrollment = enrollments.find(tx, [owner]).get(owner)
-    noted = evidence.details_of(tx, owner, Signal.AUTHENTICATE, "cloned", limit=CLONES_NAMED)
-    if enrollment is None or len(noted) >= CLONES_NAMED or any(one.get("newcomer") == newcomer for one in noted):
-        return
-    detail = {"newcomer": newcomer, "identity": request.fingerprint.hex()}
-    observation = Observation(owner, Signal.AUTHENTICATE, "cloned", ctx.now, enrollment.epoch, request.source, detail)
-    evidence.append(tx, [observation], ctx.new_id)
-    outbox.append(tx, [Event(ctx.new_id(), EventType.DEVICE_IDENTITY_CLONED, owner, ctx.now, {"newcomer": newcomer})])
-    reviews.schedule(tx, owner, ctx.now)
 
 
 def _allowed_serials(tx: Transaction, identity: Identity | None) -> frozenset[str] | None:

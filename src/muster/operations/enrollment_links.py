@@ -22,9 +22,11 @@ from muster.domain.access import (
 from muster.domain.enrollment import Provenance
 from muster.domain.enrollment_users import EnrollmentUser
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission
 from muster.operations.context import Context
 from muster.operations.enrollment_profiles import EnrollmentTerms, make_profile, terms_for_link
 from muster.operations.issue_certificate import hash_secret, random_secret
+from muster.operations.permit import act
 from muster.protocol.profile import EnrollmentProfile
 from muster.storage import identities, people
 from muster.storage.engine import Transaction
@@ -63,6 +65,7 @@ class NewLink:
 LinkOutcome: TypeAlias = NewLink | Refusal
 
 
+@act(Permission.ENROLL)
 def create_links(tx: Transaction, orders: Sequence[LinkOrder], ctx: Context) -> list[LinkOutcome]:
     """Make links, or refuse those that would strand their devices; lifetime and uses are the caller's to check."""
     return [_create(tx, order, ctx) for order in orders]
@@ -108,6 +111,7 @@ def _create(tx: Transaction, order: LinkOrder, ctx: Context) -> LinkOutcome:
     return NewLink(link, token)
 
 
+@act(Permission.ENROLL)
 def revoke_links(tx: Transaction, link_ids: Sequence[str], ctx: Context) -> list[EnrollmentLink | Refusal]:
     """Withdraw links: profiles that were fetched and not installed are no use any more. What is enrolled stays."""
     outcomes: list[EnrollmentLink | Refusal] = []
@@ -162,6 +166,7 @@ class LinkOpened:
 ProfileOutcome: TypeAlias = EnrollmentProfile | Refusal
 
 
+@act(Permission.ENROLL)
 def open_links(tx: Transaction, opened: Sequence[LinkOpened], ctx: Context) -> list[ProfileOutcome]:
     """Make an enrollment profile with a one-time challenge of its own for each link opened, or refuse."""
     return [_open(tx, one, ctx) for one in opened]

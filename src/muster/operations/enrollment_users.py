@@ -13,7 +13,9 @@ from muster.domain.enrollment_users import (
     normalise_user_name,
 )
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission
 from muster.operations.context import Context
+from muster.operations.permit import act
 from muster.storage import enrollment_users, people
 from muster.storage.engine import Transaction
 
@@ -29,6 +31,7 @@ class UserOrder:
 UserOutcome: TypeAlias = EnrollmentUser | Refusal
 
 
+@act(Permission.ENROLL)
 def add_enrollment_users(tx: Transaction, orders: Sequence[UserOrder], ctx: Context) -> list[UserOutcome]:
     """Add users, or refuse: a name or password that is unfit, a name that is taken (CONFLICT)."""
     return [_add(tx, order, ctx) for order in orders]
@@ -50,6 +53,7 @@ def _add(tx: Transaction, order: UserOrder, ctx: Context) -> UserOutcome:
     return user
 
 
+@act(Permission.ENROLL)
 def set_passwords(tx: Transaction, orders: Sequence[UserOrder], ctx: Context) -> list[UserOutcome]:
     """Replace users' passwords, which ends their sessions and lets disabled ones sign in again; or refuse."""
     return [_set_password(tx, order, ctx) for order in orders]
@@ -68,6 +72,7 @@ def _set_password(tx: Transaction, order: UserOrder, ctx: Context) -> UserOutcom
     return replace(user, disabled_at=None)
 
 
+@act(Permission.ENROLL)
 def disable_users(tx: Transaction, user_names: Sequence[str], ctx: Context) -> list[UserOutcome]:
     """Let users sign in no more; what they enrolled stays. One that is disabled already stays so."""
     outcomes: list[UserOutcome] = []

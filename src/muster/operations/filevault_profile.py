@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from muster.domain.permissions import Permission
 from muster.operations.context import Context
 from muster.operations.keep_secrets import escrow_certificate
+from muster.operations.permit import act, nobody
 from muster.protocol.filevault_profile import encode_filevault_profile
 from muster.storage import installations
 from muster.storage.engine import Transaction
@@ -17,6 +19,7 @@ class FilevaultTerms:
     location: str
 
 
+@act(Permission.COMMAND, about=nobody)
 def make_filevault_profiles(tx: Transaction, orders: Sequence[FilevaultTerms], ctx: Context) -> list[bytes]:
     """Make the profile for each of *orders*; a newer one replaces an older one on the Mac."""
     installation = installations.read(tx)

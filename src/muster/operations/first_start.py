@@ -9,7 +9,9 @@ from muster.crypto.errors import CryptoError
 from muster.crypto.issuance import Authority, make_authority
 from muster.crypto.keys import load_private_key, private_key_der
 from muster.crypto.names import MAXIMUM_COMMON_NAME_OCTETS
+from muster.domain.permissions import Permission
 from muster.operations.context import Context
+from muster.operations.permit import act
 from muster.storage import identities, installations
 from muster.storage.engine import Transaction
 from muster.storage.errors import WrongKeyRing
@@ -40,6 +42,7 @@ class Foundation:
         return tuple(one.certificate_der for one in self.authorities)
 
 
+@act(Permission.CERTIFICATES)
 def lay_foundation(tx: Transaction, organizations: Sequence[str], ctx: Context) -> list[Foundation]:
     """Read the installation, and make what is missing; one Foundation for each of *organizations*.
 

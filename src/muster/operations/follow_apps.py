@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from muster.domain.answered_commands import AnsweredCommand, Fault
+from muster.domain.answered_commands import AnsweredCommand
+from muster.domain.faults import Fault
 from muster.domain.managed_apps import (
     AppAnswer,
     AppState,

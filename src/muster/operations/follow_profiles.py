@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from muster.domain.answered_commands import AnsweredCommand, Fault
+from muster.domain.answered_commands import AnsweredCommand
+from muster.domain.faults import Fault
 from muster.domain.installed_profiles import (
     InstalledProfile,
     ProfileState,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from muster.domain.answered_commands import AnsweredCommand, Fault
+from muster.domain.answered_commands import AnsweredCommand
 from muster.domain.command_queue import INVENTORY_PRIORITY, QueuePurpose
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.device_users import (
@@ -14,13 +14,14 @@ from muster.domain.device_users import (
     read_user_list,
 )
 from muster.domain.enrollment import EndReason, EnrollmentState
+from muster.domain.faults import Fault
 from muster.operations.checkin import let_sleep, wake
 from muster.operations.context import Context
 from muster.operations.queue_own import queue_own
 from muster.protocol.command import CommandRequest
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, evidence, push, user_logins
+from muster.storage import enrollments, evidence, push, reviews, user_logins
 from muster.storage.engine import Transaction
 
 
@@ -88,7 +89,7 @@ def _follow(
     woken = [user.channel.id for user in users if _wakes(user, fates[user.channel.id])]
     for channel_id in (*out, *_with(fates, UserFate.LOGGED_IN)):
         user_logins.set_logged_in(tx, channel_id, answered.reported_at, is_logged_in=channel_id not in out)
-    let_sleep(tx, out)
+    let_sleep(tx, out, ctx)
     if woken:
         wake(tx, woken, ctx)
     gone = _with(fates, UserFate.GONE)
@@ -109,6 +110,7 @@ def _end(
 ) -> None:
     """End channels of users who are gone. What is queued for them stays, as after a CheckOut: they may come back."""
     enrollments.set_ended(tx, gone, at=ctx.now, reason=reason)
+    reviews.schedule_all(tx, gone, ctx.now)
     push.drop_wishes(tx, gone)
     detail = {"command_uuid": answered.command_uuid, "request_type": answered.request.request_type}
     evidence.append(

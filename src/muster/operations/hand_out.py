@@ -22,7 +22,7 @@ from muster.operations.close_commands import close_commands
 from muster.operations.context import Context
 from muster.operations.queue_own import queue_own
 from muster.protocol.command import CommandRequest, decode_command
-from muster.storage import evidence, queue_holds, queues
+from muster.storage import evidence, queue_holds, queues, reviews
 from muster.storage.engine import Transaction
 
 
@@ -93,6 +93,7 @@ def _set_aside(
     }
     evidence.append(tx, [Observation(channel_id, signal, seen, ctx.now, enrollment.epoch, "", detail)], ctx.new_id)
     if problem is HoldReason.PARKED:
+        reviews.schedule(tx, channel_id, ctx.now)
         _ask_whether_done(tx, enrollment, entry, ctx)
 
 

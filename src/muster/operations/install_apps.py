@@ -6,8 +6,10 @@ from typing import TypeAlias
 
 from muster.domain.errors import Refusal
 from muster.domain.managed_apps import AppState, ManagedApp
+from muster.domain.permissions import Permission
 from muster.operations.context import Context
 from muster.operations.follow_apps import identifier_of, source_of
+from muster.operations.permit import act
 from muster.operations.queue_command import CommandOrder, QueuedCommand, QueueOutcome, queue_commands
 from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import ChannelId
@@ -36,11 +38,13 @@ class AppRemovalOrder:
 AppOutcome: TypeAlias = QueuedCommand | Refusal
 
 
+@act(Permission.COMMAND, about=lambda _tx, order: order.channel_ids)
 def install_apps(tx: Transaction, orders: Sequence[AppOrder], ctx: Context) -> list[AppOutcome]:
     """Queue each of *orders*, and note what was asked for; refused as commands are."""
     return [_install(tx, order, ctx) for order in orders]
 
 
+@act(Permission.COMMAND, about=lambda _tx, order: order.channel_ids)
 def remove_apps(tx: Transaction, orders: Sequence[AppRemovalOrder], ctx: Context) -> list[QueueOutcome]:
     """Queue RemoveApplication for each of *orders*; refused as commands are. Devices remove managed apps only."""
     return [_remove(tx, order, ctx) for order in orders]

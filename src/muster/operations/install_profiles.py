@@ -7,8 +7,10 @@ from typing import TypeAlias
 
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.installed_profiles import OURS, InstalledProfile, ProfileState
+from muster.domain.permissions import Permission
 from muster.operations.check_profiles import INSTALL_PROFILE, REMOVE_PROFILE
 from muster.operations.context import Context
+from muster.operations.permit import act
 from muster.operations.queue_command import CommandOrder, QueuedCommand, QueueOutcome, queue_commands
 from muster.protocol.command import CommandRequest
 from muster.protocol.errors import MalformedMessage
@@ -56,6 +58,7 @@ class ProfileRemovalOrder:
     anyway: bool = False
 
 
+@act(Permission.COMMAND, about=lambda _tx, order: order.channel_ids)
 def install_profiles(tx: Transaction, orders: Sequence[ProfileOrder], ctx: Context) -> list[ProfileOutcome]:
     """Queue InstallProfile for each of *orders*, and note what was sent.
 
@@ -64,6 +67,7 @@ def install_profiles(tx: Transaction, orders: Sequence[ProfileOrder], ctx: Conte
     return [_install(tx, order, ctx) for order in orders]
 
 
+@act(Permission.COMMAND, about=lambda _tx, order: order.channel_ids)
 def remove_profiles(tx: Transaction, orders: Sequence[ProfileRemovalOrder], ctx: Context) -> list[QueueOutcome]:
     """Queue RemoveProfile for each of *orders*; refused as commands are, which a profile that is not ours counts as."""
     return [_remove(tx, order, ctx) for order in orders]

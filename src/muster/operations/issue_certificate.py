@@ -87,8 +87,10 @@ def _note_refused_renewal(
     observation = Observation(
         device, Signal.IDENTITY_ISSUED, REFUSED_RENEWAL, ctx.now, enrollment.epoch, order.source, detail
     )
-    evidence.append(tx, [observation], ctx.new_id)
-    reviews.schedule(tx, device, ctx.now + FIRST_RETRIES[0])
+    if evidence.append(tx, [observation], ctx.new_id):
+        reviews.schedule(tx, device, ctx.now)
+    else:
+        reviews.schedule(tx, device, ctx.now + FIRST_RETRIES[0])
 
 
 def _issue(tx: Transaction, order: CertificateOrder, ctx: Context) -> IssueOutcome:

@@ -8,9 +8,10 @@ from muster.crypto.cms.enveloped_data import is_addressed_to, open_envelope
 from muster.crypto.errors import CryptoError
 from muster.crypto.issuance import make_self_signed
 from muster.crypto.keys import load_private_key, private_key_der
-from muster.domain.answered_commands import AnsweredCommand, Fault
+from muster.domain.answered_commands import AnsweredCommand
 from muster.domain.command_secrets import SECRET_ANSWER_KEYS
 from muster.domain.enrollment import Enrollment
+from muster.domain.faults import Fault
 from muster.domain.secrets import (
     SETTING_REQUEST_TYPES,
     UNCONFIRMED,

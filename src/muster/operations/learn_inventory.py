@@ -6,11 +6,12 @@ nothing; what came from a filtered question speaks of what it was about and of n
 
 from collections.abc import Mapping, Sequence
 
-from muster.domain.answered_commands import AnsweredCommand, Fault
+from muster.domain.answered_commands import AnsweredCommand
 from muster.domain.control.evidence import Detail, Observation, Signal
-from muster.domain.inventory.changes import StoredKind, digest_of, merge_facts, merge_items, repeats
+from muster.domain.faults import Fault
+from muster.domain.inventory.changes import StoredKind, merge_facts, merge_items, repeats
 from muster.domain.inventory.kinds import KINDS, InventoryKind
-from muster.domain.inventory.reading import Learned, LearnedFact, read_answer
+from muster.domain.inventory.learned import Learned, LearnedFact
 from muster.domain.inventory.standing import (
     Standing,
     signs_of,
@@ -19,7 +20,6 @@ from muster.domain.inventory.standing import (
     standing_of_profiles,
 )
 from muster.operations.context import Context
-from muster.protocol.connect import Status
 from muster.protocol.identifiers import ChannelId
 from muster.storage import enrollments, evidence, installations, inventory, reviews
 from muster.storage.engine import Transaction
@@ -30,23 +30,21 @@ MAXIMUM_CHARACTERS = 255
 
 def learn_inventory(tx: Transaction, answered: AnsweredCommand, ctx: Context) -> Sequence[Fault]:
     """Learn what a channel says of itself."""
-    if answered.status is not Status.ACKNOWLEDGED or not answered.is_of_this_life:
+    said = answered.inventory
+    if said is None or not answered.is_of_this_life:
         return []
-    kind = InventoryKind(answered.request.request_type)
-    learned, faults = read_answer(kind, answered.request.keys, answered.report.answer)
-    if learned is not None:
-        decided = _keep(tx, answered, learned, ctx)
+    if said.learned is not None:
+        decided = _keep(tx, answered, said.learned, said.digest, ctx)
         if decided is not None and answered.enrollment.channel.is_device:
-            _tell_standing(tx, answered, learned, decided, ctx)
-    return faults
+            _tell_standing(tx, answered, said.learned, decided, ctx)
+    return said.faults
 
 
 def _keep(
-    tx: Transaction, answered: AnsweredCommand, learned: Learned, ctx: Context
+    tx: Transaction, answered: AnsweredCommand, learned: Learned, digest: bytes, ctx: Context
 ) -> Mapping[str, LearnedFact] | None:
     """Keep what an answer says; returns the facts that it decided, and None where a later answer had decided all."""
     channel_id, at, kind = answered.enrollment.channel.id, answered.reported_at, learned.kind
-    digest = digest_of(learned)
     stored = inventory.find(tx, channel_id, kind)
     if repeats(stored, learned, digest, at):
         inventory.touch(tx, channel_id, kind, at)

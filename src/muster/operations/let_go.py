@@ -12,8 +12,10 @@ from muster.domain.command_queue import UNENROLL_PRIORITY, QueuePurpose
 from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.letting_go import LEAVINGS_COUNTED_FOR, Departure, DepartureKind, within_limit
+from muster.domain.permissions import Permission
 from muster.domain.push_policy import PushReason
 from muster.operations.context import Context
+from muster.operations.permit import act
 from muster.protocol.command import Command, CommandRequest, encode_command
 from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId
 from muster.storage import (
@@ -54,6 +56,7 @@ DepartureOutcome: TypeAlias = DeparturesOrdered | Refusal
 # --- unenroll ---------------------------------------------------------------------------------------------------------
 
 
+@act(Permission.ERASE, about=lambda _tx, order: order.device_ids)
 def unenroll_devices(tx: Transaction, orders: Sequence[DepartureOrder], ctx: Context) -> list[DepartureOutcome]:
     """Queue the removal of each device's own enrollment profile, before all ordinary commands, and push.
 
@@ -159,6 +162,7 @@ def enqueue_removal(
 # --- reject -----------------------------------------------------------------------------------------------------------
 
 
+@act(Permission.ERASE, about=lambda _tx, order: order.device_ids)
 def reject_devices(tx: Transaction, orders: Sequence[DepartureOrder], ctx: Context) -> list[DepartureOutcome]:
     """End the enrollment of devices, and turn them away at their next contact and at every later one.
 
@@ -194,6 +198,7 @@ def _is_rejected(tx: Transaction, enrollment: Enrollment) -> bool:
     return rejection is not None and rejection.epoch == enrollment.epoch
 
 
+@act(Permission.ERASE, about=lambda _tx, order: order.device_ids)
 def withdraw_rejections(tx: Transaction, orders: Sequence[DepartureOrder], ctx: Context) -> list[DepartureOutcome]:
     """Take rejections back. A device that was not turned away yet is enrolled as before; one that was and is there
     nevertheless is enrolled again when it connects."""
@@ -284,4 +289,4 @@ def end_enrollment(tx: Transaction, device_id: DeviceId, reason: EndReason, ctx:
     ended = [device, *enrollments.user_channels_of(tx, device_id)]
     enrollments.set_ended(tx, ended, at=ctx.now, reason=reason)
     push.drop_wishes(tx, ended)
-    reviews.schedule(tx, device, ctx.now)
+    reviews.schedule_all(tx, ended, ctx.now)

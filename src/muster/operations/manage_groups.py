@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission
 from muster.domain.queries.groups import GroupDefinition, name_key, names_of, unfit_name
 from muster.domain.queries.parser import parse_query
+from muster.domain.queries.saved import SAVED, is_saved
 from muster.operations.context import Context
+from muster.operations.control_policies import policy_ids, query_of
+from muster.operations.permit import act
 from muster.operations.read_query import read_query
 from muster.protocol.identifiers import DeviceId
-from muster.storage import groups, people, sends
+from muster.storage import groups, people, reviews, sends
 from muster.storage.engine import Transaction
 
 MAXIMUM_GROUPS = 1000
@@ -54,6 +58,7 @@ class MembersChanged:
 GroupOutcome: TypeAlias = GroupDefinition | Refusal
 
 
+@act(Permission.GROUPS)
 def create_groups(tx: Transaction, orders: Sequence[GroupOrder], ctx: Context) -> list[GroupOutcome]:
     """Make groups. Refused where the name is taken or unfit, or the query can't be read."""
     return [_create(tx, order, ctx) for order in orders]
@@ -63,7 +68,7 @@ def _create(tx: Transaction, order: GroupOrder, ctx: Context) -> GroupOutcome:
     groups.lock(tx)
     stored = groups.read_all(tx)
     refusal = _unfit(order.name, stored) or _unreadable(tx, order)
-    if refusal is None and len(stored) >= MAXIMUM_GROUPS:
+    if refusal is None and len(stored) >= MAXIMUM_GROUPS + len(SAVED):
         refusal = Refusal(RefusalCode.CONFLICT, f"there are {MAXIMUM_GROUPS:,} groups already, and no more can be")
     if refusal is not None:
         return refusal
@@ -73,6 +78,7 @@ def _create(tx: Transaction, order: GroupOrder, ctx: Context) -> GroupOutcome:
     return group
 
 
+@act(Permission.GROUPS)
 def change_queries(tx: Transaction, orders: Sequence[GroupOrder], ctx: Context) -> list[GroupOutcome]:
     """Give groups other queries. Refused where one can't be read, would have the group in itself, or isn't for it."""
     return [_change_query(tx, order, ctx) for order in orders]
@@ -80,7 +86,7 @@ def change_queries(tx: Transaction, orders: Sequence[GroupOrder], ctx: Context) 
 
 def _change_query(tx: Transaction, order: GroupOrder, ctx: Context) -> GroupOutcome:
     groups.lock(tx)
-    group = _find(tx, order.name)
+    group = _find_own(tx, order.name)
     if isinstance(group, Refusal):
         return group
     if group.query is None or order.query is None:
@@ -90,14 +96,22 @@ def _change_query(tx: Transaction, order: GroupOrder, ctx: Context) -> GroupOutc
             "Make another group with this query.",
         )
     refusal = _unreadable(tx, order)
+    changed = GroupDefinition(group.id, group.name, order.query)
+    has_policy = group.id in policy_ids(tx)
+    if refusal is None and has_policy:
+        query = query_of(tx, changed)
+        refusal = query if isinstance(query, Refusal) else None
     if refusal is not None:
         return refusal
+    if has_policy:
+        reviews.bring_forward(tx, None, ctx.now)
     groups.set_query(tx, group.id, order.query)
     detail = {"query": order.query, "former_query": group.query}
     people.record_act(tx, ctx.actor, "group.change_query", group.name, detail, ctx.now)
-    return GroupDefinition(group.id, group.name, order.query)
+    return changed
 
 
+@act(Permission.GROUPS)
 def rename_groups(tx: Transaction, orders: Sequence[RenameOrder], ctx: Context) -> list[GroupOutcome]:
     """Give groups other names. Refused while queries name the former one."""
     return [_rename(tx, order, ctx) for order in orders]
@@ -105,7 +119,7 @@ def rename_groups(tx: Transaction, orders: Sequence[RenameOrder], ctx: Context) 
 
 def _rename(tx: Transaction, order: RenameOrder, ctx: Context) -> GroupOutcome:
     groups.lock(tx)
-    group = _find(tx, order.name)
+    group = _find_own(tx, order.name)
     if isinstance(group, Refusal):
         return group
     is_same = name_key(order.name) == name_key(order.new_name)
@@ -118,13 +132,14 @@ def _rename(tx: Transaction, order: RenameOrder, ctx: Context) -> GroupOutcome:
     return GroupDefinition(group.id, order.new_name, group.query)
 
 
+@act(Permission.GROUPS)
 def delete_groups(tx: Transaction, names: Sequence[str], ctx: Context) -> list[GroupOutcome]:
-    """Delete groups; their devices stay what they are. Refused while queries name them."""
+    """Delete groups; their devices stay what they are. Refused while queries name them or policies are set for them."""
     outcomes: list[GroupOutcome] = []
     for name in names:
         groups.lock(tx)
-        group = _find(tx, name)
-        refusal = group if isinstance(group, Refusal) else _in_use(tx, group)
+        group = _find_own(tx, name)
+        refusal = group if isinstance(group, Refusal) else _in_use(tx, group) or _has_policy(tx, group)
         if isinstance(group, GroupDefinition) and refusal is None:
             groups.remove(tx, group.id)
             people.record_act(tx, ctx.actor, "group.delete", group.name, {"query": group.query}, ctx.now)
@@ -135,6 +150,7 @@ def delete_groups(tx: Transaction, names: Sequence[str], ctx: Context) -> list[G
 # --- members ----------------------------------------------------------------------------------------------------------
 
 
+@act(Permission.GROUPS)
 def add_members(tx: Transaction, orders: Sequence[MembersOrder], ctx: Context) -> list[MembersChanged | Refusal]:
     """Put devices into groups. Refused as a whole where one isn't known, and where the group has a query."""
     outcomes: list[MembersChanged | Refusal] = []
@@ -154,6 +170,7 @@ def add_members(tx: Transaction, orders: Sequence[MembersOrder], ctx: Context) -
     return outcomes
 
 
+@act(Permission.GROUPS)
 def remove_members(tx: Transaction, orders: Sequence[MembersOrder], ctx: Context) -> list[MembersChanged | Refusal]:
     """Take devices out of groups; those that aren't in are passed over. Refused where the group has a query."""
     outcomes: list[MembersChanged | Refusal] = []
@@ -169,6 +186,8 @@ def remove_members(tx: Transaction, orders: Sequence[MembersOrder], ctx: Context
 
 def _changed(tx: Transaction, group: GroupDefinition, act: str, changed: int, ctx: Context) -> MembersChanged:
     members = groups.count_members(tx, group.id)
+    if group.id in policy_ids(tx):
+        reviews.bring_forward(tx, None, ctx.now)  # who was taken out is found by nothing any more
     people.record_act(tx, ctx.actor, act, group.name, {"devices": changed, "members": members}, ctx.now)
     return MembersChanged(changed, members)
 
@@ -191,6 +210,15 @@ def _static(tx: Transaction, name: str) -> GroupOutcome:
 def _find(tx: Transaction, name: str) -> GroupOutcome:
     group = groups.read_all(tx).get(name_key(name))
     return group or Refusal(RefusalCode.NOT_FOUND, f"there is no group {name}", "See `muster groups list`.")
+
+
+def _find_own(tx: Transaction, name: str) -> GroupOutcome:
+    """Find a group that administrators made: the saved queries are nobody's to change."""
+    group = _find(tx, name)
+    if isinstance(group, GroupDefinition) and is_saved(group):
+        remedy = "Make a group of your own with `muster groups create`; its query may name this one."
+        return Refusal(RefusalCode.CONFLICT, f"{group.name} is a query that comes with Muster", remedy)
+    return group
 
 
 def _unfit(name: str, stored: Collection[str]) -> Refusal | None:
@@ -216,3 +244,11 @@ def _in_use(tx: Transaction, group: GroupDefinition) -> Refusal | None:
         message = f"a command is being sent to those of {group.name}"
         return Refusal(RefusalCode.CONFLICT, message, "See `muster commands sends`, and wait for its end.")
     return None
+
+
+def _has_policy(tx: Transaction, group: GroupDefinition) -> Refusal | None:
+    """Tell that devices are judged by what is set for *group*; None where nothing is."""
+    if group.id not in policy_ids(tx):
+        return None
+    message = f"a policy of control is set for {group.name}"
+    return Refusal(RefusalCode.CONFLICT, message, "Unset it with `muster policy control unset --group NAME`.")

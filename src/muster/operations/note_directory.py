@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from muster.domain.permissions import Permission
 from muster.operations.context import Context
+from muster.operations.permit import act
 from muster.storage import people
 from muster.storage.engine import Transaction
 
@@ -16,6 +18,7 @@ class DirectoryChange:
     is_removed: bool
 
 
+@act(Permission.ENROLL)
 def note_directory_changes(tx: Transaction, changes: Sequence[DirectoryChange], ctx: Context) -> list[None]:
     """Record *changes*, an act each."""
     for change in changes:

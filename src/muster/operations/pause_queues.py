@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission
 from muster.domain.push_policy import PushReason
 from muster.domain.set_up import RELEASE_REQUEST_TYPES
 from muster.operations.context import Context
+from muster.operations.permit import act, itself
 from muster.protocol.identifiers import ChannelId
 from muster.storage import enrollments, people, push, queue_holds, queues
 from muster.storage.engine import Transaction
@@ -28,6 +30,7 @@ class PauseOrder:
 PauseOutcome: TypeAlias = Pause | Refusal
 
 
+@act(Permission.COMMAND, about=lambda _tx, order: (order.channel_id,))
 def pause_queues(tx: Transaction, orders: Sequence[PauseOrder], ctx: Context) -> list[PauseOutcome]:
     """Pause the channel of each order. What waits and what is queued meanwhile is kept, and nobody is pushed for it.
 
@@ -63,6 +66,7 @@ class Resumed:
     was_paused: Pause
 
 
+@act(Permission.COMMAND, about=itself)
 def resume_queues(tx: Transaction, channel_ids: Sequence[ChannelId], ctx: Context) -> list[Resumed | Refusal]:
     """End the pause of each channel, and push it when something waits; refused where there is none."""
     return [_resume(tx, channel_id, ctx) for channel_id in channel_ids]

@@ -27,7 +27,7 @@ from muster.operations.ports import PushReceipt
 from muster.operations.turn_breaker import TurnedBreaker, turn_breaker
 from muster.protocol.apns import OutcomeClass, Push
 from muster.protocol.identifiers import ChannelId
-from muster.storage import push, push_breakers, push_certificates, pushes
+from muster.storage import push, push_breakers, push_certificates, pushes, reviews
 from muster.storage.engine import Transaction, Work
 from muster.storage.hot_pushes import DueWish, PushAddress, PutOff, RecordedPush, SettledPush
 
@@ -278,6 +278,9 @@ def _record(tx: Transaction, results: Sequence[PushResult], ctx: Context) -> lis
     turned = _turn_breakers(tx, results, in_use, ctx)  # first: whoever waits for a breaker holds no wish
     dice = ctx.dice()
     decided = [_decide(result, turned[result.claimed.push.topic], in_use, ctx.now, dice.random()) for result in results]
+    # before the wishes, as in a review
+    refused = [one.claimed.channel_id for one, said in zip(results, decided, strict=True) if _is_refusal(said)]
+    reviews.schedule_all(tx, refused, ctx.now)
     push.settle(tx, [_settled(result, one) for result, one in zip(results, decided, strict=True)], ctx.now)
     pushes.append(tx, [_recorded(result, one, ctx.now) for result, one in zip(results, decided, strict=True)])
     recorded = [RecordedOutcome(one.consequence) for one in decided]
@@ -312,6 +315,10 @@ def _decide(
         held_because=NoPush.BREAKER_OPEN if turned.is_open else None,
         is_tokens_own=claimed.certificate == in_use.get(claimed.push.topic) and not turned.blames_all_tokens,
     )
+
+
+def _is_refusal(decision: OutcomeDecision) -> bool:
+    return decision.consequence is Consequence.STOPPED
 
 
 def _settled(result: PushResult, decision: OutcomeDecision) -> SettledPush:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from muster.domain.command_findings import Finding, Severity
 from muster.domain.command_following import Start, start_after
@@ -12,12 +12,14 @@ from muster.domain.command_secrets import holds_secret
 from muster.domain.enrollment import Enrollment, EnrollmentState
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.letting_go import DepartureKind
+from muster.domain.permissions import to_send
 from muster.domain.push_policy import PushReason
-from muster.operations.check_commands import check_channels, malformed, unfit_for
+from muster.operations.check_commands import check_channels, malformed, unfit_for, unwritable
 from muster.operations.context import Context
 from muster.operations.enqueue_command import QueueTerms, enqueue_command
 from muster.operations.keep_secrets import propose_secrets
 from muster.operations.let_go import (
+    REMOVE_PROFILE,
     DepartureOrder,
     enqueue_removal,
     may_unenroll,
@@ -25,11 +27,14 @@ from muster.operations.let_go import (
     removes_enrollment,
 )
 from muster.operations.limit_disruption import record_disruptions
+from muster.operations.permit import act
 from muster.protocol.command import Command, CommandRequest, encode_command
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage import commands, enrollments, people, push, queues, reports
 from muster.storage.engine import Transaction
 from muster.storage.queues import Following
+
+_REACHED: Final = (EnrollmentState.ENROLLED, EnrollmentState.DORMANT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ class CommandOrder:
     """How often it is tried again after an error; at most MAXIMUM_RETRIES."""
     named_count: int | None = None
     """How many channels these are, for more than the hour's limit where the command disrupts work."""
+    is_pushed: bool = True
+    """Wish to push the channels, so that they fetch it at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,7 @@ class QueuedCommand:
 QueueOutcome: TypeAlias = QueuedCommand | Refusal
 
 
+@act(lambda order: to_send(order.request.request_type), about=lambda _tx, order: order.channel_ids)
 def queue_commands(tx: Transaction, orders: Sequence[CommandOrder], ctx: Context) -> list[QueueOutcome]:
     """Queue each of *orders* and wish to push its channels, in one act of the audit log each.
 
@@ -113,16 +121,16 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
         follows_any=order.follows_any,
         now=ctx.now,
     )
+    unfit = unfit or unwritable(order.request)
     if unfit is not None:
         return unfit
     command_uuid = order.command_uuid or CommandUUID(ctx.new_id().upper())
     command = Command(command_uuid, order.request.request_type, order.request.keys)
     body = encode_command(command)
-    known = None if order.command_uuid is None else command_body(tx, command_uuid, ctx)
-    if (
-        known is not None
-        and order.part is None
-        and (known != body or not commands.channels_of(tx, command_uuid).isdisjoint(order.channel_ids))
+    is_to_be_looked_up = order.command_uuid is not None and order.part is None  # a part's command was recorded
+    known = command_body(tx, command_uuid, ctx) if is_to_be_looked_up else None
+    if known is not None and (
+        known != body or not commands.channels_of(tx, command_uuid).isdisjoint(order.channel_ids)
     ):
         return Refusal(
             RefusalCode.CONFLICT,
@@ -130,8 +138,7 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
             "Give this one another CommandUUID, or none: then Muster makes one.",
         )
     channel_ids = tuple(dict.fromkeys(order.channel_ids))
-    tx.lock_rows(sorted(channel_ids))
-    stored = enrollments.find(tx, channel_ids)
+    stored = enrollments.lock(tx, channel_ids)
     found = _sort_out(tx, order, channel_ids, stored)
     findings = check_channels(tx, order.request, [*found.targets, *found.ending])
     wrong = malformed(order.request, findings.values())
@@ -147,7 +154,7 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     limited = _limited(tx, order, command_uuid, targets, found.ending, ctx)
     if limited is not None:
         return limited
-    if known is None:
+    if known is None and order.part is None:
         is_secret = order.is_secret or holds_secret(order.request)
         kept = ctx.seal(body, table="commands", column="body", row=command_uuid) if is_secret else body
         new = commands.NewCommand(command_uuid, command.request_type, kept, ctx.actor.name, is_sealed=is_secret)
@@ -159,7 +166,8 @@ def _queue(tx: Transaction, order: CommandOrder, ctx: Context) -> QueueOutcome:
     free += enqueue_removal(tx, command_uuid, found.ending, ctx)
     awake = [channel_id for channel_id in free if stored[channel_id].state is EnrollmentState.ENROLLED]
     due_at = ctx.now + ctx.policy.push_coalescing if order.part is None else order.part.wake_at
-    push.wish(tx, awake, reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=due_at)
+    if order.is_pushed:
+        push.wish(tx, awake, reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=due_at)
     queued_on = tuple(one.channel.id for one in (*targets, *found.ending))
     if order.part is None:
         _record(tx, command, queued_on, _overruled(findings, targets), ctx)
@@ -268,19 +276,20 @@ def _sort_out(
     targets: list[Enrollment] = []
     ending: list[Enrollment] = []
     refused: dict[ChannelId, Refusal] = {}
+    is_removal = order.request.request_type == REMOVE_PROFILE
     for channel_id in channel_ids:
         enrollment = stored.get(channel_id)
         if enrollment is None:
             refused[channel_id] = Refusal(
                 RefusalCode.NOT_FOUND, f"no enrollment {channel_id} is known", "See `muster devices list`."
             )
-        elif enrollment.state not in (EnrollmentState.ENROLLED, EnrollmentState.DORMANT):
+        elif enrollment.state not in _REACHED:
             refused[channel_id] = Refusal(
                 RefusalCode.NOT_ENROLLED,
                 f"{channel_id} is not enrolled now ({enrollment.state.value})",
                 "Enroll it again, or wait until its enrollment is complete.",
             )
-        elif not removes_enrollment(tx, order.request, enrollment.channel.device_id):
+        elif not is_removal or not removes_enrollment(tx, order.request, enrollment.channel.device_id):
             targets.append(enrollment)
         elif (refusal := _may_end(tx, enrollment)) is not None:
             refused[channel_id] = refusal

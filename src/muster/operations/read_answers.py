@@ -9,12 +9,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
-from muster.domain.answered_commands import AnsweredCommand, Fault
+from muster.domain.answered_commands import AnsweredCommand
 from muster.domain.command_queue import QueuePurpose
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import Enrollment
+from muster.domain.faults import Fault
 from muster.domain.inventory.kinds import InventoryKind
+from muster.operations.answer_declarative import await_status
 from muster.operations.context import Context
+from muster.operations.decode_answers import DecodedAnswer, PreparedAnswer, decode_answer
 from muster.operations.follow_apps import follow_app_installation, follow_app_list, follow_app_removal
 from muster.operations.follow_profiles import follow_installation, follow_profile_list, follow_removal
 from muster.operations.follow_users import follow_deletion, follow_log_out, follow_user_list
@@ -27,13 +30,12 @@ from muster.operations.keep_secrets import (
 )
 from muster.operations.learn_inventory import learn_inventory
 from muster.operations.verify_commands import verify_commands
-from muster.protocol.command import CommandRequest, decode_command
-from muster.protocol.connect import Report, Status, read_report
-from muster.protocol.errors import MalformedMessage
+from muster.protocol.connect import Status
 from muster.protocol.identifiers import ChannelId
 from muster.storage import answers, enrollments, evidence, reports
 from muster.storage.answers import AnswerKey, StoredAnswer
 from muster.storage.engine import Transaction
+from muster.storage.reports import SaidAnew
 
 CLAIM_LIMIT = 50
 """Answers read in one transaction at most; an answer of ten fields costs less than a millisecond."""
@@ -54,6 +56,7 @@ READERS: Final[Mapping[str, tuple[Reader, ...]]] = {
     **{kind.value: (learn_inventory,) for kind in InventoryKind},
     "AccountConfiguration": (settle_secrets,),
     "ActivationLockBypassCode": (keep_given,),
+    "DeclarativeManagement": (await_status,),
     "DeviceInformation": (learn_inventory, learn_accounts, verify_commands),
     "InstallApplication": (follow_app_installation,),
     "InstallEnterpriseApplication": (follow_app_installation,),
@@ -82,7 +85,7 @@ READERS: Final[Mapping[str, tuple[Reader, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class DueAnswers:
-    """Answers that are due, and when the earliest of all is."""
+    """Answers that are due. *next_due_at*: when the earliest is that is none of these, nor read elsewhere."""
 
     keys: tuple[AnswerKey, ...]
     next_due_at: datetime | None
@@ -94,65 +97,49 @@ def find_answers(tx: Transaction, now: datetime, elsewhere: Collection[AnswerKey
     """
     keys: list[AnswerKey] = []
     size = 0
-    for one in answers.due(tx, now, CLAIM_LIMIT + len(elsewhere)):
+    for one in answers.waiting(tx, CLAIM_LIMIT + len(elsewhere) + 1):
         if one.key in elsewhere:
             continue
         size += one.size
-        if keys and (size > CLAIM_BYTES or len(keys) == CLAIM_LIMIT):
-            break
+        if one.due_at > now or (keys and (size > CLAIM_BYTES or len(keys) == CLAIM_LIMIT)):
+            return DueAnswers(tuple(keys), one.due_at)
         keys.append(one.key)
-    return DueAnswers(tuple(keys), answers.next_due(tx))
+    return DueAnswers(tuple(keys), None)
 
 
-def read_answers(tx: Transaction, keys: Sequence[AnswerKey], ctx: Context) -> list[bool]:
+def read_answers(tx: Transaction, wanted: Sequence[PreparedAnswer], ctx: Context) -> list[bool]:
     """Read answers; tells of each whether it was read here. One that another node reads, or has read, is passed over.
 
-    All of them are decoded before a channel is held, which keeps its device waiting.
+    What is not decoded yet is decoded before a channel is held, which keeps its device waiting.
     """
-    held = answers.claim(tx, keys)
-    decoded = {key: _decode(stored, ctx) for key, stored in held.items()}
+    held = answers.claim(tx, [one.key for one in wanted])
+    decoded = {one.key: _decoded(one, held[one.key], ctx) for one in wanted if one.key in held}
     channel_ids = sorted({key.channel_id for key in held})
     tx.lock_rows(channel_ids)
     stored = enrollments.find(tx, channel_ids)
+    said_anew: list[SaidAnew] = []
     for key in sorted(held, key=lambda one: one.reported_at):
         enrollment = stored.get(key.channel_id)
         if enrollment is not None:
-            _read(tx, held[key], decoded[key], enrollment, ctx)
+            said_anew += _read(tx, held[key], decoded[key], enrollment, ctx)
+    reports.forget_questions(tx, said_anew)
     answers.was_read(tx, list(held))
-    return [key in held for key in keys]
+    return [one.key in held for one in wanted]
 
 
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    request: CommandRequest
-    report: Report
-    faults: tuple[Fault, ...]
-    """What of the report can't be read; of what can be, nothing is lost."""
-
-
-def _decode(stored: StoredAnswer, ctx: Context) -> _Decoded | Fault:
-    if stored.body is None or stored.command is None:
-        return Fault("", "its command is not known")
-    command, body = stored.command, stored.body
-    if stored.command_is_sealed:
-        command = ctx.open(command, table="commands", column="body", row=stored.key.command_uuid)
-    if stored.is_sealed:
-        row = reports.report_row(stored.key.channel_id, stored.key.command_uuid)
-        body = ctx.open(body, table="reports", column="body", row=row)
-    try:
-        report, unread = read_report(body)
-    except MalformedMessage as error:
-        return Fault("", f"it can't be decoded: {error}")
-    sent = decode_command(command)
-    return _Decoded(CommandRequest(sent.request_type, sent.keys), report, tuple(Fault("", one) for one in unread))
+def _decoded(wanted: PreparedAnswer, held: StoredAnswer, ctx: Context) -> DecodedAnswer | Fault:
+    if wanted.decoded is not None and wanted.stored == held:
+        return wanted.decoded
+    return decode_answer(held, ctx)
 
 
 def _read(
-    tx: Transaction, stored: StoredAnswer, decoded: _Decoded | Fault, enrollment: Enrollment, ctx: Context
-) -> None:
+    tx: Transaction, stored: StoredAnswer, decoded: DecodedAnswer | Fault, enrollment: Enrollment, ctx: Context
+) -> Sequence[SaidAnew]:
+    """Read one answer, and tell what of earlier ones has had its day."""
     if isinstance(decoded, Fault):
         _flag(tx, stored, [decoded], enrollment, ctx)
-        return
+        return ()
     status = decoded.report.head.status
     assert status is not None, "an undefined status closes nothing"
     answered = AnsweredCommand(
@@ -163,6 +150,7 @@ def _read(
         decoded.report,
         stored.epoch,
         stored.key.reported_at,
+        decoded.inventory,
     )
     readers = READERS.get(decoded.request.request_type, ())
     faults = [*decoded.faults, *(fault for read in readers for fault in read(tx, answered, ctx))]
@@ -170,8 +158,8 @@ def _read(
         _flag(tx, stored, faults, enrollment, ctx)
     elif stored.purpose == QueuePurpose.INVENTORY.value and status is Status.ACKNOWLEDGED and answered.is_of_this_life:
         # what it said before is in the inventory, and in its history; a fleet's lists of a year would fill any disk
-        request_type, before = answered.request.request_type, answered.reported_at
-        reports.forget_questions(tx, enrollment.channel.id, request_type, before=before)
+        return (SaidAnew(enrollment.channel.id, answered.request.request_type, answered.reported_at),)
+    return ()
 
 
 def _flag(tx: Transaction, stored: StoredAnswer, faults: Sequence[Fault], enrollment: Enrollment, ctx: Context) -> None:

@@ -6,9 +6,11 @@ from typing import TypeAlias
 
 from muster.domain.command_queue import OwnStatus
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission
 from muster.domain.push_policy import PushReason
 from muster.operations.close_commands import close_commands
 from muster.operations.context import Context
+from muster.operations.permit import act
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage import people, push, queue_holds
 from muster.storage.engine import Transaction
@@ -32,6 +34,14 @@ class Settled:
 VerdictOutcome: TypeAlias = Settled | Refusal
 
 
+def _channels_of(tx: Transaction, verdict: Verdict) -> set[ChannelId] | None:
+    """Return where the command is held that is named; None where all are meant."""
+    if verdict.command_uuid is None:
+        return None
+    return {channel_id for channel_id, _ in queue_holds.held(tx, verdict.command_uuid)}
+
+
+@act(Permission.COMMAND, about=_channels_of)
 def settle_held_commands(tx: Transaction, verdicts: Sequence[Verdict], ctx: Context) -> list[VerdictOutcome]:
     """Carry out each of *verdicts*, in one act of the audit log each.
 

@@ -57,6 +57,20 @@ def release_channels(tx: Transaction, channel_ids: Sequence[ChannelId], ctx: Con
     return look_again
 
 
+def release_again(tx: Transaction, channel_ids: Sequence[ChannelId], ctx: Context) -> None:
+    """Send once more what lets those of *channel_ids* go on that wait, were let go on and still wait; and push them."""
+    waiting = set_ups.find(tx, channel_ids)
+    if not waiting:
+        return
+    stored = enrollments.find(tx, sorted(waiting))
+    unanswered = queues.unanswered(tx, sorted(waiting))
+    for channel_id in sorted(waiting):
+        request_type = RELEASES[stored[channel_id].channel.kind]
+        if all(entry.request_type != request_type for entry in unanswered.get(channel_id, ())):
+            _release(tx, stored[channel_id], request_type, RELEASE_PRIORITY, ctx)
+    push.wish(tx, sorted(waiting), reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=ctx.now)
+
+
 def _release(tx: Transaction, enrollment: Enrollment, request_type: str, priority: int, ctx: Context) -> None:
     channel_id = enrollment.channel.id
     command_uuid = CommandUUID(ctx.new_id().upper())

@@ -18,7 +18,6 @@ from muster.domain.events import Event, EventType
 from muster.domain.push_policy import PushReason
 from muster.domain.renewal import (
     CHALLENGE_LIFETIME,
-    FIRST_RETRIES,
     USE_WITHIN,
     CannotRenew,
     LookAgain,
@@ -32,6 +31,7 @@ from muster.domain.renewal_failures import EXPLANATIONS, RenewalFailure
 from muster.operations.context import Context
 from muster.operations.enrollment_profiles import make_profile
 from muster.operations.issue_certificate import hash_secret
+from muster.operations.recovery_steps import AFTER_CONTACT, is_way_doubted
 from muster.protocol.command import Command, encode_command
 from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId
 from muster.protocol.profile import ScepPayload, encode_enrollment_profile
@@ -48,23 +48,22 @@ class RenewalOrder:
     sign: Callable[[bytes], bytes]
 
 
-def is_due(identity: DueIdentity, ctx: Context) -> bool:
-    """Tell whether there is anything to do about *identity* now; `renew_identities` does it."""
-    return (
-        identity.is_over
-        or _has_stale_leftover(identity, ctx)
-        or _notice(identity, ctx) is not None
-        or (
-            identity.is_enrolled
-            and isinstance(decide_renewal(identity.situation, ctx.now, ctx.policy), SendRenewal | NotUsed)
-        )
-    )
+def due_at(identity: DueIdentity, ctx: Context) -> datetime | None:
+    """Tell when there is something to do about *identity*, not later than now: it is; None: nobody knows.
 
-
-def look_again_at(identity: DueIdentity, ctx: Context) -> datetime | None:
-    """Tell when there will be something to do about *identity*, nothing being due now; None: nobody knows."""
-    decision = decide_renewal(identity.situation, ctx.now, ctx.policy)
-    return decision.at if identity.is_enrolled and isinstance(decision, LookAgain) else None
+    `renew_identities` does what is due.
+    """
+    if identity.is_over or _has_stale_leftover(identity, ctx) or _notice(identity, ctx) is not None:
+        return ctx.now
+    if not identity.is_enrolled:
+        return None
+    match decide_renewal(identity.situation, ctx.now, ctx.policy):
+        case LookAgain(at):
+            return at
+        case SendRenewal() | NotUsed():
+            return ctx.now
+        case CannotRenew():
+            return None
 
 
 def renew_identities(tx: Transaction, orders: Sequence[RenewalOrder], ctx: Context) -> list[bool]:
@@ -188,9 +187,10 @@ def _send(
         at=ctx.now,
     )
     if is_first_news:
-        push.wish(tx, [device], reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=ctx.now)
+        due_at = ctx.now + AFTER_CONTACT if is_way_doubted(tx, device) else ctx.now
+        push.wish(tx, [device], reason=PushReason.COMMAND_QUEUED, at=ctx.now, due_at=due_at)
     else:
-        push.wish_if_none(tx, device, reason=PushReason.COMMAND_WAITING, at=ctx.now)
+        push.wish_if_none(tx, {device: PushReason.COMMAND_WAITING}, at=ctx.now)
     detail = {"reason": reason.value, "command_uuid": command_uuid, "identity": identity.fingerprint.hex()}
     sent = Observation(device, Signal.IDENTITY_ISSUED, "renewal_sent", ctx.now, identity.epoch, "", detail)
     evidence.append(tx, [sent], ctx.new_id)
@@ -221,4 +221,4 @@ def note_failure(
     detail = {"command_uuid": command_uuid, "failure": failure.value, "said": text}
     failed = Observation(device, Signal.COMMAND_ANSWER, "renewal_failed", ctx.now, epoch, source, detail)
     evidence.append(tx, [failed], ctx.new_id)
-    reviews.schedule(tx, device, ctx.now + FIRST_RETRIES[0])
+    reviews.schedule(tx, device, ctx.now)

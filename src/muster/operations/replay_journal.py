@@ -15,6 +15,7 @@ from muster.crypto.errors import CryptoError
 from muster.domain.enrollment import Provenance
 from muster.domain.errors import Refusal
 from muster.domain.secrets import SecretKind, SecretState
+from muster.operations.adopt_enrollments import take_place_of_stand_in
 from muster.operations.answer_checkin import AnyCheckin, answer_checkin
 from muster.operations.checkin import CheckinRequest, speaking
 from muster.operations.context import Context
@@ -121,7 +122,8 @@ def _replay_identity(tx: Transaction, record: JournalRecord, then: Context) -> R
     device_id = device_of(record)
     if identities.find(tx, identity.fingerprint) is not None:
         return Replayed(record, ReplayResult.KNOWN, device_id)
-    if all(one.fingerprint != identity.authority for one in identities.all_authorities(tx)):
+    is_adopted = grant.provenance is Provenance.ADOPTED
+    if not is_adopted and all(one.fingerprint != identity.authority for one in identities.all_authorities(tx)):
         return Replayed(record, ReplayResult.REFUSED, device_id, "the authority that issued it is not known")
     if grant.profile_id is not None and found.terms is not None:
         enrollment_profiles.keep_json(tx, grant.profile_id, found.terms, then.now)
@@ -136,6 +138,8 @@ def _replay_identity(tx: Transaction, record: JournalRecord, then: Context) -> R
             identities.use_challenge(
                 tx, found.challenge_hash, key=found.challenge_key, identity=identity.fingerprint, at=then.now
             )
+    if is_adopted:
+        take_place_of_stand_in(tx, DeviceId(grant.expected_udid or ""), identity.fingerprint, then)
     if grant.link_id is not None and grant.provenance is Provenance.LINK and found.replaces is None:
         identities.count_link_use(tx, grant.link_id)
     return Replayed(record, ReplayResult.REBUILT, device_id)

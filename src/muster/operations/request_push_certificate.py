@@ -15,7 +15,9 @@ from muster.crypto.keys import load_private_key, private_key_der, public_key_der
 from muster.crypto.names import MAXIMUM_COMMON_NAME_OCTETS
 from muster.crypto.requests import make_request
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission
 from muster.operations.context import Context
+from muster.operations.permit import act
 from muster.protocol.push_certificate_request import SignedPushRequest, encode_signed_request
 from muster.storage import people, push_certificates
 from muster.storage.engine import Transaction
@@ -71,6 +73,7 @@ class MadeRequest:
 RequestOutcome: TypeAlias = MadeRequest | Refusal
 
 
+@act(Permission.CERTIFICATES)
 def request_push_certificates(tx: Transaction, orders: Sequence[RequestOrder], ctx: Context) -> list[RequestOutcome]:
     """Make a key and a request for each order, or refuse: a name that no request can hold, a topic that is not in use.
 
@@ -83,7 +86,7 @@ def _request(tx: Transaction, order: RequestOrder, ctx: Context) -> RequestOutco
     unfit = _unfit_subject(order)
     if unfit is not None:
         return unfit
-    renew = _topics_in_use(tx, order) if order.purpose is RequestPurpose.PUSH else ()
+    renew = _topics_in_use(tx, order.renews) if order.purpose is RequestPurpose.PUSH else ()
     if order.renews is not None and not renew:
         return Refusal(
             RefusalCode.NOT_FOUND,
@@ -103,15 +106,43 @@ def _request(tx: Transaction, order: RequestOrder, ctx: Context) -> RequestOutco
         key_hash=spki_fingerprint(public_key_der(key)),
     )
     push_certificates.add_request(tx, stored, ctx.now, by=ctx.actor.name)
-    vendor = push_certificates.current_vendor_certificate(tx) if order.purpose is RequestPurpose.PUSH else None
-    is_signed = vendor is not None and ctx.now < vendor.not_after
-    detail = {"purpose": order.purpose.value, "key": stored.key_hash.hex(), "signed": is_signed}
+    made = _write(tx, stored, renew, ctx)
+    detail = {
+        "purpose": order.purpose.value,
+        "key": stored.key_hash.hex(),
+        "signed": made.signed_request is not None,
+    }
     people.record_act(tx, ctx.actor, "push_certificate.request", request_id, detail, ctx.now)
+    return made
+
+
+@act(Permission.CERTIFICATES)
+def write_requests_again(tx: Transaction, request_ids: Sequence[str], ctx: Context) -> list[RequestOutcome]:
+    """Write requests once more that were made here, signed by the vendor certificate that is in use now.
+
+    Refused where there is no such request.
+    """
+    return [_write_again(tx, request_id, ctx) for request_id in request_ids]
+
+
+def _write_again(tx: Transaction, request_id: str, ctx: Context) -> RequestOutcome:
+    stored = push_certificates.request_by_id(tx, request_id)
+    if stored is None:
+        return Refusal(RefusalCode.NOT_FOUND, f"there is no request {request_id[:80]}", "Make another one.")
+    made = _write(tx, stored, _topics_in_use(tx, None) if stored.purpose is RequestPurpose.PUSH else (), ctx)
+    detail = {"purpose": stored.purpose.value, "signed": made.signed_request is not None}
+    people.record_act(tx, ctx.actor, "push_certificate.write_request_again", stored.id, detail, ctx.now)
+    return made
+
+
+def _write(tx: Transaction, stored: StoredRequest, renew: tuple[TopicToRenew, ...], ctx: Context) -> MadeRequest:
+    vendor = push_certificates.current_vendor_certificate(tx) if stored.purpose is RequestPurpose.PUSH else None
+    is_signed = vendor is not None and ctx.now < vendor.not_after
     return MadeRequest(
-        id=request_id,
-        purpose=order.purpose,
-        request_pem=_pem(request_der),
-        signed_request=_sign(request_der, vendor, ctx) if vendor is not None and is_signed else None,
+        id=stored.id,
+        purpose=stored.purpose,
+        request_pem=_pem(stored.request_der),
+        signed_request=_sign(stored.request_der, vendor, ctx) if vendor is not None and is_signed else None,
         vendor_not_after=None if vendor is None else vendor.not_after,
         renew=renew,
     )
@@ -133,12 +164,12 @@ def _unfit_subject(order: RequestOrder) -> Refusal | None:
     return None
 
 
-def _topics_in_use(tx: Transaction, order: RequestOrder) -> tuple[TopicToRenew, ...]:
+def _topics_in_use(tx: Transaction, renews: str | None) -> tuple[TopicToRenew, ...]:
     listeners = push_certificates.listeners(tx)
     return tuple(
         TopicToRenew(one.topic, one.not_after, listeners[one.topic].enrollments if one.topic in listeners else 0)
         for one in push_certificates.told_certificates(tx)
-        if order.renews in (None, one.topic)
+        if renews in (None, one.topic)
     )
 
 

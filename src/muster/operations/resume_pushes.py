@@ -6,6 +6,7 @@ from muster.domain.push_breaker import BreakerCause
 from muster.domain.push_outcomes import TOKEN_REFUSALS
 from muster.domain.push_policy import PushReason
 from muster.operations.context import Context
+from muster.operations.note_deaf_topics import note_resumed
 from muster.storage import push, push_breakers
 from muster.storage.engine import Transaction
 
@@ -24,6 +25,7 @@ def resume_pushes(tx: Transaction, topic: str, ctx: Context, *, could_push: bool
     if breaker is not None:
         push_breakers.store(tx, topic, None)
         could_push = could_push and not (breaker.is_open and breaker.cause in _OF_THE_CERTIFICATE)
+    note_resumed(tx, topic, ctx)
     forgotten = push.forget_refusals(tx, topic, TOKEN_REFUSALS, since=None)
     push.release_held(tx, topic, ctx.now)
     push.wish_at_pace(tx, forgotten, reason=PushReason.PUSHES_WORK_AGAIN, at=ctx.now)

@@ -12,9 +12,11 @@ from muster.domain.access import Grant
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import Enrollment, Provenance
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission
 from muster.domain.return_to_service import COMMAND_CHALLENGE_LIFETIME, MAXIMUM_WIFI_PROFILE_BYTES, can_return
 from muster.operations.context import Context
 from muster.operations.enrollment_profiles import make_profile
+from muster.operations.permit import act
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
 from muster.protocol.checkin_replies import ReturnToServiceReply
 from muster.protocol.command import CommandRequest
@@ -43,6 +45,7 @@ class ReturnPolicyOrder:
     wifi_profile: bytes | None = field(default=None, repr=False)
 
 
+@act(Permission.ENROLL, about=lambda _tx, order: None if order.device_id is None else (order.device_id,))
 def set_return_policies(
     tx: Transaction, orders: Sequence[ReturnPolicyOrder], ctx: Context
 ) -> list[ReturnSetUp | Refusal]:
@@ -114,6 +117,7 @@ class ReturnOrder:
 ReturnOutcome: TypeAlias = QueuedCommand | Refusal
 
 
+@act(Permission.ERASE, about=lambda _tx, order: (order.device_id,))
 def return_devices(tx: Transaction, orders: Sequence[ReturnOrder], ctx: Context) -> list[ReturnOutcome]:
     """Queue EraseDevice with ReturnToService for each device, its body sealed, for it carries a challenge."""
     return [_return(tx, order, ctx) for order in orders]

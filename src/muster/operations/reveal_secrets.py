@@ -7,9 +7,11 @@ from typing import TypeAlias
 
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission
 from muster.domain.secrets import ROTATABLE, SecretKind, SecretState, may_reveal, needed_to_reveal
 from muster.operations.context import Context
 from muster.operations.keep_secrets import open_secret
+from muster.operations.permit import act
 from muster.operations.views.secrets import in_order
 from muster.protocol.identifiers import ChannelId, DeviceId
 from muster.storage import enrollments, escrow, people, policies
@@ -52,6 +54,7 @@ class RevealedSecret:
 RevealOutcome: TypeAlias = RevealedSecret | Refusal
 
 
+@act(lambda order: Permission(f"reveal.{order.kind.value}"), about=lambda _tx, order: (order.device_id,))
 def reveal_secrets(tx: Transaction, orders: Sequence[RevealOrder], ctx: Context) -> list[RevealOutcome]:
     """Open the secret that each of *orders* names, an act of the audit log each; so is what is refused for its role."""
     return [_reveal(tx, order, ctx) for order in orders]

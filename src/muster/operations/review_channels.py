@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from muster.domain.control.evidence import Observation, Signal
+from muster.domain.control.review_schedule import ROUTINE
 from muster.domain.enrollment import EnrollmentState
+from muster.domain.policy import Policy
 from muster.domain.push_policy import PushReason
 from muster.operations.ask_for_apps import ask_for_apps
 from muster.operations.ask_for_inventory import ask_when_due
 from muster.operations.context import Context
+from muster.operations.judge_channels import judge_channels
+from muster.operations.recovery_steps import pushed_apart
 from muster.operations.release_set_up import release_channels
 from muster.operations.renew_accounts import ending_accounts
-from muster.operations.renew_identities import is_due, look_again_at
+from muster.operations.renew_identities import due_at as renewal_due_at
 from muster.operations.rotate_secrets import rotate_due_secrets
 from muster.protocol.identifiers import ChannelId
 from muster.storage import evidence, push, queue_holds, queues, renewals, reviews
@@ -23,12 +27,12 @@ from muster.storage.engine import Transaction
 
 CLAIM_LIMIT = 200
 """Channels reviewed in one transaction."""
-REVIEW_INTERVAL = timedelta(days=1)
+REVIEW_INTERVAL = ROUTINE
 """How long a channel is left alone when nothing is expected of it; what is has a time of its own."""
 HASTENED_BY = timedelta(hours=1)
 """A wish that waits longer than this, as for a silent channel, is looked at when commands wait and it was heard."""
-REVIEW_GRAIN = timedelta(minutes=5)
-"""Reviews that nobody waits for are due at the full five minutes: one transaction then serves many channels."""
+REVIEW_GRAIN = Policy().review_grain
+"""As the policy has it by default."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -46,6 +50,8 @@ class Reviewed:
     """Channels in whose queue something has expired or is to be tried again (`tend_queues`), sorted."""
     accounts_to_renew: tuple[str, ...] = ()
     """Accounts whose certificates end, each in a transaction of its own (`renew_accounts`)."""
+    not_judged: tuple[tuple[ChannelId, str], ...] = ()
+    """Channels that a fault of ours kept from being judged, and what it was."""
 
 
 def review_channels(tx: Transaction, items: Sequence[None], ctx: Context) -> list[Reviewed]:
@@ -59,14 +65,19 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
     waiting = queues.waiting_counts(tx, [review.channel_id for review in due])
     enrolled = [review.channel_id for review in due if review.state is EnrollmentState.ENROLLED]
     look_again = _earliest(release_channels(tx, enrolled, ctx), ask_for_apps(tx, enrolled, ctx))
-    ask_again = ask_when_due(tx, [review for review in due if review.state is EnrollmentState.ENROLLED], ctx)
+    doubted = pushed_apart(tx, due, ctx)
+    ask_again = ask_when_due(
+        tx, [review for review in due if review.state is EnrollmentState.ENROLLED], ctx, not_pushed=doubted
+    )
     for channel_id, rotates_at in rotate_due_secrets(tx, enrolled, ctx).items():
         look_again[channel_id] = min(rotates_at, look_again.get(channel_id, rotates_at))
     pinned = renewals.read(tx, [review.channel_id for review in due])
+    judged = judge_channels(tx, [review.channel_id for review in due], ctx, pinned)
+    look_again = _earliest(look_again, judged.recover_at)
     to_renew: list[ChannelId] = []
-    routine = _full_grain(ctx.now + REVIEW_INTERVAL)
     next_reviews: dict[ChannelId, datetime] = {}
     back: list[ChannelId] = []
+    to_push: dict[ChannelId, PushReason] = {}
     observations = []
     for review in due:
         if _is_incomplete(review, ctx):
@@ -81,24 +92,28 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
             )
         if review.state is EnrollmentState.ENROLLED and waiting.get(review.channel_id):
             # a wish lost with its push (refused token, restored database) comes back here
-            push.wish_if_none(tx, review.channel_id, reason=PushReason.COMMAND_WAITING, at=ctx.now)
-            if _was_heard_lately(review, ctx):
+            if review.channel_id not in doubted:
+                to_push[review.channel_id] = PushReason.COMMAND_WAITING
+            if _was_heard_lately(review, ctx) and review.channel_id not in doubted:
                 back.append(review.channel_id)
         elif review.state is EnrollmentState.ENROLLED and _is_silent(review, ctx):
-            push.wish_if_none(tx, review.channel_id, reason=PushReason.SILENT, at=ctx.now)
+            to_push[review.channel_id] = PushReason.SILENT
+        routine = _full_grain(judged.next_at[review.channel_id], ctx)
         next_at = min(
             routine,
             look_again.get(review.channel_id, routine),
             _later(queues_due.get(review.channel_id), ctx) or routine,
         )
         if review.channel_id in ask_again:
-            next_at = min(next_at, _full_grain(ask_again[review.channel_id]))
+            next_at = min(next_at, _full_grain(ask_again[review.channel_id], ctx))
         identity = pinned.get(review.channel_id)
-        if identity is not None and is_due(identity, ctx):
+        renewed_at = None if identity is None else renewal_due_at(identity, ctx)
+        if renewed_at is not None and renewed_at <= ctx.now:
             to_renew.append(review.channel_id)
-        elif identity is not None and (at := look_again_at(identity, ctx)) is not None:
-            next_at = min(next_at, _full_grain(at))
+        elif renewed_at is not None and renewed_at < next_at:
+            next_at = min(next_at, _full_grain(renewed_at, ctx))
         next_reviews[review.channel_id] = next_at
+    push.wish_if_none(tx, to_push, at=ctx.now)
     push.hasten(tx, back, at=ctx.now, by=HASTENED_BY)
     reviews.done(tx, next_reviews, at=ctx.now)
     if observations:
@@ -110,6 +125,7 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
         to_renew=tuple(to_renew),
         to_tend=tuple(sorted(channel_id for channel_id, at in queues_due.items() if at <= ctx.now)),
         accounts_to_renew=ending_accounts(tx, enrolled, ctx),
+        not_judged=judged.failed,
     )
 
 
@@ -125,8 +141,8 @@ def _earliest(*times: Mapping[ChannelId, datetime]) -> dict[ChannelId, datetime]
     return first
 
 
-def _full_grain(at: datetime) -> datetime:
-    return at + (_EPOCH - at) % REVIEW_GRAIN
+def _full_grain(at: datetime, ctx: Context) -> datetime:
+    return at + (_EPOCH - at) % ctx.policy.review_grain
 
 
 def _is_silent(review: reviews.DueReview, ctx: Context) -> bool:

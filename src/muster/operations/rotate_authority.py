@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from muster.crypto.certificates import inspect_certificate
+from muster.domain.permissions import Permission
 from muster.operations.context import Context
 from muster.operations.first_start import add_authority, authority_name
+from muster.operations.permit import act
 from muster.storage import identities, people
 from muster.storage.engine import Transaction
 
@@ -21,6 +23,7 @@ class RotatedAuthority:
     not_after: datetime
 
 
+@act(Permission.CERTIFICATES)
 def rotate_authorities(tx: Transaction, organizations: Sequence[str], ctx: Context) -> list[RotatedAuthority]:
     """Make a new authority for each of *organizations*, one after the other: the last one is the current one.
 

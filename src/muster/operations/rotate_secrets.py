@@ -11,9 +11,11 @@ from muster.domain.access import SERVER
 from muster.domain.enrollment import Enrollment
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.inventory.kinds import InventoryKind
+from muster.domain.permissions import Permission
 from muster.domain.secrets import ROTATABLE, SecretKind, SecretState
 from muster.operations.context import Context
 from muster.operations.keep_secrets import escrow_certificate, open_secret, propose_secret
+from muster.operations.permit import act, itself
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
 from muster.operations.views.secrets import in_order
 from muster.protocol.command import CommandRequest
@@ -81,6 +83,7 @@ _VERIFIES: Final[Mapping[SecretKind, str]] = {
 }
 
 
+@act(Permission.COMMAND, about=lambda _tx, order: (order.device_id,))
 def change_secrets(tx: Transaction, orders: Sequence[SecretOrder], ctx: Context) -> list[SecretOutcome]:
     """Queue for each of *orders* the command that does it; new secrets are made here, and kept as proposed.
 
@@ -261,6 +264,7 @@ class AdministratorOrder:
     anyway: bool = False
 
 
+@act(Permission.COMMAND, about=lambda _tx, order: (order.device_id,))
 def make_administrators(tx: Transaction, orders: Sequence[AdministratorOrder], ctx: Context) -> list[SecretOutcome]:
     """Queue AccountConfiguration for each Mac that waits in Setup Assistant; the password is kept, not sent."""
     return [_make_administrator(tx, order, ctx) for order in orders]
@@ -298,6 +302,7 @@ def _make_administrator(tx: Transaction, order: AdministratorOrder, ctx: Context
 # --- the passcode of an iPhone ----------------------------------------------------------------------------------------
 
 
+@act(Permission.HELP, about=itself)
 def clear_passcodes(tx: Transaction, device_ids: Sequence[DeviceId], ctx: Context) -> list[SecretOutcome]:
     """Queue ClearPasscode for each device, with the unlock token that is kept of it; nobody gets to see that."""
     return [_clear_passcode(tx, device_id, ctx) for device_id in device_ids]

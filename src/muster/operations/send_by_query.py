@@ -4,7 +4,7 @@ A fleet in one transaction would keep its devices waiting for as long as that ta
 far it is; any node goes on with it, and so does the command line that gave it. Who is found is told anew for each part.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -15,11 +15,13 @@ from muster.domain.command_secrets import holds_secret
 from muster.domain.command_validation import check_command
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission, to_send
 from muster.domain.queries.fields import FIELDS
 from muster.domain.queries.syntax import AllOf, OneOf, Query
-from muster.operations.check_commands import malformed
+from muster.operations.check_commands import malformed, unwritable
 from muster.operations.context import Context
 from muster.operations.let_go import may_remove_enrollments
+from muster.operations.permit import act, nobody
 from muster.operations.queue_command import CommandOrder, SendPart, command_body, queue_commands, unfit_terms
 from muster.operations.read_query import read_query
 from muster.protocol.command import Command, CommandRequest, decode_command, encode_command
@@ -59,6 +61,13 @@ class SendOrder:
 SendOutcome: TypeAlias = Send | Refusal
 
 
+def _narrowed(order: SendOrder, narrow: Callable[[str], str | Refusal]) -> SendOrder | Refusal:
+    """Return the order for those alone whom *narrow* lets through."""
+    query = narrow(order.query)
+    return query if isinstance(query, Refusal) else replace(order, query=query)
+
+
+@act(lambda order: to_send(order.request.request_type), narrow=_narrowed)
 def order_sends(tx: Transaction, orders: Sequence[SendOrder], ctx: Context) -> list[SendOutcome]:
     """Record each of *orders*, an act of the audit log each; `continue_sends` queues them.
 
@@ -134,6 +143,7 @@ def refused_as_a_whole(tx: Transaction, order: SendOrder, matched: int, now: dat
     )
     return (
         waits_wrongly
+        or unwritable(request)
         or malformed(request, check_command(request, {CommandTarget()}).values())
         or wrong_count(
             request.request_type,
@@ -153,6 +163,7 @@ def reachable(tx: Transaction, text: str) -> Query | Refusal:
 # --- part by part -----------------------------------------------------------------------------------------------------
 
 
+@act(Permission.WAKE, about=nobody)
 def continue_sends(tx: Transaction, send_ids: Sequence[str | None], ctx: Context) -> list[Send | None]:
     """Queue the next part of each order, of the oldest unfinished one where the id is None; returns how far it is.
 

@@ -8,8 +8,11 @@ from typing import TypeAlias, assert_never
 
 from muster.domain.access import LinkKind, may_use_link
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission
 from muster.domain.standing_policies import KINDS, NO_LINK, PolicyName, PolicyValue, read_policy
 from muster.operations.context import Context
+from muster.operations.permit import act
+from muster.operations.signal_devices import bring_all_up_to_date
 from muster.storage import identities, people, policies
 from muster.storage.engine import Transaction
 
@@ -37,6 +40,7 @@ class PolicySet:
 PolicyOutcome: TypeAlias = PolicySet | Refusal
 
 
+@act(Permission.POLICIES)
 def set_policies(tx: Transaction, orders: Sequence[PolicyOrder], ctx: Context) -> list[PolicyOutcome]:
     """Set each of *orders*, an act of the audit log each; refused where name or value are none.
 
@@ -55,6 +59,8 @@ def _set(tx: Transaction, order: PolicyOrder, ctx: Context) -> PolicyOutcome:
         return unfit
     former = {one.name: one.value for one in policies.stored(tx)}.get(name, KINDS[name].default)
     policies.write(tx, name, value, at=ctx.now, by=ctx.actor.name)
+    if name is PolicyName.NONCOMPLIANT_STATES:
+        bring_all_up_to_date(tx, ctx)
     detail = {"value": _audited(value), "former": _audited(former)}
     people.record_act(tx, ctx.actor, "policy.set", name.value, detail, ctx.now)
     return PolicySet(name, value, former)
@@ -71,7 +77,14 @@ def _unfit_link(tx: Transaction, name: PolicyName, value: PolicyValue, ctx: Cont
             links, kinds = [value] if value != NO_LINK else [], frozenset({LinkKind.ADE})
         case PolicyName.ACCOUNT_DRIVEN:
             links, kinds = value.values() if isinstance(value, dict) else [], _BY_ACCOUNT
-        case PolicyName.ON_ENROLL | PolicyName.ON_RESTORE | PolicyName.NETWORK_USERS | PolicyName.ROTATE_ON_REVEAL:
+        case (
+            PolicyName.ON_ENROLL
+            | PolicyName.ON_RESTORE
+            | PolicyName.NETWORK_USERS
+            | PolicyName.ROTATE_ON_REVEAL
+            | PolicyName.MASS_FLIP_SHARE
+            | PolicyName.NONCOMPLIANT_STATES
+        ):
             return None
         case _:
             assert_never(name)

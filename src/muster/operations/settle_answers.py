@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from muster.domain.command_queue import HoldReason, QueueEntry, QueuePurpose
+from muster.domain.control.evidence import ERASE_ACKNOWLEDGED, Detail, Observation, Signal
 from muster.domain.enrollment import Enrollment, Speaker
 from muster.domain.renewal import USE_WITHIN
 from muster.domain.renewal_failures import SAID_BY_US, classify_chain, describe_chain
@@ -19,8 +20,8 @@ from muster.operations.renew_identities import note_failure
 from muster.operations.unenrollment import settle_unenrollment
 from muster.protocol.connect import ErrorItem, Status, read_report
 from muster.protocol.errors import MalformedMessage
-from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, queue_holds, renewals, reviews
+from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.storage import enrollments, evidence, queue_holds, renewals, reviews
 from muster.storage.engine import Transaction
 
 ERASE_DEVICE = "EraseDevice"
@@ -47,23 +48,35 @@ def settle_answers(tx: Transaction, settled: Sequence[SettledEntry], ctx: Contex
             case QueuePurpose.COMMAND if one.entry.request_type in RELEASE_REQUEST_TYPES:
                 settle_release(tx, one.enrollment, one.status, ctx)
             case QueuePurpose.COMMAND if one.entry.request_type == ERASE_DEVICE:
-                _settle_erasure(tx, one)
+                _settle_erasure(tx, one, ctx)
             case QueuePurpose.RENEWAL:
                 _settle_renewal(tx, one, ctx)
             case QueuePurpose.UNENROLL:
                 settle_unenrollment(tx, one.enrollment, one.entry.command_uuid, one.status, one.source, ctx)
-            case QueuePurpose.COMMAND | QueuePurpose.INVENTORY:
+            case QueuePurpose.COMMAND | QueuePurpose.INVENTORY | QueuePurpose.PROBE:
                 pass
             case _:
                 assert_never(one.entry.purpose)
 
 
-def _settle_erasure(tx: Transaction, one: SettledEntry) -> None:
+def _settle_erasure(tx: Transaction, one: SettledEntry, ctx: Context) -> None:
     """Hold back what waits for a device that erases itself: its next life closes that."""
     if one.status is Status.ACKNOWLEDGED:
         device_id = one.enrollment.channel.device_id
+        note_erasure(tx, one.enrollment, ERASE_ACKNOWLEDGED, one.entry.command_uuid, ctx)
+        reviews.schedule(tx, ChannelId(device_id), ctx.now)
         channel_ids = [ChannelId(device_id), *enrollments.user_channels_of(tx, device_id)]
         queue_holds.hold_rest(tx, channel_ids, HoldReason.ERASED)
+
+
+def note_erasure(
+    tx: Transaction, enrollment: Enrollment, observed: str, command_uuid: CommandUUID, ctx: Context
+) -> None:
+    """Keep it as evidence that a device was handed EraseDevice, or has acknowledged it."""
+    detail: Detail = {"command_uuid": command_uuid}
+    channel_id = ChannelId(enrollment.channel.device_id)
+    seen = Observation(channel_id, Signal.COMMAND_ANSWER, observed, ctx.now, enrollment.epoch, "", detail)
+    evidence.append(tx, [seen], ctx.new_id)
 
 
 def _settle_renewal(tx: Transaction, one: SettledEntry, ctx: Context) -> None:

@@ -7,6 +7,7 @@ from muster.domain.push_breaker import Breaker, BreakerCause, after_outcomes
 from muster.domain.push_outcomes import TOKEN_REFUSALS
 from muster.domain.push_policy import PushReason
 from muster.operations.context import Context
+from muster.operations.note_deaf_topics import note_breaker
 from muster.protocol.apns import OutcomeClass
 from muster.storage import push, push_breakers
 from muster.storage.engine import Transaction, Work
@@ -54,6 +55,7 @@ def turn_breaker(
     before = push_breakers.lock(tx, [topic]).get(topic)
     turned = TurnedBreaker(before, after_outcomes(before, outcomes, ctx.now, jitter))
     push_breakers.store(tx, topic, turned.after)
+    note_breaker(tx, topic, turned.before, turned.after, ctx)
     if turned.after is not None and turned.after.retry_at is not None:
         tx.made_due(Work.PUSH, turned.after.retry_at)
     if turned.opened is not None and turned.blames_all_tokens:

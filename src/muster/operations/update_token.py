@@ -1,6 +1,5 @@
 """TokenUpdate: an enrollment is complete, a renewed identity is used for the first time, or the token changed."""
 
-from dataclasses import replace
 from typing import assert_never
 
 from muster.domain.control.evidence import Detail, Observation, Signal
@@ -69,7 +68,13 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
     update = _update_device if message.channel.is_device else _update_user
     meaning, epoch = update(tx, request, spoken, ctx)
     changed = push.set_target(
-        tx, channel_id, topic=message.topic, token=message.token, push_magic=message.push_magic, at=ctx.now
+        tx,
+        channel_id,
+        topic=message.topic,
+        token=message.token,
+        push_magic=message.push_magic,
+        at=ctx.now,
+        begins_life=meaning is TokenUpdateMeaning.ENROLLED,
     )
     is_awaiting = message.awaiting_configuration
     if is_awaiting is None and meaning is TokenUpdateMeaning.ENROLLED:
@@ -86,7 +91,7 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
     )
     note_awaiting(tx, message.channel, epoch, is_awaiting=is_awaiting, ctx=ctx)
     if spoken.lane is Lane.FULL:
-        record_contact(tx, channel_id, ctx)
+        record_contact(tx, channel_id, ctx, request.source)
     else:
         note_restricted(tx, spoken, ctx, request.source)
     _note_login(tx, request, epoch, ctx)
@@ -152,7 +157,7 @@ def _update_device(
 ) -> tuple[TokenUpdateMeaning, int]:
     channel, enrollment = request.message.channel, spoken.enrollment
     if enrollment.state is EnrollmentState.ENDED and come_back(tx, enrollment, spoken.speaker, ctx, request.source):
-        enrollment = replace(enrollment, state=EnrollmentState.ENROLLED, ended_reason=None)
+        enrollment = enrollment._replace(state=EnrollmentState.ENROLLED, ended_reason=None)
     decision = read_token_update(
         enrollment, request.fingerprint, spoken.speaker, ctx.now, ctx.policy.former_pin_lifetime
     )
@@ -188,6 +193,7 @@ def _start_epoch(tx: Transaction, enrollment: Enrollment, decision: TokenUpdateD
     enrollments.set_ended(tx, users, at=ctx.now, reason=EndReason.RE_ENROLLED)
     user_logins.forget(tx, users)
     push.drop_wishes(tx, users)
+    reviews.schedule_all(tx, users, ctx.now)
     queues.close_unanswered(tx, [channel_id, *users], below_epoch=decision.epoch, at=ctx.now)
     escrow.archive(tx, device_id, None, at=ctx.now, below_epoch=decision.epoch)
     _tell(tx, EventType.DEVICE_ENROLLED, channel_id, ctx)
@@ -219,7 +225,7 @@ def _update_user(
     channel = request.message.channel
     known = spoken.enrollment.channel.id == channel.id
     if channel.kind is ChannelKind.SHARED_IPAD:
-        let_sleep(tx, _other_users(tx, channel))
+        let_sleep(tx, _other_users(tx, channel), ctx)
     if known and spoken.enrollment.epoch == spoken.epoch:
         match spoken.enrollment.state:
             case EnrollmentState.ENROLLED:

@@ -28,6 +28,7 @@ from muster.crypto.errors import CryptoError, UnreadableFile
 from muster.crypto.keys import PrivateKey, load_private_key, private_key_pem
 from muster.crypto.names import ORGANIZATION, USER_ID, first_value
 from muster.domain.errors import Refusal
+from muster.domain.permissions import Permission
 from muster.domain.push_certificate_refusals import NAMED_AT_MOST, refuse_certificate, refuse_files
 from muster.domain.push_certificates import (
     CertificateInUse,
@@ -40,6 +41,7 @@ from muster.domain.push_certificates import (
     judge_certificate,
 )
 from muster.operations.context import Context
+from muster.operations.permit import act
 from muster.operations.resume_pushes import resume_pushes
 from muster.storage import people, push_certificates
 from muster.storage.engine import Transaction
@@ -95,6 +97,7 @@ class _Read:
     key: PrivateKey | None
 
 
+@act(Permission.CERTIFICATES)
 def upload_push_certificates(
     tx: Transaction, uploads: Sequence[UploadedPushCertificate], ctx: Context
 ) -> list[UploadOutcome]:

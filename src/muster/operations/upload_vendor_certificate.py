@@ -27,7 +27,9 @@ from muster.crypto.errors import BadSignature, CryptoError, UnreadableFile
 from muster.crypto.keys import PrivateKey, RSAPrivateKey, load_private_key, private_key_pem
 from muster.crypto.names import rfc4514
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.permissions import Permission
 from muster.operations.context import Context
+from muster.operations.permit import act
 from muster.storage import people, push_certificates
 from muster.storage.engine import Transaction
 from muster.storage.push_certificates import RequestPurpose, StoredVendorCertificate
@@ -62,6 +64,7 @@ class AcceptedVendorCertificate:
 VendorOutcome: TypeAlias = AcceptedVendorCertificate | Refusal
 
 
+@act(Permission.CERTIFICATES)
 def upload_vendor_certificates(
     tx: Transaction, uploads: Sequence[UploadedVendorCertificate], ctx: Context
 ) -> list[VendorOutcome]:

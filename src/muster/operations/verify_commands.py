@@ -7,10 +7,11 @@ from typing import Final
 
 from muster.crypto.errors import CannotDecrypt
 from muster.crypto.sealing import UnknownSealingKey
-from muster.domain.answered_commands import AnsweredCommand, Fault
+from muster.domain.answered_commands import AnsweredCommand
 from muster.domain.command_queue import OwnStatus
 from muster.domain.command_verification import VERIFIED_BY, shows_effect
 from muster.domain.control.evidence import Observation, Signal
+from muster.domain.faults import Fault
 from muster.domain.installed_profiles import ProfileState
 from muster.domain.inventory.kinds import InventoryKind
 from muster.domain.push_policy import PushReason

@@ -128,22 +128,30 @@ class TokenParameters:
 
 @dataclass(frozen=True, slots=True)
 class GetToken:
-    """A device asks for a token of the named service. The name is not checked: Apple adds services."""
+    """A device asks for a token of the named service. The name is not checked: Apple adds services.
+
+    auth_token: what we gave a directory user; None = absent.
+    """
 
     identifiers: Identifiers
     channel: Channel
     token_service_type: str
     token_parameters: TokenParameters | None = None
+    auth_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class DeclarativeManagement:
-    """A request of the declarative protocol. endpoint is a path such as `tokens`; data is JSON, not looked at here."""
+    """A request of the declarative protocol. endpoint is a path such as `tokens`; data is JSON, not looked at here.
+
+    auth_token: what we gave a directory user; None = absent.
+    """
 
     identifiers: Identifiers
     channel: Channel
     endpoint: str
     data: bytes | None = None
+    auth_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +274,7 @@ def _decode_get_token(identifiers: Identifiers, channel: Channel, keys: Mapping[
         channel,
         token_service_type=required_text(keys, "TokenServiceType"),
         token_parameters=None if parameters is None else _decode_token_parameters(parameters),
+        auth_token=_auth_token(keys),
     )
 
 
@@ -285,6 +294,7 @@ def _decode_declarative_management(
         channel,
         endpoint=required_text(keys, "Endpoint"),
         data=optional_data(keys, "Data", MAX_PLIST_BYTES),
+        auth_token=_auth_token(keys),
     )
 
 
@@ -352,9 +362,10 @@ def _own_keys(message: CheckinMessage) -> dict[str, PlistValue | None]:
             return {
                 "TokenServiceType": message.token_service_type,
                 "TokenParameters": None if parameters is None else _token_parameter_keys(parameters),
+                "AuthToken": message.auth_token,
             }
         case DeclarativeManagement():
-            return {"Endpoint": message.endpoint, "Data": message.data}
+            return {"Endpoint": message.endpoint, "Data": message.data, "AuthToken": message.auth_token}
         case ReturnToService():
             return {}
         case _:

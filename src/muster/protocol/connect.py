@@ -6,6 +6,7 @@ Sources: Apple, "Implementing device management", "Sending MDM commands to a dev
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from muster.protocol.connect_salvage import salvage_head
@@ -43,6 +44,12 @@ MAX_DESCRIPTION_CHARACTERS: Final = 16 * 1024
 
 MAX_AUTH_TOKEN_CHARACTERS: Final = 4096
 """The AuthToken is ours; see UserAuthenticate."""
+
+MAX_BODY_REMEMBERED: Final = 768
+"""Bytes. A report of Idle is smaller, and a device sends the same one day after day."""
+
+HEADS_REMEMBERED: Final = 2048
+"""Of such reports, the most recent: some 2 KiB each."""
 
 _MEDIA_TYPE_CHECKIN: Final = "application/x-apple-aspen-mdm-checkin"
 _MEDIA_TYPE_CONNECT: Final = "application/x-apple-aspen-mdm"
@@ -118,6 +125,10 @@ def read_report_head(body: bytes) -> ReportHead:
     checked, nor that the rest of the body can be decoded; what a user's keys hold in another form counts as absent.
     An answer to a command is accepted although it is no property list, where its head can be told (`salvage_head`).
     """
+    return _remembered(body) if len(body) <= MAX_BODY_REMEMBERED else _read_head(body)
+
+
+def _read_head(body: bytes) -> ReportHead:
     try:
         return _head(read_top_level(body, _HEAD_KEYS, _LENIENT_KEYS))
     except MalformedMessage:
@@ -125,6 +136,9 @@ def read_report_head(body: bytes) -> ReportHead:
         if salvaged is None:
             raise
         return _head(salvaged)
+
+
+_remembered = lru_cache(maxsize=HEADS_REMEMBERED)(_read_head)
 
 
 def decode_report(body: bytes) -> Report:
@@ -150,11 +164,14 @@ def read_report(body: bytes) -> tuple[Report, tuple[str, ...]]:
 
     Raises MalformedMessage as `read_report_head` does.
     """
-    head = read_report_head(body)
     try:
         keys = read_plist(body)
     except MalformedMessage as error:
-        return Report(head), (f"it can't be decoded: {error}",)
+        return Report(read_report_head(body)), (f"it can't be decoded: {error}",)
+    try:
+        head = _head(keys)
+    except MalformedMessage:
+        head = read_report_head(body)
     faults = [f"{key} is not as it should be" for key in _LENIENT_KEYS if _is_odd(key, keys.get(key))]
     try:
         chain = _error_chain(keys)

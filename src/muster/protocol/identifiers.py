@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NewType
+from typing import Final, NamedTuple, NewType
 
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.fields import optional_text
@@ -64,8 +64,7 @@ class Identifiers:
     enrollment_user_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(NamedTuple):
     """One channel of one device: what is pushed to, holds a queue, and reports."""
 
     id: ChannelId

@@ -5,6 +5,7 @@ Source: Apple, "MDM" payload, key SignMessage: the header holds the base64 of a 
 
 import base64
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from muster.crypto import errors as crypto_errors
@@ -15,6 +16,11 @@ from muster.protocol.base64_text import read_base64
 from muster.protocol.errors import BadSignature, MalformedMessage, RefusedAlgorithm
 
 MAX_HEADER_BYTES: Final = 16 * 1024  # those of devices have 2 to 3 KiB; servers in front seldom pass more than 16
+
+MAX_BODY_REMEMBERED: Final = 768
+"""Bytes. A report of Idle is smaller, and a device sends the same one, with the same signature, day after day."""
+SIGNATURES_REMEMBERED: Final = 2048
+"""That held, the most recent: some 5 KiB each. Whether one holds depends on header and body alone."""
 
 
 def verify_mdm_signature(header: str | bytes, body: bytes, *, allow_legacy: bool) -> Verified:
@@ -27,6 +33,12 @@ def verify_mdm_signature(header: str | bytes, body: bytes, *, allow_legacy: bool
     BadSignature when digest or signature differ from the body, and RefusedAlgorithm when the message is signed with
     an unknown algorithm, or with SHA-1 or RSA below 2048 bits without *allow_legacy*.
     """
+    if len(body) <= MAX_BODY_REMEMBERED:
+        return _remembered(header, body, allow_legacy)
+    return _verify(header, body, allow_legacy)
+
+
+def _verify(header: str | bytes, body: bytes, allow_legacy: bool) -> Verified:
     cms = read_base64(header, "Mdm-Signature", MAX_HEADER_BYTES)
     try:
         return verify_detached(cms, body, allow_legacy=allow_legacy)
@@ -36,6 +48,9 @@ def verify_mdm_signature(header: str | bytes, body: bytes, *, allow_legacy: bool
         raise BadSignature(f"Mdm-Signature: {error}") from error
     except crypto_errors.RefusedAlgorithm as error:
         raise RefusedAlgorithm(f"Mdm-Signature: {error}") from error
+
+
+_remembered = lru_cache(maxsize=SIGNATURES_REMEMBERED)(_verify)
 
 
 def make_mdm_signature(

@@ -1,19 +1,17 @@
 """Property lists: the form of every message of the MDM protocol but the declarative ones.
 
-Reading is ours, for what arrives comes from strangers (`plist_xml`, `plist_binary`); writing is plistlib's.
+Reading is strict, for what arrives comes from strangers (`plist_xml`, `plist_binary`); writing is `plist_xml_writing`.
 
 Sources: Apple, "Property List Programming Guide"; the DTD PropertyList-1.0.
 """
 
-import math
-import plistlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.plist_binary import BINARY_MAGIC, read_binary_plist
 from muster.protocol.plist_values import MAX_DEPTH, MAX_PLIST_BYTES, PlistValue
 from muster.protocol.plist_xml import read_xml_plist, read_xml_top_level
+from muster.protocol.plist_xml_writing import write_xml_plist
 
 __all__ = ["MAX_DEPTH", "MAX_PLIST_BYTES", "PlistValue", "read_plist", "read_top_level", "write_plist"]
 
@@ -56,28 +54,9 @@ def write_plist(value: Mapping[str, PlistValue]) -> bytes:
     What no property list can hold is a mistake of the caller: a date that is not aware and a real that is not finite
     are ValueErrors, as are control characters; an integer beyond 64 bits is an OverflowError.
     """
-    return plistlib.dumps(_writable(dict(value)), fmt=plistlib.FMT_XML, sort_keys=False)
+    return write_xml_plist(value)
 
 
 def _require_size(data: bytes, maximum_bytes: int) -> None:
     if len(data) > maximum_bytes:
         raise MalformedMessage(f"the property list is longer than {maximum_bytes} bytes")
-
-
-def _writable(value: PlistValue) -> PlistValue:
-    """*value* in the form plistlib wants: it takes dates without zone, and would write NaN."""
-    match value:
-        case datetime():
-            if value.tzinfo is None:
-                raise ValueError("a date for a property list is not aware")
-            return value.astimezone(UTC).replace(tzinfo=None)
-        case float():
-            if not math.isfinite(value):
-                raise ValueError("a real for a property list is not finite")
-            return value
-        case dict():
-            return {key: _writable(item) for key, item in value.items()}
-        case list():
-            return [_writable(item) for item in value]
-        case _:
-            return value

@@ -26,7 +26,7 @@ _DISTANT_PAST: Final = -63_114_076_800.0
 """Seconds, of Core Foundation's distantPast: 0000-12-30, by the calendar that Python's dates are counted in."""
 
 
-def read_binary_plist(data: bytes) -> PlistValue:
+def read_binary_plist(data: bytes, *, maximum_unfolded: int = MAXIMUM_UNFOLDED) -> PlistValue:
     """The value of a whole binary property list, whatever its root.
 
     A container may be referred to once. Core Foundation writes them so; and with that rule no cycle can be written.
@@ -35,8 +35,8 @@ def read_binary_plist(data: bytes) -> PlistValue:
     bounds.
 
     Raises MalformedMessage when a number points outside *data*, when containers are shared or nested deeper than
-    MAX_DEPTH, when it unfolds into more than MAXIMUM_UNFOLDED, and when *data* holds anything that an XML property list
-    cannot (null, sets, UIDs, NaN). Control characters come out as U+FFFD.
+    MAX_DEPTH, when it unfolds into more than *maximum_unfolded* bytes, and when *data* holds anything that an XML
+    property list cannot (null, sets, UIDs, NaN). Control characters come out as U+FFFD.
     """
     if len(data) < len(BINARY_MAGIC) + _TRAILER.size or not data.startswith(BINARY_MAGIC):
         raise MalformedMessage("the document does not begin and end as a binary property list")
@@ -46,16 +46,29 @@ def read_binary_plist(data: bytes) -> PlistValue:
         raise MalformedMessage("a size in the trailer of the binary property list is not 1 to 8")
     if count == 0 or table < len(BINARY_MAGIC) or table + count * offset_size != end:
         raise MalformedMessage("the offset table of the binary property list does not fit")
-    return _BinaryReader(data, table, offset_size, reference_size, count).value(top, 1)
+    return _BinaryReader(data, table, offset_size, reference_size, count, maximum_unfolded).value(top, 1)
 
 
 class _BinaryReader:
     """One reading of one document; remembers which objects were met."""
 
-    __slots__ = ("_count", "_data", "_offset_size", "_reference_size", "_scalars", "_seen", "_table", "_unfolded")
+    __slots__ = (
+        "_count",
+        "_data",
+        "_limit",
+        "_offset_size",
+        "_reference_size",
+        "_scalars",
+        "_seen",
+        "_table",
+        "_unfolded",
+    )
 
-    def __init__(self, data: bytes, table: int, offset_size: int, reference_size: int, count: int) -> None:
+    def __init__(
+        self, data: bytes, table: int, offset_size: int, reference_size: int, count: int, maximum_unfolded: int
+    ) -> None:
         self._data = data
+        self._limit = maximum_unfolded
         self._table = table
         self._offset_size = offset_size
         self._reference_size = reference_size
@@ -87,8 +100,8 @@ class _BinaryReader:
 
     def _counted(self, scalar: PlistValue) -> PlistValue:
         self._unfolded += _SCALAR_COST + (len(scalar) if isinstance(scalar, str | bytes) else 0)
-        if self._unfolded > MAXIMUM_UNFOLDED:
-            raise MalformedMessage(f"the binary property list unfolds into more than {MAXIMUM_UNFOLDED} bytes")
+        if self._unfolded > self._limit:
+            raise MalformedMessage(f"the binary property list unfolds into more than {self._limit} bytes")
         return scalar
 
     def _scalar(self, kind: int, low: int, position: int) -> PlistValue:

@@ -135,7 +135,7 @@ class SimulatedAPNs:
         """Take *push*: deliver it, keep it in place of the one kept before, or drop it. None means accepted (200)."""
         self.received[push.apns_id] += 1
         refusal = self._refusal(push, now)
-        if refusal is None:
+        if refusal is None and not self.weather.drops(push.topic, push.token, now):
             self._take(push, now)
         self._on_arrival(Arrival(now, push, refusal))
         return refusal

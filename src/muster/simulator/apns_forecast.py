@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 
 from muster.simulator.apns_weather import (
     Condition,
+    Drop,
     Effect,
     GoAway,
     Refuse,
@@ -125,6 +126,7 @@ EFFECTS: Final[Mapping[str, tuple[frozenset[str], _Reader]]] = {
         frozenset({"pushes", "seconds"}),
         lambda entry: Throttle(entry.count("pushes"), entry.number("seconds")),
     ),
+    "drop": (frozenset(), lambda _: Drop()),
     "slow": (frozenset({"seconds"}), lambda entry: Slow(entry.number("seconds"))),
     "silence": (frozenset(), lambda _: Silence()),
     "goaway": (frozenset({"every"}), lambda entry: GoAway(entry.optional("every", entry.count, 1))),

@@ -55,6 +55,11 @@ class Throttle:
 
 
 @dataclass(frozen=True, slots=True)
+class Drop:
+    """The push is taken (200), and never delivered: what may become of one whose topic is not the token's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Slow:
     """The answer comes after *seconds*; the push is taken at once. Other streams don't wait for it."""
 
@@ -127,7 +132,7 @@ class StreamLimit:
 
 Mishap: TypeAlias = Silence | GoAway | Reset | ResetStream | RefuseStream
 """What befalls one request on its way."""
-Effect: TypeAlias = Refuse | Throttle | Slow | Mishap | Unreachable | StreamLimit
+Effect: TypeAlias = Refuse | Throttle | Drop | Slow | Mishap | Unreachable | StreamLimit
 
 _OF_CONNECTIONS = (Unreachable, StreamLimit)
 
@@ -203,6 +208,7 @@ class Weather:
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self._refusals = _Watches()
+        self._drops = _Watches()
         self._delays = _Watches()
         self._mishaps = _Watches()
         self._of_connections = _Watches()
@@ -217,7 +223,7 @@ class Weather:
 
     def change_to(self, conditions: Iterable[Condition]) -> None:
         """Let *conditions* hold and no others; none at all is fair weather."""
-        for watches in (self._refusals, self._delays, self._mishaps, self._of_connections):
+        for watches in (self._refusals, self._drops, self._delays, self._mishaps, self._of_connections):
             watches.clear()
         for condition in conditions:
             self.add(condition)
@@ -235,6 +241,10 @@ class Weather:
                 case _:
                     continue
         return None
+
+    def drops(self, topic: str, token: bytes, now: datetime) -> bool:
+        """Whether this push is taken and lost. Counts as an occurrence."""
+        return any(self._strikes(watch) for watch in self._drops.of(topic, token, now))
 
     def mishap(self, topic: str, token: bytes, now: datetime) -> Mishap | None:
         """What befalls this request on its way. Counts as an occurrence; *token* is b"" where it can't be read."""
@@ -289,6 +299,8 @@ class Weather:
         match effect:
             case Refuse() | Throttle():
                 return self._refusals
+            case Drop():
+                return self._drops
             case Slow():
                 return self._delays
             case Silence() | GoAway() | Reset() | ResetStream() | RefuseStream():

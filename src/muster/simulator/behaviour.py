@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from muster.protocol.connect import ErrorItem
-from muster.simulator.facts import Platform
+from muster.simulator.facts import Platform, User
 
 NEVER_NOT_NOW_MOBILE = frozenset(
     {
@@ -55,6 +55,14 @@ class Step(StrEnum):
     TOKEN_UPDATE = "TokenUpdate"  # noqa: S105 - the name of a message
 
 
+class Obedience(Enum):
+    """What a device does about commands in general."""
+
+    WHOLE = "answers each in earnest"
+    REFUSES = "answers each with an error"
+    NONE = "takes them, and is never heard of them"
+
+
 class RenewalReport(StrEnum):
     """How a device reports that it installed its renewal. Apple documents neither the order nor the signer."""
 
@@ -79,12 +87,12 @@ class Behaviour:
     """The defaults are a healthy device.
 
     not_now_share: of the commands that may be answered NotNow, the share that is; 1.0 is a Mac in Power Nap.
-    is_keychain_locked: a Mac puts off profiles on its user channels.
+    is_keychain_locked: a Mac puts off profiles on its user channels. obedience: what becomes of commands in general.
 
     Of request types: failing: the error chain with which these are answered instead; an empty one is a
     CommandFormatError. put_off: always answered NotNow. unanswered: they make the MDM client hang: it takes the
-    command, the connection ends, and no answer ever comes. forgotten: they are carried out, and their answer never
-    leaves the device.
+    command, the connection ends, and no answer ever comes. hangs_until_boot: after that nothing leaves the device until
+    it is switched off and on. forgotten: they are carried out, and their answer never leaves the device.
 
     Of applications: accepts_prompts: whether the user agrees when asked; None: the question stays open.
     seconds_per_prompt, seconds_per_installation: how long that takes. seconds_per_download: of an update of the OS.
@@ -92,7 +100,16 @@ class Behaviour:
     ignores_pushes: the push path is broken, contacts of its own go on.
     waits_at_login: users of a Mac wait at the login window until the server has nothing more for them.
     is_silent: powered, and yet nothing leaves it: the MDM client is dead, or a firewall stands before it.
-    loses_check_out: the one attempt to say farewell fails. clock_error is added to the device's clock.
+    lacks_identity: the private key is gone; what would have to be signed by it can't be sent.
+    is_command_channel_dead: it neither connects nor hears pushes; check-ins and status reports go on.
+    silent_users: of these, logged in or not, nothing is heard, though the device is. opens_no_user_channel: users who
+    log in get none. loses_check_out: the one attempt to say farewell fails. clock_error is added to the device's clock.
+    signs_time: signatures say when they were made, by that clock. Macs that were seen say nothing.
+
+    Of declarative management: speaks_ddm: it answers the protocol once DeclarativeManagement was acknowledged.
+    is_ddm_stopped: no status report leaves it any more.
+
+    Of enrollments: enrollment_ends_after: they break off once this step is done.
 
     Of renewals: renews_without_authenticate: a TokenUpdate under the new identity is all that the server hears.
     keeps_push_magic: the TokenUpdate repeats the former PushMagic. renewal_report: when and by whom the outcome is
@@ -103,9 +120,11 @@ class Behaviour:
     signature_style: SignatureStyle = SignatureStyle.SHA256_WITH_ATTRIBUTES
     not_now_share: float = 0.0
     is_keychain_locked: bool = False
+    obedience: Obedience = Obedience.WHOLE
     failing: dict[str, tuple[ErrorItem, ...]] = field(default_factory=dict)
     put_off: set[str] = field(default_factory=set)
     unanswered: set[str] = field(default_factory=set)
+    hangs_until_boot: bool = False
     forgotten: set[str] = field(default_factory=set)
     accepts_prompts: bool | None = True
     seconds_per_prompt: float = 30.0
@@ -114,10 +133,18 @@ class Behaviour:
     ignores_pushes: bool = False
     waits_at_login: bool = False
     is_silent: bool = False
+    lacks_identity: bool = False
+    is_command_channel_dead: bool = False
+    silent_users: set[User] = field(default_factory=set)
+    opens_no_user_channel: bool = False
     loses_check_out: bool = False
     seconds_per_command: float = 0.0
     seconds_per_update: float = 0.0
     clock_error: timedelta = timedelta(0)
+    signs_time: bool = False
+    speaks_ddm: bool = False
+    is_ddm_stopped: bool = False
+    enrollment_ends_after: Step | None = None
     renews_without_authenticate: bool = False
     keeps_push_magic: bool = False
     renewal_report: RenewalReport = RenewalReport.LATE
@@ -132,7 +159,7 @@ class Habits:
     push_delay: from a push to the connect. own_connects: between contacts of its own without a push; None: it makes
     none. after_not_now: when it comes back by itself after a session that ended with NotNow. after_failure: when it
     comes back with what it could not deliver. in_setup: between contacts while it is held in Setup Assistant. boot:
-    how long a restart takes.
+    how long a restart takes. status_reports: between status reports of declarative management, once it was begun.
     """
 
     push_delay: tuple[float, float] = (0.2, 3.0)
@@ -141,6 +168,7 @@ class Habits:
     after_failure: tuple[float, float] = (600.0, 3600.0)
     in_setup: tuple[float, float] = (5.0, 30.0)
     boot: tuple[float, float] = (40.0, 120.0)
+    status_reports: tuple[float, float] = (4 * 3600.0, 20 * 3600.0)
 
 
 PROFILE_COMMANDS = frozenset({"InstallProfile", "RemoveProfile"})

@@ -1,7 +1,7 @@
 """A simulated device: it enrolls, checks in, connects, obeys, and gets lost, on the wire as real ones do.
 
-It knows nothing of the server's insides, and no clock but the one it is given. What it lacks: declarative management
-and TLS client certificates.
+It knows nothing of the server's insides, and no clock but the one it is given. What it lacks: declarations, and TLS
+client certificates.
 """
 
 from muster.protocol.profile import PROFILE_MEDIA_TYPE

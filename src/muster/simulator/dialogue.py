@@ -5,6 +5,7 @@ Sources: Apple, "Sending MDM commands to a device", "Command Response", "Handlin
 
 import asyncio
 from dataclasses import replace
+from functools import lru_cache
 
 from muster.crypto.cms.signing import SignerIdentity
 from muster.protocol.command import Command, decode_command
@@ -12,8 +13,8 @@ from muster.protocol.connect import Report, ReportHead, Status, encode_report
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import CommandUUID
 from muster.protocol.plist import read_plist
-from muster.simulator.answers import Aftermath, Answer, Situation, answer, refused
-from muster.simulator.behaviour import Behaviour, may_be_not_now
+from muster.simulator.answers import MALFORMED, Aftermath, Answer, Situation, answer, refused
+from muster.simulator.behaviour import Behaviour, Obedience, may_be_not_now
 from muster.simulator.contents import read_profile
 from muster.simulator.enrollment import Enrollment, EnrollmentFailed, Line
 from muster.simulator.facts import Platform, User
@@ -25,6 +26,7 @@ from muster.simulator.session import Answered, Session, SessionEnd
 from muster.simulator.signed_profile import unwrap_profile
 from muster.simulator.transport import ConnectionLost, Response
 
+DECLARATIVE_MANAGEMENT = "DeclarativeManagement"
 MAX_COMMANDS_PER_SESSION = 1000
 """A server that hands out the same command for ever would hold the device, and virtual time, for ever."""
 
@@ -40,7 +42,7 @@ async def connect(device: Machine, user: User | None) -> Session:
     line = None
     if enrollment is not None:
         line = enrollment.device_line if user is None else enrollment.user_lines.get(user)
-    if enrollment is None or line is None or not line.is_open or device.is_mute:
+    if enrollment is None or line is None or not line.is_open or _is_mute(device, line):
         return Session(SessionEnd.SILENT)
     async with line.in_use:
         line.wants_connect = False
@@ -49,6 +51,11 @@ async def connect(device: Machine, user: User | None) -> Session:
             if device.enrollment is not enrollment or line not in enrollment.lines:
                 return Session(SessionEnd.UNENROLLED if device.enrollment is None else SessionEnd.USER_NOT_MANAGED)
         return await _converse(device, enrollment, line)
+
+
+def _is_mute(device: Machine, line: Line) -> bool:
+    is_silent_user = line.user is not None and line.user in device.behaviour.silent_users
+    return device.is_mute or device.behaviour.is_command_channel_dead or is_silent_user
 
 
 async def _converse(device: Machine, enrollment: Enrollment, line: Line) -> Session:
@@ -65,7 +72,7 @@ async def _converse(device: Machine, enrollment: Enrollment, line: Line) -> Sess
             return Session(end, tuple(answered), http_status)
         assert response is not None
         command = _read_command(response.body)
-        if isinstance(command, Command) and command.request_type in device.behaviour.unanswered:
+        if isinstance(command, Command) and _hangs_on(device, command.request_type):
             return Session(SessionEnd.UNANSWERED, tuple(answered), http_status)
         await asyncio.sleep(device.behaviour.seconds_per_command)
         given, uuid, request_type = await _carry_out(device, enrollment, line, command)
@@ -78,6 +85,15 @@ async def _converse(device: Machine, enrollment: Enrollment, line: Line) -> Sess
             end = await _do(device, line, given)
             return Session(end or SessionEnd.UNANSWERED, tuple(answered), http_status)
     return Session(SessionEnd.ENDLESS, tuple(answered), http_status)
+
+
+def _hangs_on(device: Machine, request_type: str) -> bool:
+    """Whether this command is never answered; the MDM client may be of no more use then."""
+    behaviour = device.behaviour
+    if behaviour.obedience is not Obedience.NONE and request_type not in behaviour.unanswered:
+        return False
+    device.is_hung = behaviour.hangs_until_boot
+    return True
 
 
 async def _deliver(
@@ -153,8 +169,9 @@ async def _do_meanwhile(device: Machine, line: Line, given: Answer) -> None:
             await _finish_renewal(device)
 
 
+@lru_cache(maxsize=64)
 def _read_command(body: bytes) -> Command | CommandUUID | None:
-    """The command; if it can't be read its CommandUUID; if not even that, None."""
+    """The command; if it can't be read its CommandUUID; if not even that, None. One goes to many devices."""
     try:
         return decode_command(body)
     except MalformedMessage:
@@ -199,11 +216,15 @@ async def _carry_out(
     given = answer(RESPONDERS, situation, command)
     if platform is Platform.MAC and given.status is not Status.COMMAND_FORMAT_ERROR:
         given = _echoing(given, request_type)
+    if request_type == DECLARATIVE_MANAGEMENT and given.status is Status.ACKNOWLEDGED and line.user is None:
+        device.begin_ddm()
     return given, uuid, request_type
 
 
 def _scripted(behaviour: Behaviour, request_type: str) -> Answer | None:
     """The answer that the device's behaviour has for a command; None when it is answered in earnest."""
+    if behaviour.obedience is Obedience.REFUSES:
+        return refused(MALFORMED, "The device does not obey.")
     if request_type in behaviour.put_off:
         return Answer(Status.NOT_NOW)
     chain = behaviour.failing.get(request_type)

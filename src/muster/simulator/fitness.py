@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
+from functools import cache
 
 from muster.protocol.catalogue.facts import KeyFacts, Mode, Support, SupportByFamily, ValueKind
 from muster.protocol.os_family import OsFamily
@@ -126,6 +127,7 @@ def _has_version(support: Support, os_version: str) -> bool:
     return introduced and (support.removed is None or runs < _version(support.removed))
 
 
+@cache
 def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(".") if part.isdecimal())
 

@@ -19,6 +19,7 @@ from muster.protocol.profile import (
     ScepPayload,
     decode_enrollment_profile,
 )
+from muster.simulator.behaviour import Step
 from muster.simulator.contents import read_profile
 from muster.simulator.enrollment import Enrollment, EnrollmentFailed, ReceivedProfile
 from muster.simulator.facts import Platform, make_uuid
@@ -94,12 +95,19 @@ async def _introduced(device: Machine, profile: EnrollmentProfile, *, awaits_con
     line.is_awaiting_configuration = awaits_configuration
     enrollment = Enrollment(profile, identity, line)
     try:
+        _break_off_after(device, Step.SCEP)
         await say(device, authenticate(device.facts, device.contents, enrollment), enrollment)
+        _break_off_after(device, Step.AUTHENTICATE)
         await say(device, token_update(device.facts, device.unlock_token(), enrollment, line), enrollment)
     except EnrollmentFailed:
         device.close_line(line)
         raise
     return enrollment
+
+
+def _break_off_after(device: Machine, step: Step) -> None:
+    if device.behaviour.enrollment_ends_after is step:
+        raise EnrollmentFailed(step.value, "the installation broke off")
 
 
 async def _obtain_by_scep(device: Machine, payload: ScepPayload) -> SignerIdentity:

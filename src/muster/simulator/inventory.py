@@ -6,7 +6,7 @@ were seen to answer.
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import cache
+from functools import cache, lru_cache
 
 from muster.crypto.certificates import inspect_certificate
 from muster.crypto.errors import CryptoError
@@ -17,7 +17,7 @@ from muster.simulator.answers import Answer, Responder, Situation, texts
 from muster.simulator.contents import Keys
 from muster.simulator.escrow import escrowed_recovery_key
 from muster.simulator.facts import Platform
-from muster.simulator.fitness import obstacle
+from muster.simulator.fitness import Addressee, obstacle
 from muster.simulator.remote import supports_lom
 
 PASSCODE_POLICY = "com.apple.mobiledevice.passwordpolicy"
@@ -30,8 +30,8 @@ def device_information(situation: Situation, keys: Keys) -> Answer:
     known = _facts(situation)
     responses = {
         query: known[query]
-        for query in texts(keys["Queries"]) or []
-        if query in known and query in _queries() and obstacle(_queries()[query].support, situation.addressee) is None
+        for query in _told(tuple(texts(keys["Queries"]) or ()), situation.addressee)
+        if query in known
     }
     return Answer(keys={"QueryResponses": responses})
 
@@ -248,6 +248,13 @@ def _passcode(situation: Situation) -> Keys:
 def _set(situation: Situation, item: str, key: str, value: PlistValue) -> PlistValue:
     """What Settings made of something; *value* where it was never set."""
     return situation.contents.settings.get(item, {}).get(key, value)
+
+
+@lru_cache(maxsize=256)  # a fleet has dozens of kinds
+def _told(queries: tuple[str, ...], addressee: Addressee) -> tuple[str, ...]:
+    """Those of *queries* that are for *addressee*."""
+    said = _queries()
+    return tuple(query for query in queries if query in said and obstacle(said[query].support, addressee) is None)
 
 
 @cache

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from muster.protocol.connect import Status
 from muster.simulator.behaviour import Habits
+from muster.simulator.declarative import report_status
 from muster.simulator.dialogue import connect
 from muster.simulator.enrollment import Line
 from muster.simulator.machine import Machine
@@ -15,7 +16,8 @@ async def live(device: Machine, habits: Habits) -> None:
     """Live until cancelled, by *habits*.
 
     Waits for `device.wanted`: a push, a boot. Comes back by itself after a session that ended with NotNow,
-    and with results or TokenUpdates it still owes. A restart takes its time. What a device that is
+    and with results or TokenUpdates it still owes; reports its status where declarative management was begun. A restart
+    takes its time. What a device that is
     off could not do waits for the next occasion. One device lives once at a time.
     """
     loop = asyncio.get_running_loop()
@@ -23,10 +25,12 @@ async def live(device: Machine, habits: Habits) -> None:
     def draw(span: tuple[float, float]) -> float:
         return device.rng.uniform(*span)
 
+    next_status = loop.time()
     next_own = loop.time() + draw(habits.own_connects) if habits.own_connects else None
     come_back: dict[str, float] = {}  # channel id to the time at which it returns by itself
     while True:
-        due = min((time for time in (next_own, *come_back.values()) if time is not None), default=None)
+        moments = (next_own, next_status if device.ddm_begun else None, *come_back.values())
+        due = min((time for time in moments if time is not None), default=None)
         await _wait(device, due)
         now = loop.time()
         if device.restart_due and device.is_powered:
@@ -41,6 +45,9 @@ async def live(device: Machine, habits: Habits) -> None:
             next_own = now + draw(habits.own_connects)
             if enrollment is not None:
                 device.want_connect(enrollment.device_line)
+        if device.ddm_begun and (device.status_due or now >= next_status):
+            next_status = now + draw(habits.status_reports)
+            device.status_due = not await report_status(device)  # what failed is tried at the next occasion
         for line in enrollment.lines if enrollment is not None else ():
             if (line.wants_connect or line.channel.id in ripe) and device.is_powered:
                 await _connect(device, line, habits, come_back, draw)

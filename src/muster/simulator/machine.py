@@ -4,6 +4,7 @@
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -37,7 +38,11 @@ UNLOCK_TOKEN_BYTES = 1024
 """Opaque; real ones have some kilobytes."""
 
 
-class Machine:
+class NotEnrolled(ConnectionLost):
+    """There is no enrollment (any more): nothing is sent."""
+
+
+class Machine(ABC):
     """Its attributes are its state, to be read by whoever plays with it; `behaviour` and `contents` are to be changed.
 
     *key_source* gives the private key for each new identity, *clock* the true time (aware UTC), *rng* everything that
@@ -65,8 +70,12 @@ class Machine:
         self.contents = make_contents(facts, rng)
         self.enrollment: Enrollment | None = None
         self.is_powered = True
+        self.is_kept_off = False  # whatever would switch it on does not
         self.network = Network.WHOLE
         self.restart_due = False
+        self.is_hung = False  # its MDM client, until it boots
+        self.ddm_begun = False  # DeclarativeManagement was acknowledged in this enrollment
+        self.status_due = False  # a status report is to be sent, who runs `live` will see to it
         self.last_failure: EnrollmentFailed | None = None  # of a renewal, for whoever plays: reports say less
         self.users: dict[User, bool] = {make_user(rng): True} if facts.platform is Platform.MAC else {}
         self.network_users: dict[User, str] = {}  # of a Mac, with the passwords they type in
@@ -150,7 +159,8 @@ class Machine:
         self.users[user] = True
         self._take_console(user)
         enrollment = self.enrollment
-        if enrollment is None or PER_USER_CONNECTIONS not in enrollment.profile.server_capabilities:
+        has_channels = enrollment is not None and PER_USER_CONNECTIONS in enrollment.profile.server_capabilities
+        if enrollment is None or not has_channels or self.behaviour.opens_no_user_channel:
             return None
         line = enrollment.user_lines.get(user)
         if line is None:
@@ -184,9 +194,9 @@ class Machine:
             self.want_connect(line)
         return True
 
+    @abstractmethod
     async def authenticate(self, line: Line, password: str) -> bool:
         """Ask the server for the user of *line*; the whole device knows how."""
-        raise NotImplementedError
 
     def log_out(self, user: User) -> None:
         """Log *user* out: its line closes, pushes to it are kept by APNs."""
@@ -204,11 +214,13 @@ class Machine:
             line.is_open = False
             self.close_line(line)
 
-    async def rotate_token(self, line: Line | None = None) -> None:
-        """Get a new push token for *line* (None: the device's), as after an OS upgrade, and say so. Raises nothing."""
+    async def rotate_token(self, line: Line | None = None, *, is_told: bool = True) -> None:
+        """Get a new push token for *line* (None: the device's), as after an OS upgrade, and say so, unless it is not
+        *is_told*. Raises nothing."""
         line = line or self.enrolled().device_line
         self._renew_token(line)
-        await self.update_token(line)
+        if is_told:
+            await self.update_token(line)
 
     async def update_os(self, os_version: str, build_version: str) -> None:
         """Install another OS: restart, and get a new push token for each line, which is told. Raises nothing.
@@ -243,6 +255,8 @@ class Machine:
     async def update_token(self, line: Line) -> None:
         """Send a TokenUpdate for *line*. Raises nothing: one that fails is owed, and sent before the next connect."""
         line.owes_token_update = True
+        if line.user in self.behaviour.silent_users:
+            return
         try:
             response = await self.check_in(token_update(self.facts, self.unlock_token(), self.enrolled(), line))
         except ConnectionLost:
@@ -268,15 +282,15 @@ class Machine:
 
     def power_off(self) -> None:
         """Battery empty, or switched off. What a user or a server asks of it meanwhile finds nobody."""
-        self.is_powered = False
+        self.is_powered = self.is_hung = False
         self._follow_network()
 
     def power_on(self) -> None:
         """Boot: APNs hands over what it kept, and the device has a reason of its own to connect.
 
-        A Mac that was locked waits for its PIN first (`enter_pin`).
+        A Mac that was locked waits for its PIN first (`enter_pin`); one that is kept off stays off.
         """
-        if self.contents.lock_pin is not None:
+        if self.contents.lock_pin is not None or self.is_kept_off:
             return
         self.is_powered = True
         self.restart_due = False
@@ -305,6 +319,11 @@ class Machine:
             self.presence.go_offline()
         self.wanted.set()
 
+    def begin_ddm(self) -> None:
+        """Take up declarative management: a status report is due at once, and then now and then."""
+        self.ddm_begun = self.status_due = self.behaviour.speaks_ddm
+        self.wanted.set()
+
     def want_connect(self, line: Line) -> None:
         """Give *line* a reason to connect; who runs `live` will see to it."""
         line.wants_connect = True
@@ -320,12 +339,14 @@ class Machine:
         self.require_a_voice()
         self.require_trust()
         enrollment = enrollment or self.enrolled()
+        self._require_identity()
         return await self.requests.put(
             enrollment.checkin_url,
             CHECKIN_CONTENT_TYPE,
             encode_checkin(message),
             enrollment.identity,
             self._signature_style(enrollment),
+            self._signing_time(),
         )
 
     async def report(self, enrollment: Enrollment, body: bytes, signer: SignerIdentity | None = None) -> Response:
@@ -335,12 +356,14 @@ class Machine:
         """
         self.require_a_voice()
         self.require_trust()
+        self._require_identity()
         return await self.requests.put(
             enrollment.profile.server_url,
             CONNECT_CONTENT_TYPE,
             body,
             signer or enrollment.identity,
             self._signature_style(enrollment),
+            self._signing_time(),
         )
 
     def heed(self, response: Response, line: Line) -> bool:
@@ -362,14 +385,15 @@ class Machine:
         return True
 
     def enrolled(self) -> Enrollment:
-        """The enrollment in force; there must be one."""
-        assert self.enrollment is not None, "the device is not enrolled"
+        """The enrollment in force. Raises NotEnrolled, for it may end while something is on its way."""
+        if self.enrollment is None:
+            raise NotEnrolled("the device is not enrolled")
         return self.enrollment
 
     @property
     def is_mute(self) -> bool:
         """Whether nothing leaves this device: it is off, has no network, or its MDM client is dead."""
-        return not self.is_powered or not self.network.reaches_server or self.behaviour.is_silent
+        return not self.is_powered or not self.network.reaches_server or self.behaviour.is_silent or self.is_hung
 
     def require_a_voice(self) -> None:
         """Raise ConnectionLost when nothing leaves this device."""
@@ -380,6 +404,14 @@ class Machine:
         """Raise ConnectionLost when this device does not trust the server's TLS certificate."""
         if self.private_root_der is not None and self.private_root_der not in self.trusted_roots:
             raise ConnectionLost("the server's TLS certificate is not trusted")
+
+    def _require_identity(self) -> None:
+        """Raise ConnectionLost when nothing can be signed, for then nothing is sent."""
+        if self.behaviour.lacks_identity:
+            raise ConnectionLost("the device has lost its identity")
+
+    def _signing_time(self) -> datetime | None:
+        return self.now if self.behaviour.signs_time else None
 
     def _signature_style(self, enrollment: Enrollment) -> SignatureStyle:
         return self.behaviour.signature_style if enrollment.profile.sign_message else SignatureStyle.NONE
@@ -401,7 +433,8 @@ class Machine:
     def _listen(self, line: Line) -> None:
         def wake(push: Push) -> None:
             line.pushes_seen += 1
-            if push.push_magic == line.push_magic and not self.behaviour.ignores_pushes:
+            is_deaf = self.behaviour.ignores_pushes or self.behaviour.is_command_channel_dead
+            if push.push_magic == line.push_magic and not is_deaf:
                 self.want_connect(line)
 
         self.presence.listen(line.token, wake)
@@ -423,6 +456,7 @@ class Machine:
     def forget_terms(self) -> None:
         """Go back to how the device was without a profile."""
         self.trusted_roots = frozenset()
+        self.ddm_begun = self.status_due = False
         self.requests.bearer = self.sign_in_page = None
         if self._facts_outside is not None:
             self.facts, self._facts_outside = self._facts_outside, None

@@ -6,6 +6,7 @@ replies that end an enrollment.
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from datetime import datetime
 from enum import Enum, auto
 from urllib.parse import urljoin
 
@@ -53,12 +54,21 @@ class MdmRequests:
         self._signatures: OrderedDict[tuple[bytes, SignatureStyle, bytes], str] = OrderedDict()
 
     async def put(
-        self, url: str, content_type: str, body: bytes, identity: SignerIdentity, style: SignatureStyle
+        self,
+        url: str,
+        content_type: str,
+        body: bytes,
+        identity: SignerIdentity,
+        style: SignatureStyle,
+        signing_time: datetime | None = None,
     ) -> Response:
-        """PUT *body*, signed unless *style* says otherwise. Raises ConnectionLost."""
+        """PUT *body*, signed unless *style* says otherwise, at *signing_time* if the signature is to say one.
+
+        Raises ConnectionLost.
+        """
         headers = {"Content-Type": content_type, "User-Agent": self._user_agent, "Accept": "*/*"}
         if style is not SignatureStyle.NONE:
-            headers["Mdm-Signature"] = self._sign(body, identity, style)
+            headers["Mdm-Signature"] = self._sign(body, identity, style, signing_time)
         if self.bearer is not None:
             headers["Authorization"] = f"Bearer {self.bearer}"
         return await self._follow("PUT", url, headers, body)
@@ -83,7 +93,11 @@ class MdmRequests:
             url = urljoin(url, location)
         raise ConnectionLost(f"more than {MAX_REDIRECTS} redirects")
 
-    def _sign(self, body: bytes, identity: SignerIdentity, style: SignatureStyle) -> str:
+    def _sign(self, body: bytes, identity: SignerIdentity, style: SignatureStyle, signing_time: datetime | None) -> str:
+        if signing_time is not None:
+            return make_mdm_signature(
+                body, identity, digest=Digest.SHA256, with_attributes=True, signing_time=signing_time
+            )
         name = (identity.certificate_der, style, body)
         signature = self._signatures.get(name)
         if signature is not None:

@@ -62,6 +62,7 @@ class Presence:
         self._clock = clock
         self._listening: dict[bytes, Callable[[Push], None]] = {}
         self._ended: list[bytes] = []
+        self.on_token: list[Callable[[bytes], None]] = []  # called with each new one
 
     def go_online(self) -> None:
         """Hear APNs: what it kept is handed over, and it learns of the tokens that were given up."""
@@ -80,6 +81,8 @@ class Presence:
         """Get a new push token for a channel."""
         token = self._service.issue_token(topic)
         self.tokens[token] = channel_id
+        for heed in self.on_token:
+            heed(token)
         return token
 
     def listen(self, token: bytes, wake: Callable[[Push], None]) -> None:

@@ -137,7 +137,9 @@ def _without_lom() -> Answer:
 REMOTE_RESPONDERS = {
     "ActiveNSExtensions": Responder(active_ns_extensions, "lists three extensions"),
     "ContentCachingInformation": Responder(content_caching_information, "tells that it doesn't cache"),
-    "DeclarativeManagement": Responder(acknowledge, "acknowledges; declarations are not asked for"),
+    "DeclarativeManagement": Responder(
+        acknowledge, "acknowledges; where it speaks declarative management, it asks for tokens and reports its status"
+    ),
     "DisableRemoteDesktop": Responder(disable_remote_desktop, "ends screen sharing"),
     "EnableRemoteDesktop": Responder(enable_remote_desktop, "begins screen sharing, as SecurityInfo tells then"),
     "LOMDeviceRequest": Responder(lom_device_request, "a Mac mini reports success for each Mac named"),

@@ -9,8 +9,20 @@ import sqlalchemy as sa
 
 from muster.domain.account_templates import AccountKind, AccountTemplate
 from muster.protocol.identifiers import ChannelId
-from muster.storage.engine import Transaction, slices
+from muster.storage.among import among
+from muster.storage.engine import Transaction
 from muster.storage.schema import account_templates, accounts
+
+_ENDING = (
+    sa.select(accounts)
+    .where(
+        among(accounts.c.channel_id, "ids"),
+        accounts.c.certificate_not_after <= sa.bindparam("by"),
+        accounts.c.removed_at.is_(None),
+    )
+    .order_by(accounts.c.created_at, accounts.c.id)
+)
+# made once: building a statement costs more than running it on SQLite
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +118,7 @@ def of_channel(tx: Transaction, channel_id: ChannelId) -> tuple[Account, ...]:
 
 def ending(tx: Transaction, channel_ids: Sequence[ChannelId], *, by: datetime) -> tuple[Account, ...]:
     """Read the accounts of channels, but those removed, whose certificates end *by* then; the oldest first."""
-    return tuple(
-        account
-        for some in slices(channel_ids)
-        for account in _accounts(
-            tx,
-            sa.and_(
-                accounts.c.channel_id.in_(some),
-                accounts.c.certificate_not_after <= by,
-                accounts.c.removed_at.is_(None),
-            ),
-        )
-    )
+    return tuple(_account(row) for row in tx.connection.execute(_ENDING, {"ids": channel_ids, "by": by}))
 
 
 def standing(tx: Transaction, limit: int) -> tuple[Account, ...]:

@@ -5,7 +5,8 @@ An IN of a thousand parameters is written out, parsed and planned anew each time
 
 import json
 from collections.abc import Iterable
-from typing import Any, Self
+from functools import lru_cache
+from typing import Any, Final, Self
 
 import sqlalchemy as sa
 from sqlalchemy import Dialect
@@ -17,6 +18,9 @@ from sqlalchemy.types import NullType, TypeDecorator
 
 from muster.storage.postgresql_arrays import TEXT, BinaryArray
 
+SETS_KEPT: Final = 16
+"""Statements of one batch ask for the same rows, one after the other: their ids are written once."""
+
 
 class Texts(TypeDecorator[Iterable[str]]):
     """Many texts as one parameter: text[] on PostgreSQL, a JSON array on SQLite."""
@@ -27,7 +31,17 @@ class Texts(TypeDecorator[Iterable[str]]):
     def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> BinaryArray | str | None:
         """Turn the texts into the engine's form."""
         assert value is not None, "there may be no texts, but not no array"
-        return TEXT.array(value) if dialect.name == "postgresql" else json.dumps(list(value))
+        return _array(tuple(value)) if dialect.name == "postgresql" else _json(tuple(value))
+
+
+@lru_cache(maxsize=SETS_KEPT)
+def _array(texts: tuple[str, ...]) -> BinaryArray:
+    return TEXT.array(texts)
+
+
+@lru_cache(maxsize=SETS_KEPT)
+def _json(texts: tuple[str, ...]) -> str:
+    return json.dumps(texts)
 
 
 class _Among(FunctionElement[bool]):

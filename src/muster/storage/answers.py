@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.storage.among import among
 from muster.storage.engine import Transaction, Work, slices
 from muster.storage.schema import commands, reports, unread_answers
 
@@ -22,10 +23,11 @@ class AnswerKey:
 
 
 @dataclass(frozen=True, slots=True)
-class DueAnswer:
-    """An answer that waits to be read, and how many bytes it has."""
+class WaitingAnswer:
+    """An answer that waits to be read: when its next attempt is due, and how many bytes it has."""
 
     key: AnswerKey
+    due_at: datetime
     size: int
 
 
@@ -47,41 +49,29 @@ class StoredAnswer:
     command_is_sealed: bool
 
 
-def due(tx: Transaction, now: datetime, limit: int) -> tuple[DueAnswer, ...]:
-    """Name up to *limit* answers that wait to be read, the longest due first; nothing is held."""
-    rows = tx.connection.execute(
-        sa.select(
-            unread_answers.c.channel_id,
-            unread_answers.c.command_uuid,
-            unread_answers.c.reported_at,
-            sa.func.coalesce(sa.func.length(reports.c.body), 0).label("size"),
-        )
-        .outerjoin(reports, _is_its_report())
-        .where(unread_answers.c.next_attempt_at <= now)
-        .order_by(unread_answers.c.next_attempt_at, unread_answers.c.channel_id, unread_answers.c.command_uuid)
-        .limit(limit)
-    )
-    return tuple(DueAnswer(_key(row), row.size) for row in rows)
+def waiting(tx: Transaction, limit: int) -> tuple[WaitingAnswer, ...]:
+    """Name up to *limit* answers that wait to be read, due or not, the earliest due first; nothing is held."""
+    rows = tx.connection.execute(_WAITING, {"at_most": limit})
+    return tuple(WaitingAnswer(_key(row), row.next_attempt_at, row.size) for row in rows)
 
 
 def claim(tx: Transaction, keys: Sequence[AnswerKey]) -> dict[AnswerKey, StoredAnswer]:
     """Hold those of *keys* that no other node reads, until the transaction ends; what was read is absent, too."""
-    columns = unread_answers.c
-    held: dict[AnswerKey, int] = {}
+    held: set[AnswerKey] = set()
     for some in slices(keys):
-        named = sa.tuple_(columns.channel_id, columns.command_uuid).in_({(k.channel_id, k.command_uuid) for k in some})
-        held |= {
-            _key(row): row.attempts for row in tx.connection.execute(tx.claim(sa.select(unread_answers).where(named)))
-        }
-    wanted = [key for key in dict.fromkeys(keys) if key in held]
-    found: dict[AnswerKey, StoredAnswer] = {}
-    for some in slices(wanted):
-        found |= {
-            key: _stored(row, key, held[key])
-            for row in tx.connection.execute(_WITH_COMMAND, {"keys": _pairs(some)})
-            if (key := _key(row)) in held
-        }
-    return found
+        held |= {_key(row) for row in tx.connection.execute(tx.claim(_NAMED), _names_of(some))}
+    return find(tx, [key for key in dict.fromkeys(keys) if key in held])
+
+
+def find(tx: Transaction, keys: Sequence[AnswerKey]) -> dict[AnswerKey, StoredAnswer]:
+    """Read those of *keys* that still wait; nothing is held."""
+    wanted = set(keys)
+    return {
+        key: _stored(row, key)
+        for some in slices(list(wanted))
+        for row in tx.connection.execute(_WITH_COMMAND, _names_of(some))
+        if (key := _key(row)) in wanted
+    }
 
 
 def _is_its_report() -> sa.ColumnElement[bool]:
@@ -92,11 +82,38 @@ def _is_its_report() -> sa.ColumnElement[bool]:
     )
 
 
+_WAITING = (
+    sa.select(
+        unread_answers.c.channel_id,
+        unread_answers.c.command_uuid,
+        unread_answers.c.reported_at,
+        unread_answers.c.next_attempt_at,
+        sa.func.coalesce(sa.func.length(reports.c.body), 0).label("size"),
+    )
+    .outerjoin(reports, _is_its_report())
+    .order_by(unread_answers.c.next_attempt_at, unread_answers.c.channel_id, unread_answers.c.command_uuid)
+    .limit(sa.bindparam("at_most", type_=sa.Integer))
+)
+_IS_NAMED = sa.and_(
+    among(unread_answers.c.channel_id, "of_channels"),
+    among(unread_answers.c.command_uuid, "of_commands"),
+    among(unread_answers.c.channel_id + " " + unread_answers.c.command_uuid, "pairs"),
+)
+"""The first two are found by the key, the last is what is meant."""
+_NAMED = sa.select(unread_answers.c.channel_id, unread_answers.c.command_uuid, unread_answers.c.reported_at).where(
+    _IS_NAMED
+)
+_WAS_READ = sa.delete(unread_answers).where(
+    unread_answers.c.channel_id == sa.bindparam("of_channel"),
+    unread_answers.c.command_uuid == sa.bindparam("of_command"),
+    unread_answers.c.reported_at == sa.bindparam("of_time"),
+)
 _WITH_COMMAND = (
     sa.select(
         unread_answers.c.channel_id,
         unread_answers.c.command_uuid,
         unread_answers.c.reported_at,
+        unread_answers.c.attempts,
         reports.c.request_type,
         reports.c.purpose,
         reports.c.status,
@@ -108,21 +125,24 @@ _WITH_COMMAND = (
     )
     .join(reports, _is_its_report())
     .outerjoin(commands, commands.c.command_uuid == unread_answers.c.command_uuid)
-    .where(
-        sa.tuple_(unread_answers.c.channel_id, unread_answers.c.command_uuid).in_(sa.bindparam("keys", expanding=True))
-    )
+    .where(_IS_NAMED)
 )
+# made once: building a statement costs more than running it on SQLite
 
 
-def _pairs(keys: Sequence[AnswerKey]) -> list[tuple[str, str]]:
-    return [(key.channel_id, key.command_uuid) for key in keys]
+def _names_of(keys: Sequence[AnswerKey]) -> dict[str, list[str]]:
+    return {
+        "of_channels": sorted({key.channel_id for key in keys}),
+        "of_commands": sorted({key.command_uuid for key in keys}),
+        "pairs": [f"{key.channel_id} {key.command_uuid}" for key in keys],
+    }
 
 
 def _key(row: Any) -> AnswerKey:
     return AnswerKey(ChannelId(row.channel_id), CommandUUID(row.command_uuid), row.reported_at)
 
 
-def _stored(row: Any, key: AnswerKey, attempts: int) -> StoredAnswer:
+def _stored(row: Any, key: AnswerKey) -> StoredAnswer:
     return StoredAnswer(
         key,
         row.request_type,
@@ -131,7 +151,7 @@ def _stored(row: Any, key: AnswerKey, attempts: int) -> StoredAnswer:
         row.body,
         row.is_sealed,
         row.epoch,
-        attempts,
+        row.attempts,
         row.command,
         bool(row.command_is_sealed),
     )
@@ -141,20 +161,24 @@ def add(tx: Transaction, key: AnswerKey) -> None:
     """Name an answer that is kept, to be read soon."""
     tx.made_due(Work.ANSWERS, key.reported_at)
     tx.connection.execute(
-        sa.insert(unread_answers).values(
-            channel_id=key.channel_id,
-            command_uuid=key.command_uuid,
-            reported_at=key.reported_at,
-            next_attempt_at=key.reported_at,
-            attempts=0,
-        )
+        sa.insert(unread_answers),
+        {
+            "channel_id": key.channel_id,
+            "command_uuid": key.command_uuid,
+            "reported_at": key.reported_at,
+            "next_attempt_at": key.reported_at,
+            "attempts": 0,
+        },
     )
 
 
 def was_read(tx: Transaction, keys: Sequence[AnswerKey]) -> None:
     """Forget that these wait to be read."""
-    for key in keys:
-        tx.connection.execute(sa.delete(unread_answers).where(_names(key)))
+    if keys:
+        tx.connection.execute(
+            _WAS_READ,
+            [{"of_channel": k.channel_id, "of_command": k.command_uuid, "of_time": k.reported_at} for k in keys],
+        )
 
 
 def note_faults(tx: Transaction, key: AnswerKey, faults: Sequence[dict[str, str]]) -> None:
@@ -178,12 +202,6 @@ def put_off(tx: Transaction, key: AnswerKey, *, until: datetime, error: str) -> 
         .where(_names(key))
         .values(attempts=unread_answers.c.attempts + 1, error=error, next_attempt_at=until)
     )
-
-
-def next_due(tx: Transaction) -> datetime | None:
-    """Tell when an answer is to be read next; None when none waits."""
-    value: datetime | None = tx.connection.scalar(sa.select(sa.func.min(unread_answers.c.next_attempt_at)))
-    return value
 
 
 def _names(key: AnswerKey) -> sa.ColumnElement[bool]:

@@ -1,20 +1,20 @@
 """What is stored of devices that tells whether a command is for them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from muster.domain.access import LinkKind
 from muster.domain.enrolled_terms import EnrolledTerms, terms_from_json
 from muster.protocol.identifiers import ChannelKind, DeviceId
+from muster.protocol.os_family import OsFamily, family_of
 from muster.storage.among import among
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import channels, device_facts, enrollment_links, enrollment_profiles, identities
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTarget:
+class StoredTarget(NamedTuple):
     """One device. None: it did not say, or that it enrolled by something of ours is not known."""
 
     product_name: str | None = None
@@ -54,34 +54,42 @@ _SHARED = sa.select(channels.c.device_id).where(
 
 
 def find(tx: Transaction, device_ids: Sequence[DeviceId]) -> dict[DeviceId, StoredTarget]:
-    """Read what is stored of *device_ids*; those that are not stored are absent."""
-    rows = tx.connection.execute(_FIND, {"ids": device_ids}).all()
-    shared = set(tx.connection.scalars(_SHARED, {"ids": device_ids}))
-    terms = _terms(tx, sorted({row.profile_id for row in rows if row.profile_id is not None}))
-    return {
-        device_id: StoredTarget(
-            product_name,
-            model,
-            os_version,
-            terms.get(profile_id),
-            None if kind is None else LinkKind(kind),
-            device_id in shared,
-            is_supervised,
-            is_multi_user,
-            is_automated,
-        )
-        for (
-            device_id,
-            product_name,
-            model,
-            os_version,
-            is_supervised,
-            is_multi_user,
-            is_automated,
-            profile_id,
-            kind,
-        ) in rows
-    }
+    """Read what is stored of *device_ids*; those that are not stored are absent. Devices that are alike share a record.
+
+    Of Shared iPads' users is told only where a device isn't something else by its own word.
+    """
+    said = {row[0]: tuple(row[1:]) for row in tx.connection.execute(_FIND, {"ids": device_ids}).all()}
+    # a fleet has many devices, but few kinds of them
+    kinds = set(said.values())
+    terms = _terms(tx, sorted({profile_id for *_, profile_id, _ in kinds if profile_id is not None}))
+    targets = {one: _target(one, terms) for one in kinds}
+    found = {device_id: targets[one] for device_id, one in said.items()}
+    maybe_shared = {one for one, target in targets.items() if not _is_no_ipad(target)}
+    ids = [device_id for device_id, one in said.items() if one in maybe_shared] if maybe_shared else []
+    shared = {one: target._replace(has_shared_ipad_users=True) for one, target in targets.items()}
+    for device_id in tx.connection.scalars(_SHARED, {"ids": ids}) if ids else ():
+        found[device_id] = shared[said[device_id]]
+    return found
+
+
+def _target(said: tuple[Any, ...], terms: Mapping[bytes, EnrolledTerms]) -> StoredTarget:
+    product_name, model, os_version, is_supervised, is_multi_user, is_automated, profile_id, kind = said
+    return StoredTarget(
+        product_name,
+        model,
+        os_version,
+        terms.get(profile_id),
+        None if kind is None else LinkKind(kind),
+        is_supervised=is_supervised,
+        is_multi_user=is_multi_user,
+        is_automated_enrollment=is_automated,
+    )
+
+
+def _is_no_ipad(target: StoredTarget) -> bool:
+    """Tell whether a device says that it is something else: then no users of a Shared iPad are looked for."""
+    family = family_of(target.product_name) or family_of(target.model)
+    return family not in (None, OsFamily.IOS)
 
 
 def _terms(tx: Transaction, profile_ids: Sequence[bytes]) -> dict[bytes, EnrolledTerms]:

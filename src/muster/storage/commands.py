@@ -9,6 +9,10 @@ from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage.engine import Transaction
 from muster.storage.schema import commands, queue, reports
 
+_ADD = sa.insert(commands)
+_BODY = sa.select(commands.c.body, commands.c.is_sealed).where(commands.c.command_uuid == sa.bindparam("of_command"))
+# made once: building a statement costs more than running it on SQLite
+
 
 @dataclass(frozen=True, slots=True)
 class NewCommand:
@@ -32,9 +36,7 @@ class StoredBody:
 
 def body(tx: Transaction, command_uuid: CommandUUID) -> StoredBody | None:
     """Return the plist of a command as it was stored; None when there never was one of this UUID."""
-    row = tx.connection.execute(
-        sa.select(commands.c.body, commands.c.is_sealed).where(commands.c.command_uuid == command_uuid)
-    ).one_or_none()
+    row = tx.connection.execute(_BODY, {"of_command": command_uuid}).one_or_none()
     return None if row is None else StoredBody(row.body, row.is_sealed)
 
 
@@ -56,12 +58,13 @@ def channels_of(tx: Transaction, command_uuid: CommandUUID) -> set[ChannelId]:
 def add(tx: Transaction, command: NewCommand, created_at: datetime) -> None:
     """Store a command once, however many channels it goes to."""
     tx.connection.execute(
-        sa.insert(commands).values(
-            command_uuid=command.command_uuid,
-            request_type=command.request_type,
-            body=command.body,
-            created_at=created_at,
-            created_by=command.created_by,
-            is_sealed=command.is_sealed,
-        )
+        _ADD,
+        {
+            "command_uuid": command.command_uuid,
+            "request_type": command.request_type,
+            "body": command.body,
+            "created_at": created_at,
+            "created_by": command.created_by,
+            "is_sealed": command.is_sealed,
+        },
     )

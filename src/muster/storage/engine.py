@@ -42,6 +42,7 @@ class Work(StrEnum):
     DEFERRED = "deferred"
     ANSWERS = "answers"
     SENDS = "sends"
+    OUTBOX = "outbox"
 
 
 class Transaction(ABC):
@@ -152,6 +153,20 @@ class Transaction(ABC):
         self, table: sa.Table, columns: Mapping[str, Sequence[object]], constants: Mapping[str, object]
     ) -> None:
         """Insert rows: *columns* are equally long, and what *constants* hold is the same in each row."""
+
+    @abstractmethod
+    def put_rows(self, table: sa.Table, key: str, columns: Mapping[str, Sequence[object]]) -> None:
+        """Insert rows, each in place of the one that has its *key*; each key stands there once. Columns not named stay
+        as they were."""
+
+    @abstractmethod
+    def update_rows(
+        self, table: sa.Table, key: str, columns: Mapping[str, Sequence[object]], constants: Mapping[str, object]
+    ) -> None:
+        """Update rows named by their *key*, one of *columns*, which are equally long, with the values of the others.
+
+        What *constants* hold is the same in each row. Rows that are not there are passed over.
+        """
 
     @abstractmethod
     def claim(self, select: sa.Select[Any]) -> sa.Select[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from muster.domain.control.contact import ContactDay
 from muster.domain.device_users import UserChannel
 from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins, Provenance
 from muster.domain.inventory.standing import STANDING_NAMES
@@ -15,6 +16,7 @@ from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceI
 from muster.protocol.os_family import family_of
 from muster.storage.among import among
 from muster.storage.engine import Transaction, slices
+from muster.storage.made_once import upsert
 from muster.storage.schema import channels, contact_days, device_facts, epochs
 from muster.storage.types import Instant
 
@@ -39,22 +41,31 @@ class Facts:
 
 
 _device = channels.alias("device")
+_OWN = (
+    channels.c.id,
+    channels.c.device_id,
+    channels.c.kind,
+    channels.c.state,
+    channels.c.epoch,
+    channels.c.ended_reason,
+)
+_OF_DEVICE = ("provisional_epoch", "pin", "former_pin", "former_pin_until", "provisional_pin")
 _FIND = (
-    sa.select(
-        channels.c.id,
-        channels.c.device_id,
-        channels.c.kind,
-        channels.c.state,
-        channels.c.epoch,
-        channels.c.ended_reason,
-        _device.c.provisional_epoch,
-        _device.c.pin,
-        _device.c.former_pin,
-        _device.c.former_pin_until,
-        _device.c.provisional_pin,
-    )
+    sa.select(*_OWN, *(_device.c[name] for name in _OF_DEVICE))
     .join(_device, _device.c.id == channels.c.device_id)
     .where(among(channels.c.id, "ids"))
+)
+_SET_WATCHED = (
+    sa.update(channels)
+    .where(among(channels.c.id, "ids"), channels.c.is_watched != sa.bindparam("is_watched"))
+    .values(is_watched=sa.bindparam("is_watched"))
+)
+_CLAIM = sa.select(channels.c.id).where(among(channels.c.id, "ids")).order_by(channels.c.id)
+_LOCK = (
+    sa.select(*_OWN, *(channels.c[name] for name in _OF_DEVICE))
+    .where(among(channels.c.id, "ids"))
+    .order_by(channels.c.id)  # as every transaction locks them
+    .with_for_update(key_share=True)
 )
 # made once: building a statement costs more than running it on SQLite
 _KINDS = {kind.value: kind for kind in ChannelKind}
@@ -63,43 +74,115 @@ _STATES = {state.value: state for state in EnrollmentState}  # looked up a thous
 
 def find(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, Enrollment]:
     """Read the enrollments of *channel_ids*; those not stored are absent. Lock the rows first to decide on them."""
+    return _enrollments(tx.connection.execute(_FIND, {"ids": channel_ids}).all())
+
+
+def lock(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, Enrollment]:
+    """Lock the rows of *channel_ids* until the transaction ends, and read them; those not stored are absent.
+
+    Half of what `Transaction.lock_rows` and `find` take. The result is in the order of the ids.
+    """
+    found = _enrollments(tx.connection.execute(_LOCK, {"ids": channel_ids}).all())
+    # nothing is joined to rows being locked: after a wait they are seen as they are, what is joined as it was before
+    users = [one for one in found.values() if not one.channel.is_device]
+    if users:
+        devices = find(tx, sorted({ChannelId(one.channel.device_id) for one in users}))
+        for one in users:
+            device = devices.get(ChannelId(one.channel.device_id))
+            if device is None:
+                del found[one.channel.id]
+            else:
+                pins, provisional_epoch = device.pins, device.provisional_epoch
+                found[one.channel.id] = one._replace(pins=pins, provisional_epoch=provisional_epoch)
+    return found
+
+
+def _enrollments(rows: Iterable[Sequence[Any]]) -> dict[ChannelId, Enrollment]:
     return {
         channel_id: Enrollment(
             Channel(channel_id, device_id, _KINDS[kind]),
             _STATES[state],
             epoch,
             provisional_epoch,
-            Pins(*pins),
+            Pins(pin, former, former_until, provisional),
             None if ended_reason is None else EndReason(ended_reason),
         )
-        for (channel_id, device_id, kind, state, epoch, ended_reason, provisional_epoch, *pins) in _rows(
-            tx, channel_ids
-        )
+        for (
+            channel_id,
+            device_id,
+            kind,
+            state,
+            epoch,
+            ended_reason,
+            provisional_epoch,
+            pin,
+            former,
+            former_until,
+            provisional,
+        ) in rows
     }
 
 
-def _rows(tx: Transaction, channel_ids: Sequence[ChannelId]) -> Iterable[tuple[Any, ...]]:
-    return tx.connection.execute(_FIND, {"ids": channel_ids}).all()
+def count_enrolled(tx: Transaction) -> int:
+    """Count the channels that are enrolled, those of users that aren't logged in among them."""
+    states = (EnrollmentState.ENROLLED.value, EnrollmentState.DORMANT.value)
+    return tx.connection.execute(
+        sa.select(sa.func.count()).select_from(channels).where(channels.c.state.in_(states))
+    ).scalar_one()
+
+
+_IS_USER_OF = sa.and_(channels.c.device_id == sa.bindparam("of_device"), channels.c.id != sa.bindparam("of_device"))
+_USER_IDS = sa.select(channels.c.id).where(_IS_USER_OF)
+_USERS = (
+    sa.select(
+        channels.c.id, channels.c.kind, channels.c.state, channels.c.last_contact_at, device_facts.c.user_short_name
+    )
+    .select_from(channels.outerjoin(device_facts))
+    .where(_IS_USER_OF)
+    .order_by(channels.c.id)
+)
+# made once: building a statement costs more than running it on SQLite
+
+
+def count_heard(tx: Transaction, since: datetime) -> int:
+    """Count the enrolled devices that were heard at *since* or after it."""
+    is_heard = sa.and_(
+        channels.c.id == channels.c.device_id,
+        channels.c.state == EnrollmentState.ENROLLED.value,
+        channels.c.last_contact_at >= since,
+    )
+    return tx.connection.execute(sa.select(sa.func.count()).select_from(channels).where(is_heard)).scalar_one()
 
 
 def user_channels_of(tx: Transaction, device_id: DeviceId) -> tuple[ChannelId, ...]:
     """Name the user channels of a device, sorted."""
-    rows = tx.connection.scalars(
-        sa.select(channels.c.id).where(channels.c.device_id == device_id, channels.c.id != device_id)
+    return tuple(sorted(tx.connection.scalars(_USER_IDS, {"of_device": device_id})))
+
+
+_USERS_OF_ALL = (
+    sa.select(channels.c.id)
+    .where(among(channels.c.device_id, "ids"), channels.c.id != channels.c.device_id)
+    .order_by(channels.c.id)
+)
+# made once: building a statement costs more than running it on SQLite
+
+
+def user_channels_of_all(tx: Transaction, device_ids: Sequence[ChannelId]) -> tuple[ChannelId, ...]:
+    """Name the user channels of devices, sorted."""
+    return tuple(ChannelId(one) for one in tx.connection.scalars(_USERS_OF_ALL, {"ids": device_ids}))
+
+
+def devices_of(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, DeviceId]:
+    """Tell whose channel each is; those not stored are absent."""
+    rows = tx.connection.execute(
+        sa.select(channels.c.id, channels.c.device_id).where(among(channels.c.id, channel_ids))
     )
-    return tuple(sorted(rows))
+    return {ChannelId(id_): DeviceId(device_id) for id_, device_id in rows}
 
 
 def users_of(tx: Transaction, device_id: DeviceId) -> tuple[UserChannel, ...]:
     """Read the user channels of a device as decisions about its users need them, sorted by id."""
-    rows = tx.connection.execute(
-        sa.select(
-            channels.c.id, channels.c.kind, channels.c.state, channels.c.last_contact_at, device_facts.c.user_short_name
-        )
-        .select_from(channels.outerjoin(device_facts))
-        .where(channels.c.device_id == device_id, channels.c.id != device_id)
-        .order_by(channels.c.id)
-    )
+    rows = tx.connection.execute(_USERS, {"of_device": device_id})
     return tuple(
         UserChannel(
             Channel(ChannelId(row.id), device_id, ChannelKind(row.kind)),
@@ -217,10 +300,21 @@ def take_end_back(tx: Transaction, channel_ids: Sequence[ChannelId], *, epoch: i
     )
 
 
+def _later(column: sa.ColumnElement[datetime | None]) -> sa.ColumnElement[datetime | None]:
+    """The later of *column* and the parameter *at*."""
+    at = sa.bindparam("at", type_=Instant)
+    return sa.case((column > at, column), else_=at)
+
+
+_OF_CHANNEL = sa.update(channels).where(channels.c.id == sa.bindparam("of_channel"))
+_SET_CHECKED_IN = _OF_CHANNEL.values(checked_in_at=_later(channels.c.checked_in_at))
+_TOUCH = _OF_CHANNEL.values(last_contact_at=_later(channels.c.last_contact_at))
+# made once: building a statement costs more than running it on SQLite
+
+
 def set_checked_in(tx: Transaction, channel_id: ChannelId, at: datetime) -> None:
     """Record when the journaled check-in had come that was processed last."""
-    later = sa.case((channels.c.checked_in_at > at, channels.c.checked_in_at), else_=sa.literal(at, Instant))
-    _update(tx, channel_id, checked_in_at=later)
+    tx.connection.execute(_SET_CHECKED_IN, {"of_channel": channel_id, "at": at})
 
 
 def checked_in_at(tx: Transaction, channel_id: ChannelId) -> datetime | None:
@@ -237,18 +331,52 @@ def ended_at(tx: Transaction, channel_id: ChannelId) -> datetime | None:
     return value
 
 
-def touch(tx: Transaction, channel_id: ChannelId, *, at: datetime, day: int, strip: bytes) -> None:
-    """Record a check-in as the contact it is; one that is told belatedly doesn't move the last contact back."""
-    last = sa.case((channels.c.last_contact_at > at, channels.c.last_contact_at), else_=sa.literal(at, Instant))
-    _update(tx, channel_id, last_contact_at=last, contact_day=day, contact_strip=strip)
+def touch(
+    tx: Transaction, channel_id: ChannelId, *, at: datetime, day: ContactDay, rhythm: bytes | None, source: str | None
+) -> None:
+    """Record a check-in as the contact it is; one that is told belatedly doesn't move the last contact back.
+
+    *rhythm* and *source* absent: what is stored stays.
+    """
+    said = {"rhythm": rhythm, "last_source": source}
+    known = {name: value for name, value in said.items() if value is not None}
+    told = {"of_channel": channel_id, "at": at, "contact_day": day.day, "contact_strip": day.strip}
+    tx.connection.execute(_TOUCH, {**told, **known})
 
 
-def contact_of(tx: Transaction, channel_id: ChannelId) -> tuple[int, bytes] | None:
-    """Read the strip of contacts in the channel's row; None before the first contact."""
-    row = tx.connection.execute(
-        sa.select(channels.c.contact_day, channels.c.contact_strip).where(channels.c.id == channel_id)
-    ).one_or_none()
-    return None if row is None or row.contact_day is None else (row.contact_day, row.contact_strip)
+@dataclass(frozen=True, slots=True)
+class KnownContact:
+    """What the channel's row says of its contacts: the strip of a day, the sketch of its rhythm, both absent before the
+    first one, and whether a contact is to have it reviewed."""
+
+    day: ContactDay | None
+    rhythm: bytes | None
+    is_watched: bool
+
+
+_CONTACT = sa.select(channels.c.contact_day, channels.c.contact_strip, channels.c.rhythm, channels.c.is_watched).where(
+    channels.c.id == sa.bindparam("of_channel")
+)
+
+
+def contact_of(tx: Transaction, channel_id: ChannelId) -> KnownContact:
+    """Read what the channel's row says of its contacts; nothing of one that isn't stored."""
+    row = tx.connection.execute(_CONTACT, {"of_channel": channel_id}).one_or_none()
+    if row is None:
+        return KnownContact(None, None, is_watched=False)
+    day = None if row.contact_day is None else ContactDay(row.contact_day, row.contact_strip)
+    return KnownContact(day, row.rhythm, row.is_watched)
+
+
+def set_watched(tx: Transaction, channel_ids: Sequence[ChannelId], *, is_watched: bool) -> None:
+    """Have each of *channel_ids* reviewed at its next contacts, or no more; rows that say so already aren't written."""
+    for ids in slices(sorted(channel_ids)):
+        tx.connection.execute(_SET_WATCHED, {"ids": ids, "is_watched": is_watched})
+
+
+def claim_rows(tx: Transaction, channel_ids: Sequence[ChannelId]) -> tuple[ChannelId, ...]:
+    """Lock those of the rows of *channel_ids* that no other transaction holds, and name them, sorted."""
+    return tuple(ChannelId(one) for one in tx.connection.scalars(tx.claim(_CLAIM), {"ids": channel_ids}))
 
 
 def keep_day(tx: Transaction, channel_id: ChannelId, *, day: int, strip: bytes) -> None:
@@ -263,14 +391,26 @@ def store_facts(tx: Transaction, channel_id: ChannelId, facts: Facts, learned_at
     """Store what was said; what was not said this time stays as it was."""
     said = {name: value for name in Facts.__dataclass_fields__ if (value := getattr(facts, name)) is not None}
     said |= _derived(facts) | {"learned_at": learned_at}
-    insert = tx.insert(device_facts).values(channel_id=channel_id, **said)
-    tx.connection.execute(insert.on_conflict_do_update(index_elements=["channel_id"], set_=said))
+    tx.connection.execute(upsert(tx, device_facts, "channel_id", said), {"channel_id": channel_id, **said})
+
+
+_STANDING = sa.select(*(device_facts.c[name] for name in STANDING_NAMES)).where(
+    device_facts.c.channel_id == sa.bindparam("of_channel")
+)
+_FACTS = sa.select(*(device_facts.c[name] for name in Facts.__dataclass_fields__)).where(
+    device_facts.c.channel_id == sa.bindparam("of_channel")
+)
+_TOUCH_STANDING = (
+    sa.update(device_facts)
+    .where(device_facts.c.channel_id == sa.bindparam("of_channel"))
+    .values(inventory_at=sa.bindparam("at"))
+)
+# made once: building a statement costs more than running it on SQLite
 
 
 def standing_of(tx: Transaction, channel_id: ChannelId) -> dict[str, bool | float | str | None]:
     """Read how a device stands by its inventory, by the names of `Standing`; empty where nothing is stored."""
-    columns = [device_facts.c[name] for name in STANDING_NAMES]
-    row = tx.connection.execute(sa.select(*columns).where(device_facts.c.channel_id == channel_id)).one_or_none()
+    row = tx.connection.execute(_STANDING, {"of_channel": channel_id}).one_or_none()
     return {} if row is None else dict(zip(STANDING_NAMES, row, strict=True))
 
 
@@ -278,17 +418,20 @@ def store_standing(
     tx: Transaction, channel_id: ChannelId, standing: Mapping[str, bool | float | str], inventory_at: datetime | None
 ) -> None:
     """Store how a device stands; what is not in *standing* stays. *inventory_at* is absent where it stays, too."""
+    if not standing and inventory_at is not None:
+        tx.connection.execute(_TOUCH_STANDING, {"of_channel": channel_id, "at": inventory_at})
+        return
     values: dict[str, object] = dict(standing)
     if inventory_at is not None:
         values["inventory_at"] = inventory_at
     if values:
-        tx.connection.execute(sa.update(device_facts).where(device_facts.c.channel_id == channel_id).values(values))
+        tx.connection.execute(_UPDATE_FACTS, {"of_channel": channel_id, **values})
 
 
 def forget_standing(tx: Transaction, channel_id: ChannelId) -> None:
     """Forget how a device stood, for a new life of it begins. Its inventory stays, with the times it is of."""
     nothing: dict[str, None] = dict.fromkeys((*STANDING_NAMES, "inventory_at"))
-    tx.connection.execute(sa.update(device_facts).where(device_facts.c.channel_id == channel_id).values(nothing))
+    tx.connection.execute(_UPDATE_FACTS, {"of_channel": channel_id, **nothing})
 
 
 def _derived(facts: Facts) -> dict[str, str]:
@@ -300,8 +443,7 @@ def _derived(facts: Facts) -> dict[str, str]:
 
 def facts_of(tx: Transaction, channel_id: ChannelId) -> Facts:
     """Read what a channel said of itself; nothing where it said nothing."""
-    columns = [device_facts.c[name] for name in Facts.__dataclass_fields__]
-    row = tx.connection.execute(sa.select(*columns).where(device_facts.c.channel_id == channel_id)).one_or_none()
+    row = tx.connection.execute(_FACTS, {"of_channel": channel_id}).one_or_none()
     return Facts() if row is None else Facts(*row)
 
 
@@ -314,6 +456,14 @@ def with_serial(tx: Transaction, serial_number: str, *, but: ChannelId, limit: i
         .limit(limit)
     )
     return tuple(ChannelId(channel_id) for channel_id in rows)
+
+
+def named(tx: Transaction, name: str, *, limit: int = 10) -> tuple[ChannelId, ...]:
+    """Name what a person may mean by *name*: the channel with that id, else up to *limit* with that serial number."""
+    by_id = tx.connection.scalar(sa.select(channels.c.id).where(channels.c.id == name))
+    if by_id is not None:
+        return (ChannelId(by_id),)
+    return with_serial(tx, name.upper(), but=ChannelId(""), limit=limit)
 
 
 def account_of(tx: Transaction, channel_id: ChannelId) -> str | None:
@@ -340,12 +490,19 @@ def last_epoch(tx: Transaction, device_id: DeviceId) -> int:
 
 def close_epochs(tx: Transaction, device_id: DeviceId, *, before: int, at: datetime) -> None:
     """Close the epochs below *before*: as replaced where they were current, else as never completed."""
-    is_open = sa.and_(epochs.c.device_id == device_id, epochs.c.number < before, epochs.c.closed_at.is_(None))
-    for was_current, reason in ((True, EndReason.RE_ENROLLED), (False, EndReason.NEVER_COMPLETED)):
-        condition = epochs.c.current_from.is_not(None) if was_current else epochs.c.current_from.is_(None)
-        tx.connection.execute(
-            sa.update(epochs).where(is_open, condition).values(closed_at=at, closed_reason=reason.value)
-        )
+    for close, reason in ((_CLOSE_CURRENT, EndReason.RE_ENROLLED), (_CLOSE_OTHERS, EndReason.NEVER_COMPLETED)):
+        closed = {"closed_at": at, "closed_reason": reason.value}
+        tx.connection.execute(close, {"of_device": device_id, "before": before, **closed})
+
+
+_CLOSE_EPOCHS = sa.update(epochs).where(
+    epochs.c.device_id == sa.bindparam("of_device"),
+    epochs.c.number < sa.bindparam("before"),
+    epochs.c.closed_at.is_(None),
+)
+_CLOSE_CURRENT = _CLOSE_EPOCHS.where(epochs.c.current_from.is_not(None))
+_CLOSE_OTHERS = _CLOSE_EPOCHS.where(epochs.c.current_from.is_(None))
+# made once: building a statement costs more than running it on SQLite
 
 
 def start_epoch(tx: Transaction, device_id: DeviceId, *, number: int, at: datetime) -> None:
@@ -358,4 +515,8 @@ def start_epoch(tx: Transaction, device_id: DeviceId, *, number: int, at: dateti
 
 
 def _update(tx: Transaction, channel_id: ChannelId, **values: object) -> None:
-    tx.connection.execute(sa.update(channels).where(channels.c.id == channel_id).values(**values))
+    tx.connection.execute(_OF_CHANNEL, {"of_channel": channel_id, **values})
+
+
+_UPDATE_FACTS = sa.update(device_facts).where(device_facts.c.channel_id == sa.bindparam("of_channel"))
+# made once: building a statement costs more than running it on SQLite

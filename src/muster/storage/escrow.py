@@ -10,11 +10,18 @@ import sqlalchemy as sa
 from muster.domain.secrets import SecretKind, SecretState
 from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId
 from muster.storage import reviews
-from muster.storage.engine import Transaction, slices
+from muster.storage.among import among
+from muster.storage.engine import Transaction
 from muster.storage.schema import device_facts, escrow, escrow_certificates
 
 LIST_LIMIT = 1000
 """Secrets of one device that are read at most; a decade of yearly rotations has ten of each kind."""
+_ROTATIONS = (
+    sa.select(escrow)
+    .where(among(escrow.c.device_id, "ids"), escrow.c.rotate_at.is_not(None))
+    .order_by(escrow.c.rotate_at, escrow.c.id)
+)
+# made once: building a statement costs more than running it on SQLite
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,11 +322,7 @@ def rotate_at(tx: Transaction, kept: KeptSecret, at: datetime) -> None:
 
 def rotations(tx: Transaction, channel_ids: Sequence[ChannelId]) -> tuple[KeptSecret, ...]:
     """Read what is to be rotated on any of *channel_ids*, those of devices, the earliest first."""
-    found: list[KeptSecret] = []
-    for ids in slices(channel_ids):
-        select = sa.select(escrow).where(escrow.c.device_id.in_(ids), escrow.c.rotate_at.is_not(None))
-        found += [_kept(row) for row in tx.connection.execute(select.order_by(escrow.c.rotate_at, escrow.c.id))]
-    return tuple(found)
+    return tuple(_kept(row) for row in tx.connection.execute(_ROTATIONS, {"ids": channel_ids}))
 
 
 def put_rotation_off(tx: Transaction, secret_id: str, at: datetime) -> None:

@@ -16,11 +16,19 @@ MAXIMUM_RUMOURS = 10_000
 REFUSALS_TOGETHER = timedelta(minutes=5)
 """Refused contacts of one class that began within this are one row, whatever came between: who alternates two ways to
 be refused would fill the database, a row for each request."""
-
+SIGHTINGS_TOGETHER = timedelta(days=1)
+"""As REFUSALS_TOGETHER, for what other witnesses say: several tell of one device in turns."""
+_TOGETHER = {
+    Signal.REFUSED_CONTACT: REFUSALS_TOGETHER,
+    Signal.WITNESS: SIGHTINGS_TOGETHER,
+    Signal.REACH: SIGHTINGS_TOGETHER,
+}
+REFUSED_ANEW_AFTER = timedelta(days=1)
+"""A contact refused so long after the last of its class is not the same trouble any more, and a row of its own."""
 
 _INSERT = sa.insert(evidence)
 _LATEST = (
-    sa.select(evidence.c.id, evidence.c.first_at, evidence.c.observed_class, evidence.c.epoch)
+    sa.select(evidence.c.id, evidence.c.first_at, evidence.c.last_at, evidence.c.observed_class, evidence.c.epoch)
     .where(evidence.c.channel_id == sa.bindparam("of_channel"), evidence.c.signal == sa.bindparam("of_signal"))
     .order_by(evidence.c.first_at.desc(), evidence.c.id.desc())
     .limit(1)
@@ -44,14 +52,18 @@ _COUNT = (
 # made once: building a statement costs more than running it on SQLite
 
 
-def append(tx: Transaction, observations: Sequence[Observation], new_id: Callable[[], str]) -> None:
+def append(tx: Transaction, observations: Sequence[Observation], new_id: Callable[[], str]) -> tuple[Observation, ...]:
     """Record *observations*: a repeat of a counted signal's latest class is counted, all else is a new row.
 
-    Refused contacts are counted where their class began within REFUSALS_TOGETHER, too.
+    Refused contacts are counted where their class began within REFUSALS_TOGETHER, too, and not after
+    REFUSED_ANEW_AFTER; what other witnesses say within SIGHTINGS_TOGETHER. Returns those that are news: they have a
+    row of their own.
     """
+    news = []
     for observation in observations:
         if is_counted(observation.signal, observation.observed_class) and _count_repeat(tx, observation):
             continue
+        news.append(observation)
         tx.connection.execute(
             _INSERT,
             {
@@ -67,6 +79,7 @@ def append(tx: Transaction, observations: Sequence[Observation], new_id: Callabl
                 "detail": dict(observation.detail),
             },
         )
+    return tuple(news)
 
 
 def _count_repeat(tx: Transaction, observation: Observation) -> bool:
@@ -75,16 +88,19 @@ def _count_repeat(tx: Transaction, observation: Observation) -> bool:
     if latest is None:
         return False
     if (latest.observed_class, latest.epoch) != (observation.observed_class, observation.epoch):
-        if observation.signal is not Signal.REFUSED_CONTACT:
+        together = _TOGETHER.get(observation.signal)
+        if together is None:
             return False
         same = {
             "of_class": observation.observed_class,
             "of_epoch": observation.epoch,
-            "since": observation.at - REFUSALS_TOGETHER,
+            "since": observation.at - together,
         }
         latest = tx.connection.execute(_LATEST_OF_CLASS, {**of_kind, **same}).one_or_none()
         if latest is None:
             return False
+    elif observation.signal is Signal.REFUSED_CONTACT and observation.at - latest.last_at > REFUSED_ANEW_AFTER:
+        return False
     tx.connection.execute(
         _COUNT,
         {

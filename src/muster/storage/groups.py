@@ -6,19 +6,23 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from muster.domain.queries.groups import GroupDefinition, name_key
+from muster.domain.queries.saved import SAVED
 from muster.protocol.identifiers import DeviceId
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import channels, device_groups, group_members
 
 
 def read_all(tx: Transaction) -> Mapping[str, GroupDefinition]:
-    """Read all groups, by `name_key` and in its order."""
+    """Read all groups, by `name_key` and in its order; the saved queries are among them, and give way to one of
+    their name.
+    """
     rows = tx.connection.execute(
         sa.select(device_groups.c.name_key, device_groups.c.id, device_groups.c.name, device_groups.c.query).order_by(
             device_groups.c.name_key
         )
     )
-    return {row.name_key: GroupDefinition(row.id, row.name, row.query) for row in rows}
+    stored = {row.name_key: GroupDefinition(row.id, row.name, row.query) for row in rows}
+    return dict(sorted({**SAVED, **stored}.items()))
 
 
 def lock(tx: Transaction) -> None:

@@ -19,6 +19,10 @@ class LockedChannel:
 
     enrollment: Enrollment
     contact: ContactDay | None
+    rhythm: bytes | None
+    """As `muster.domain.control.rhythm` has it; absent before its first contact."""
+    is_watched: bool
+    """A contact may change its verdict, so that it is reviewed at once."""
     last_contact_at: datetime | None
     answered: QueueEntry | None
     """The queued entry that the report answers (body left empty); absent when it is not queued on this channel."""
@@ -47,6 +51,10 @@ class AppliedConnect:
     contact: FoldedContact | None
     """Absent in the restricted lane: a contact is what a valid identity makes."""
     is_proof: bool
+    rhythm: bytes | None = None
+    """The channel's new sketch; absent: it stays, as it does for all but the first contact of a day."""
+    source: str | None = None
+    """Network address that the contact came from; absent: what is stored stays."""
     closed: ClosedEntry | None = None
     not_now: CommandUUID | None = None
     """The entry that the device declines for now: counted, and no longer withheld, for it did not act on it."""

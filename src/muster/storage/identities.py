@@ -113,6 +113,8 @@ class NewIdentity:
     made_for: Grant
     issued_at: datetime
     not_after: datetime
+    awaited: bytes | None = None
+    """Where it stands in for one that another server issued: the SHA-256 of that; empty: any that is trusted."""
 
 
 def add(tx: Transaction, new: NewIdentity) -> None:
@@ -125,6 +127,7 @@ def add(tx: Transaction, new: NewIdentity) -> None:
             authority=new.authority,
             issued_at=new.issued_at,
             not_after=new.not_after,
+            awaited=new.awaited,
             **_grant_values(new.made_for),
         )
         .on_conflict_do_nothing()
@@ -149,7 +152,13 @@ def issued(tx: Transaction, fingerprint: bytes) -> NewIdentity | None:
     if row is None:
         return None
     return NewIdentity(
-        row.fingerprint, row.certificate_der, row.authority, _grant_of_row(row), row.issued_at, row.not_after
+        row.fingerprint,
+        row.certificate_der,
+        row.authority,
+        _grant_of_row(row),
+        row.issued_at,
+        row.not_after,
+        row.awaited,
     )
 
 
@@ -182,21 +191,24 @@ def mark_pinned(
     Where the epoch *begins_life* of the device, so are all others of it, those issued to renew the life before among
     them. Else these stay: a device may yet use the one of another renewal, and would be lost if that were refused.
     """
-    of_device = identities.c.epoch.is_not(None) & (identities.c.device_id == device_id)
-    if begins_life:
-        of_device = (identities.c.device_id == device_id) | (
-            identities.c.device_id.is_(None) & (identities.c.renewal_of == device_id)
-        )
-    tx.connection.execute(
-        sa.update(identities)
-        .where(of_device, identities.c.fingerprint != fingerprint, identities.c.retired_at.is_(None))
-        .values(retired_at=at)
-    )
-    tx.connection.execute(
-        sa.update(identities)
-        .where(identities.c.fingerprint == fingerprint)
-        .values(device_id=device_id, epoch=epoch, retired_at=None)
-    )
+    retire = _RETIRE_ALL if begins_life else _RETIRE_PINNED
+    tx.connection.execute(retire, {"of_device": device_id, "but": fingerprint, "at": at})
+    pinned = {"device_id": device_id, "epoch": epoch, "retired_at": None}
+    tx.connection.execute(_UPDATE, {"of_identity": fingerprint, **pinned})
+
+
+_UPDATE = sa.update(identities).where(identities.c.fingerprint == sa.bindparam("of_identity"))
+_RETIRE = (
+    sa.update(identities)
+    .where(identities.c.fingerprint != sa.bindparam("but"), identities.c.retired_at.is_(None))
+    .values(retired_at=sa.bindparam("at"))
+)
+_IS_OF_DEVICE = identities.c.device_id == sa.bindparam("of_device")
+_RETIRE_PINNED = _RETIRE.where(identities.c.epoch.is_not(None), _IS_OF_DEVICE)
+_RETIRE_ALL = _RETIRE.where(
+    _IS_OF_DEVICE | (identities.c.device_id.is_(None) & (identities.c.renewal_of == sa.bindparam("of_device")))
+)
+# made once: building a statement costs more than running it on SQLite
 
 
 def replace(tx: Transaction, fingerprint: bytes, replaced_by: bytes) -> None:
@@ -238,12 +250,12 @@ def add_link(tx: Transaction, link: EnrollmentLink, *, token_hash: bytes, create
 
 def link_by_token(tx: Transaction, token_hash: bytes) -> EnrollmentLink | None:
     """Read the link of a token."""
-    return _link(tx, enrollment_links.c.token_hash == token_hash)
+    return _link(tx, _LINK_BY_TOKEN, token_hash)
 
 
 def link_by_id(tx: Transaction, link_id: str, *, for_update: bool = False) -> EnrollmentLink | None:
     """Read a link; with *for_update* its row is held, so that its uses are counted one at a time."""
-    return _link(tx, enrollment_links.c.id == link_id, for_update=for_update)
+    return _link(tx, _LINK_HELD if for_update else _LINK_BY_ID, link_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,9 +282,14 @@ def revoke_link(tx: Transaction, link_id: str, at: datetime) -> None:
     )
 
 
-def _link(tx: Transaction, condition: sa.ColumnElement[bool], *, for_update: bool = False) -> EnrollmentLink | None:
-    select = sa.select(enrollment_links).where(condition)
-    row = tx.connection.execute(select.with_for_update() if for_update else select).one_or_none()
+_LINK_BY_TOKEN = sa.select(enrollment_links).where(enrollment_links.c.token_hash == sa.bindparam("named"))
+_LINK_BY_ID = sa.select(enrollment_links).where(enrollment_links.c.id == sa.bindparam("named"))
+_LINK_HELD = _LINK_BY_ID.with_for_update()
+# made once: building a statement costs more than running it on SQLite
+
+
+def _link(tx: Transaction, select: sa.Select[Any], named: bytes | str) -> EnrollmentLink | None:
+    row = tx.connection.execute(select, {"named": named}).one_or_none()
     return None if row is None else _read_link(row)
 
 

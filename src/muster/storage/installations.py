@@ -22,9 +22,12 @@ class Installation:
     check_in_url: str | None = None
 
 
+_READ = sa.select(installation)
+
+
 def read(tx: Transaction) -> Installation | None:
     """Read what this installation is; None before its first start."""
-    row = tx.connection.execute(sa.select(installation)).one_or_none()
+    row = tx.connection.execute(_READ).one_or_none()
     return None if row is None else Installation(row.id, row.profile_identifier, row.public_url, row.check_in_url)
 
 

@@ -34,15 +34,26 @@ def change(tx: Transaction, profiles: Sequence[InstalledProfile]) -> None:
         )
 
 
+_OF_CHANNEL = (
+    sa.select(installed_profiles)
+    .where(
+        installed_profiles.c.channel_id == sa.bindparam("of_channel"),
+        installed_profiles.c.epoch == sa.bindparam("of_epoch"),
+    )
+    .order_by(*_ORDER)
+)
+_OF_ONE = _OF_CHANNEL.where(installed_profiles.c.identifier == sa.bindparam("of_profile"))
+# made once: building a statement costs more than running it on SQLite
+
+
 def of_channel(
     tx: Transaction, channel_id: ChannelId, epoch: int, identifier: str | None = None
 ) -> tuple[InstalledProfile, ...]:
     """Read the installations on a channel in one life of its device, the latest first; *identifier*: of one profile."""
-    table = installed_profiles.c
-    select = sa.select(installed_profiles).where(table.channel_id == channel_id, table.epoch == epoch).order_by(*_ORDER)
-    if identifier is not None:
-        select = select.where(table.identifier == identifier)
-    return tuple(_profile(row) for row in tx.connection.execute(select))
+    named = {"of_channel": channel_id, "of_epoch": epoch}
+    if identifier is None:
+        return tuple(_profile(row) for row in tx.connection.execute(_OF_CHANNEL, named))
+    return tuple(_profile(row) for row in tx.connection.execute(_OF_ONE, {**named, "of_profile": identifier}))
 
 
 def holding(tx: Transaction, channel_ids: Collection[ChannelId], identifier: str) -> frozenset[ChannelId]:

@@ -11,6 +11,7 @@ from muster.domain.inventory.changes import Change, StoredFact, StoredItem, Stor
 from muster.domain.inventory.kinds import InventoryKind
 from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction, slices
+from muster.storage.made_once import made_once
 from muster.storage.schema import inventory, inventory_changes, inventory_items
 from muster.storage.types import from_microseconds, to_microseconds
 
@@ -34,6 +35,7 @@ _ITEMS = (
     )
     .order_by(inventory_items.c.identifier)
 )
+_APPEND = sa.insert(inventory_changes)
 # made once: building a statement costs more than running it on SQLite
 
 
@@ -56,8 +58,17 @@ def of_channels(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[Chann
 def store(tx: Transaction, channel_id: ChannelId, kind: InventoryKind, kept: StoredKind) -> None:
     """Keep what there is of a kind, in place of what there was."""
     values = {"learned_at": kept.learned_at, "digest": kept.digest, "facts": _facts_json(kept.facts)}
-    insert = tx.insert(inventory).values(channel_id=channel_id, kind=kind.value, **values)
-    tx.connection.execute(insert.on_conflict_do_update(index_elements=["channel_id", "kind"], set_=values))
+    tx.connection.execute(_store(tx), {"channel_id": channel_id, "kind": kind.value, **values})
+
+
+@made_once
+def _store(tx: Transaction) -> sa.Insert:
+    insert = tx.insert(inventory)
+    stored: sa.Insert = insert.on_conflict_do_update(
+        index_elements=["channel_id", "kind"],
+        set_={name: insert.excluded[name] for name in ("learned_at", "digest", "facts")},
+    )
+    return stored
 
 
 def touch(tx: Transaction, channel_id: ChannelId, kind: InventoryKind, learned_at: datetime) -> None:
@@ -94,6 +105,36 @@ def items(
     }
 
 
+def items_of(
+    tx: Transaction, channel_id: ChannelId, kind: InventoryKind, identifiers: Collection[str]
+) -> dict[str, StoredItem]:
+    """Read those of *identifiers* that a list has."""
+    return {
+        row.identifier: StoredItem(row.name, row.version, row.detail, row.since, row.changed_at)
+        for some in slices(sorted(identifiers))
+        for row in tx.connection.execute(
+            _ITEMS.where(inventory_items.c.identifier.in_(some)), {"of_channel": channel_id, "of_kind": kind.value}
+        )
+    }
+
+
+def listing(
+    tx: Transaction, channel_ids: Collection[ChannelId], kind: InventoryKind, identifier: str
+) -> frozenset[ChannelId]:
+    """Name those of *channel_ids* whose list has an item."""
+    table = inventory_items.c
+    found = {
+        ChannelId(channel_id)
+        for ids in slices(sorted(channel_ids))
+        for channel_id in tx.connection.scalars(
+            sa.select(table.channel_id).where(
+                table.channel_id.in_(ids), table.kind == kind.value, table.identifier == identifier
+            )
+        )
+    }
+    return frozenset(found)
+
+
 def count_items(tx: Transaction, channel_id: ChannelId, kind: InventoryKind) -> int:
     """Count the items of a list."""
     table = inventory_items.c
@@ -119,13 +160,8 @@ def write_items(
         )
     if not written:
         return
-    insert = tx.insert(inventory_items)
-    values = insert.excluded
     tx.connection.execute(
-        insert.on_conflict_do_update(
-            index_elements=["channel_id", "kind", "identifier"],
-            set_={name: values[name] for name in ("name", "version", "detail", "since", "changed_at")},
-        ),
+        _write_items(tx),
         [
             {
                 "channel_id": channel_id,
@@ -140,6 +176,16 @@ def write_items(
             for identifier, one in written.items()
         ],
     )
+
+
+@made_once
+def _write_items(tx: Transaction) -> sa.Insert:
+    insert = tx.insert(inventory_items)
+    written: sa.Insert = insert.on_conflict_do_update(
+        index_elements=["channel_id", "kind", "identifier"],
+        set_={name: insert.excluded[name] for name in ("name", "version", "detail", "since", "changed_at")},
+    )
+    return written
 
 
 # --- changes ----------------------------------------------------------------------------------------------------------
@@ -176,7 +222,7 @@ def append_changes(
         for one in changes
     ]
     if rows:
-        tx.connection.execute(sa.insert(inventory_changes), rows)
+        tx.connection.execute(_APPEND, rows)
 
 
 def changes(

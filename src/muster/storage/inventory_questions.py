@@ -1,19 +1,20 @@
 """What was asked of each channel by the schedule, and which of our questions still wait."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from muster.domain.command_queue import QueuePurpose
 from muster.domain.inventory.kinds import InventoryKind
+from muster.domain.records import record
 from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.storage.among import among
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import commands, inventory_questions, queue
 from muster.storage.types import from_microseconds, to_microseconds
 
-_ASKED = sa.select(inventory_questions).where(inventory_questions.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
+_ASKED = sa.select(inventory_questions).where(among(inventory_questions.c.channel_id, "ids"))
 _WAITING = (
     sa.select(
         queue.c.channel_id,
@@ -24,12 +25,13 @@ _WAITING = (
         queue.c.queued_at,
     )
     .join(commands, commands.c.command_uuid == queue.c.command_uuid)
-    .where(queue.c.channel_id.in_(sa.bindparam("ids", expanding=True)), queue.c.purpose == QueuePurpose.INVENTORY.value)
+    .where(among(queue.c.channel_id, "ids"), queue.c.purpose == QueuePurpose.INVENTORY.value)
 )
+_KINDS = {kind.value: kind for kind in InventoryKind}
 # made once: building a statement costs more than running it on SQLite
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Asked:
     """When the schedule asked each kind of a channel, in which life of it."""
 
@@ -37,7 +39,7 @@ class Asked:
     at: Mapping[InventoryKind, datetime]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WaitingQuestion:
     """A question of ours that waits for its answer."""
 
@@ -49,33 +51,31 @@ class WaitingQuestion:
 
 def asked(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, Asked]:
     """Read what was asked of *channel_ids*; those never asked are absent."""
-    return {
-        ChannelId(row.channel_id): Asked(
-            row.epoch, {InventoryKind(kind): from_microseconds(at) for kind, at in row.asked.items()}
-        )
-        for ids in slices(channel_ids)
-        for row in tx.connection.execute(_ASKED, {"ids": ids})
-    }
+    found: dict[ChannelId, Asked] = {}
+    for ids in slices(channel_ids):
+        for row in tx.connection.execute(_ASKED, {"ids": ids}).all():
+            stored: dict[str, int] = row.asked
+            times = {at: from_microseconds(at) for at in set(stored.values())}  # most kinds were asked together
+            found[ChannelId(row.channel_id)] = Asked(
+                row.epoch, {_KINDS[kind]: times[at] for kind, at in stored.items()}
+            )
+    return found
 
 
 def note_asked(tx: Transaction, asked: Mapping[ChannelId, Asked]) -> None:
     """Note what was asked of channels, in place of what was noted before."""
-    if not asked:
-        return
-    insert = tx.insert(inventory_questions)
-    tx.connection.execute(
-        insert.on_conflict_do_update(
-            index_elements=["channel_id"], set_={"epoch": insert.excluded.epoch, "asked": insert.excluded.asked}
-        ),
-        [
-            {
-                "channel_id": channel_id,
-                "epoch": one.epoch,
-                "asked": {kind.value: to_microseconds(at) for kind, at in one.at.items()},
-            }
-            for channel_id, one in sorted(asked.items())
-        ],
-    )
+    rows = sorted(asked.items())
+    columns: dict[str, Sequence[object]] = {
+        "channel_id": [channel_id for channel_id, _ in rows],
+        "epoch": [one.epoch for _, one in rows],
+        "asked": [_stored(one.at) for _, one in rows],
+    }
+    tx.put_rows(inventory_questions, "channel_id", columns)
+
+
+def _stored(times: Mapping[InventoryKind, datetime]) -> dict[str, int]:
+    written = {id(at): to_microseconds(at) for at in {id(at): at for at in times.values()}.values()}
+    return {kind: written[id(at)] for kind, at in times.items()}
 
 
 def waiting(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, dict[InventoryKind, WaitingQuestion]]:

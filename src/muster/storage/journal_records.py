@@ -89,6 +89,7 @@ def identity_record(issued: JournaledIdentity, *, source: str, at: datetime) -> 
         "challenge_hash": _hex(issued.challenge_hash),
         "challenge_key": _hex(issued.challenge_key),
         "replaces": _hex(issued.replaces),
+        "awaited": _hex(identity.awaited),
     }
     device = ChannelId(grant.renewal_of or grant.expected_udid or "")
     return JournalRecord(at, device, IDENTITY, identity.certificate_der, source, json.dumps(body).encode())
@@ -114,6 +115,7 @@ def read_identity(record: JournalRecord) -> JournaledIdentity:
         grant,
         datetime.fromisoformat(fields["issued_at"]),
         datetime.fromisoformat(fields["not_after"]),
+        _bytes(fields.get("awaited")),
     )
     return JournaledIdentity(
         identity,

@@ -1,6 +1,6 @@
 """The apps that we had devices install, and what became of each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -9,12 +9,19 @@ import sqlalchemy as sa
 
 from muster.domain.managed_apps import AppState, ManagedApp
 from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.storage.among import among
 from muster.storage.engine import Transaction, slices
-from muster.storage.schema import managed_apps
+from muster.storage.schema import channels, managed_apps
 
 _CHANGING = (
     "identifier", "state", "device_state", "reason", "changed_at", "verified_at", "questions", "next_question_at",
 )  # fmt: skip
+_TO_ASK_FOR = (
+    sa.select(managed_apps)
+    .where(among(managed_apps.c.channel_id, "ids"), managed_apps.c.next_question_at.is_not(None))
+    .order_by(managed_apps.c.channel_id, managed_apps.c.command_uuid)
+)
+# made once: building a statement costs more than running it on SQLite
 
 
 def add(tx: Transaction, apps: Sequence[ManagedApp]) -> None:
@@ -42,18 +49,25 @@ def of_channel(tx: Transaction, channel_id: ChannelId, epoch: int) -> tuple[Mana
     return tuple(_app(row) for row in tx.connection.execute(select))
 
 
+def ordered(tx: Transaction, channel_ids: Collection[ChannelId], identifier: str) -> frozenset[ChannelId]:
+    """Name those of *channel_ids* to which an app was sent, whatever became of it, in the life of the device that is
+    now; also one of which we don't know yet which app it is."""
+    table = managed_apps.c
+    found = {
+        ChannelId(channel_id)
+        for ids in slices(sorted(channel_ids))
+        for channel_id in tx.connection.scalars(
+            sa.select(table.channel_id)
+            .join(channels, sa.and_(channels.c.id == table.channel_id, channels.c.epoch == table.epoch))
+            .where(table.channel_id.in_(ids), sa.or_(table.identifier == identifier, table.identifier.is_(None)))
+        )
+    }
+    return frozenset(found)
+
+
 def to_ask_for(tx: Transaction, channel_ids: Sequence[ChannelId]) -> tuple[ManagedApp, ...]:
     """Read the orders on *channel_ids* about which a question is due some time, by channel."""
-    table = managed_apps.c
-    return tuple(
-        _app(row)
-        for ids in slices(channel_ids)
-        for row in tx.connection.execute(
-            sa.select(managed_apps)
-            .where(table.channel_id.in_(ids), table.next_question_at.is_not(None))
-            .order_by(table.channel_id, table.command_uuid)
-        )
-    )
+    return tuple(_app(row) for row in tx.connection.execute(_TO_ASK_FOR, {"ids": channel_ids}))
 
 
 def _values(app: ManagedApp) -> dict[str, str | int | datetime | None]:

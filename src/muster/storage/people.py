@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,27 +12,32 @@ import sqlalchemy as sa
 from muster.domain.access import Actor
 from muster.domain.roles import Role
 from muster.storage.engine import Transaction
-from muster.storage.schema import administrators, audit, sessions, sign_in_links
+from muster.storage.schema import administrators, audit, sessions, sign_in_links, sign_in_states
 from muster.storage.types import to_microseconds
 
 
 @dataclass(frozen=True, slots=True)
 class Administrator:
-    """A person who may sign in."""
+    """A person who may sign in, unless *disabled_at* is there. *groups*: ids of the device groups that they are limited
+    to; None: the whole fleet."""
 
     id: str
     name: str
     role: Role
+    groups: frozenset[str] | None = None
+    disabled_at: datetime | None = None
 
 
-def _administrator(row: Any) -> Administrator:
-    return Administrator(row.id, row.name, Role(row.role))
+def administrator_of(row: Any) -> Administrator:
+    """Read a row of the table of administrators."""
+    groups = None if row.scope is None else frozenset(row.scope)
+    return Administrator(row.id, row.name, Role(row.role), groups, row.disabled_at)
 
 
 def find_administrator(tx: Transaction, name: str) -> Administrator | None:
     """Read an administrator by name."""
     row = tx.connection.execute(sa.select(administrators).where(administrators.c.name == name)).one_or_none()
-    return None if row is None else _administrator(row)
+    return None if row is None else administrator_of(row)
 
 
 def count_administrators(tx: Transaction) -> int:
@@ -44,21 +49,39 @@ def add_administrator(tx: Transaction, administrator: Administrator, at: datetim
     """Store a new administrator."""
     tx.connection.execute(
         sa.insert(administrators).values(
-            id=administrator.id, name=administrator.name, role=administrator.role.value, created_at=at
+            id=administrator.id,
+            name=administrator.name,
+            role=administrator.role.value,
+            scope=_scope(administrator.groups),
+            created_at=at,
         )
     )
 
 
-def set_role(tx: Transaction, administrator_id: str, role: Role) -> None:
-    """Give an administrator another role."""
+def set_role(tx: Transaction, administrator_id: str, role: Role, groups: frozenset[str] | None) -> None:
+    """Give an administrator another role, and another scope."""
     tx.connection.execute(
-        sa.update(administrators).where(administrators.c.id == administrator_id).values(role=role.value)
+        sa.update(administrators)
+        .where(administrators.c.id == administrator_id)
+        .values(role=role.value, scope=_scope(groups))
     )
+
+
+def set_disabled(tx: Transaction, administrator_id: str, at: datetime | None) -> None:
+    """Let an administrator sign in no more from *at* on, or again."""
+    tx.connection.execute(
+        sa.update(administrators).where(administrators.c.id == administrator_id).values(disabled_at=at)
+    )
+
+
+def _scope(groups: frozenset[str] | None) -> object:
+    """Return what is stored: SQL's NULL, not JSON's, where there is no limit."""
+    return sa.null() if groups is None else sorted(groups)
 
 
 def all_administrators(tx: Transaction) -> tuple[Administrator, ...]:
     """Read every administrator, by name."""
-    return tuple(_administrator(row) for row in tx.connection.execute(sa.select(administrators).order_by("name")))
+    return tuple(administrator_of(row) for row in tx.connection.execute(sa.select(administrators).order_by("name")))
 
 
 def add_sign_in_link(
@@ -87,33 +110,15 @@ def use_sign_in_link(tx: Transaction, token_hash: bytes, now: datetime) -> Admin
     if used is None:
         return None
     row = tx.connection.execute(sa.select(administrators).where(administrators.c.id == used.administrator_id)).one()
-    return _administrator(row)
+    administrator = administrator_of(row)
+    return None if administrator.disabled_at else administrator
 
 
-def add_session(
-    tx: Transaction, *, token_hash: bytes, administrator_id: str, at: datetime, expires_at: datetime
-) -> None:
-    """Store a session; only the hash of its token is kept."""
-    tx.connection.execute(
-        sa.insert(sessions).values(
-            token_hash=token_hash, administrator_id=administrator_id, created_at=at, expires_at=expires_at
-        )
-    )
-
-
-def session(tx: Transaction, token_hash: bytes, now: datetime) -> Administrator | None:
-    """Read whose session it is; None when it is unknown or over."""
-    row = tx.connection.execute(
-        sa.select(administrators)
-        .join(sessions, sessions.c.administrator_id == administrators.c.id)
-        .where(sessions.c.token_hash == token_hash, sessions.c.expires_at > now)
-    ).one_or_none()
-    return None if row is None else _administrator(row)
-
-
-def end_session(tx: Transaction, token_hash: bytes) -> None:
-    """End a session."""
-    tx.connection.execute(sa.delete(sessions).where(sessions.c.token_hash == token_hash))
+def end_sessions(tx: Transaction, administrator_id: str) -> None:
+    """End every session of an administrator, and every way in that was begun."""
+    tx.connection.execute(sa.delete(sessions).where(sessions.c.administrator_id == administrator_id))
+    tx.connection.execute(sa.delete(sign_in_links).where(sign_in_links.c.administrator_id == administrator_id))
+    tx.connection.execute(sa.delete(sign_in_states).where(sign_in_states.c.administrator_id == administrator_id))
 
 
 # --- audit ------------------------------------------------------------------------------------------------------------
@@ -125,16 +130,15 @@ AuditDetail = Mapping[str, str | int | bool | None]
 def record_act(tx: Transaction, actor: Actor, act: str, subject: str, detail: AuditDetail, at: datetime) -> None:
     """Append to the audit log; its writers take turns, for each row's hash covers the row before it."""
     tx.lock_name("audit")
-    last = tx.connection.execute(
-        sa.select(audit.c.sequence, audit.c.hash).order_by(audit.c.sequence.desc()).limit(1)
-    ).one_or_none()
-    sequence, former = (1, b"") if last is None else (last.sequence + 1, last.hash)
+    number, former = end_of_audit(tx)
+    sequence = number + 1
     tx.connection.execute(
         sa.insert(audit).values(
             sequence=sequence,
             at=at,
             actor_kind=actor.kind.value,
             actor_name=actor.name,
+            source=actor.source,
             act=act,
             subject=subject,
             detail=dict(detail),
@@ -143,10 +147,42 @@ def record_act(tx: Transaction, actor: Actor, act: str, subject: str, detail: Au
     )
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedAct:
+    """An act of the audit log."""
+
+    act: str
+    subject: str
+    detail: AuditDetail
+    at: datetime
+
+
+def acts_until(tx: Transaction, acts: Collection[str], until: datetime) -> tuple[RecordedAct, ...]:
+    """Read the acts of these kinds that were done by *until*, in the order of the log."""
+    columns = (audit.c.act, audit.c.subject, audit.c.detail, audit.c.at)
+    select = sa.select(*columns).where(audit.c.act.in_(acts), audit.c.at <= until).order_by(audit.c.sequence)
+    return tuple(RecordedAct(row.act, row.subject, row.detail, row.at) for row in tx.connection.execute(select))
+
+
+def end_of_audit(tx: Transaction) -> tuple[int, bytes]:
+    """Return how many acts the audit log has, and the hash over all of them; 0 and nothing where it has none."""
+    last = tx.connection.execute(
+        sa.select(audit.c.sequence, audit.c.hash).order_by(audit.c.sequence.desc()).limit(1)
+    ).one_or_none()
+    return (0, b"") if last is None else (last.sequence, last.hash)
+
+
+def hash_of_act(tx: Transaction, sequence: int) -> bytes | None:
+    """Return the hash over the acts of the audit log up to the one of that number; None where there is none."""
+    value: bytes | None = tx.connection.scalar(sa.select(audit.c.hash).where(audit.c.sequence == sequence))
+    return value
+
+
 def audit_hash(
     former: bytes, sequence: int, at: datetime, actor: Actor, act: str, subject: str, detail: AuditDetail
 ) -> bytes:
     """Return the hash of a row of the audit log: SHA-256 over the former hash and the row as canonical JSON."""
-    row = [sequence, to_microseconds(at), actor.kind.value, actor.name, act, subject, dict(detail)]
+    who = [actor.kind.value, actor.name, actor.source]
+    row = [sequence, to_microseconds(at), *who, act, subject, dict(detail)]
     text = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(former + text.encode()).digest()

@@ -9,6 +9,8 @@ from muster.domain.standing_policies import PolicyName, PolicyValue, StandingPol
 from muster.storage.engine import Transaction
 from muster.storage.schema import policies
 
+_STORED = sa.select(policies).order_by(policies.c.name)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPolicy:
@@ -27,7 +29,7 @@ def read(tx: Transaction) -> StandingPolicies:
 
 def stored(tx: Transaction) -> tuple[StoredPolicy, ...]:
     """Read the policies that were set, by name."""
-    rows = tx.connection.execute(sa.select(policies).order_by(policies.c.name))
+    rows = tx.connection.execute(_STORED)
     return tuple(StoredPolicy(row.name, row.value, row.changed_at, row.changed_by) for row in rows)
 
 

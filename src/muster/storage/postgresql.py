@@ -10,6 +10,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from muster.storage.engine import Engine, Transaction
 from muster.storage.errors import ServerTooOld, Unavailable
+from muster.storage.json_columns import read_json
 from muster.storage.postgresql_arrays import adapt
 from muster.storage.postgresql_transaction import PostgresqlTransaction
 
@@ -50,6 +51,7 @@ class PostgresqlEngine(Engine):
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT_SECONDS,
             hide_parameters=True,  # errors are logged, parameters are secret
+            json_deserializer=read_json,
         )
         sa.event.listen(self.sqlalchemy, "connect", _set_up)
 

@@ -5,6 +5,7 @@ where the type of all is known, an element costs a tenth of that. Most rows of a
 columns: of such a column one value is sent.
 """
 
+import json
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ from psycopg.adapt import Dumper
 from muster.storage.types import Instant
 
 T = TypeVar("T")
+
+
+_TEXT_OID = 25
+_LONGEST_ASCII = 127
+"""Lengths up to it are written by one byte that is ASCII."""
 
 
 class BinaryArray(bytes):
@@ -45,12 +51,27 @@ class Element(Generic[T]):
 
     def array(self, values: Iterable[T | None]) -> BinaryArray:
         """Write *values* as an array of one dimension; None is NULL."""
-        write = self.write
-        written = [None if value is None else write(value) for value in values]
-        dimensions = (len(written), 1) if written else ()
+        listed = values if isinstance(values, list | tuple) else list(values)
+        elements = _as_one(listed) if self.oid == _TEXT_OID else None
+        if elements is None:
+            write = self.write
+            elements = _with_lengths([None if value is None else write(value) for value in listed])
+        dimensions = (len(listed), 1) if listed else ()
         # that there may be NULLs is all that the second number says
         head = struct.pack(f">iiI{len(dimensions)}i", len(dimensions) // 2, 1, self.oid, *dimensions)
-        return BinaryArray(head + _with_lengths(written))
+        return BinaryArray(head + elements)
+
+
+def _as_one(texts: Sequence[Any]) -> bytes | None:
+    """Join ASCII texts of one length, their lengths between them, as one; None where they are not so. Most ids are."""
+    if not texts or None in texts:
+        return None
+    length = len(texts[0])
+    if length > _LONGEST_ASCII or set(map(len, texts)) != {length}:
+        return None
+    before = f"\0\0\0{chr(length)}"
+    joined = before + before.join(texts)
+    return joined.encode() if joined.isascii() else None
 
 
 def _with_lengths(written: list[bytes | None]) -> bytes:
@@ -72,12 +93,17 @@ def _timestamp(value: datetime) -> bytes:
     return _INT8((value - _POSTGRESQL_EPOCH) // _MICROSECOND)
 
 
-TEXT: Element[str] = Element("text", 25, str.encode)
+def _jsonb(value: object) -> bytes:
+    return b"\1" + json.dumps(value).encode()  # the version of the form
+
+
+TEXT: Element[str] = Element("text", _TEXT_OID, str.encode)
 BYTEA: Element[bytes] = Element("bytea", 17, bytes)
 INT4: Element[int] = Element("int4", 23, struct.Struct(">i").pack)
 INT8: Element[int] = Element("int8", 20, _INT8)
 BOOL: Element[bool] = Element("bool", 16, {False: b"\0", True: b"\1"}.__getitem__)
 TIMESTAMPTZ: Element[datetime] = Element("timestamptz", 1184, _timestamp)
+JSONB: Element[object] = Element("jsonb", 3802, _jsonb)
 
 
 def element_of(column: sa.Column[Any]) -> Element[Any]:
@@ -92,6 +118,7 @@ _ELEMENTS: dict[type[Any], Element[Any]] = {
     sa.BigInteger: INT8,
     sa.Boolean: BOOL,
     Instant: TIMESTAMPTZ,
+    sa.JSON: JSONB,
 }
 
 

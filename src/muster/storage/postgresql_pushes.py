@@ -25,7 +25,8 @@ ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
 # Each row is looked up by its key, whatever the planner thinks: for a thousand of a hundred thousand it would read all.
 _DETAILS = """
 SELECT w.channel_id, c.state, c.last_contact_at, q.waiting, q.declined, t.topic, t.token, t.push_magic, t.updated_at,
-       t.refused_at, t.refusals, t.throttled_until, t.throttles, t.budget_until, t.accepted_at, t.unanswered
+       t.refused_at, t.refusals, t.throttled_until, t.throttles, t.budget_until, t.accepted_at, t.unanswered,
+       t.token_since
 FROM unnest(%s::text[]) AS w(channel_id)
 CROSS JOIN LATERAL (SELECT * FROM channels WHERE id = w.channel_id LIMIT 1) c
 LEFT JOIN LATERAL (SELECT * FROM push_targets WHERE channel_id = w.channel_id LIMIT 1) t ON true

@@ -25,7 +25,9 @@ from muster.storage.postgresql_arrays import (
     TEXT,
     TIMESTAMPTZ,
     BinaryArray,
+    Column,
     element_of,
+    rows_of,
 )
 from muster.storage.schema import PARTITIONED
 
@@ -36,7 +38,7 @@ PARTITIONED_MONTHS_AHEAD = 2
 # nothing is joined to the rows being locked: pins of the device are read by a statement of their own.
 _LOCK = """
 SELECT id, device_id, kind, state, epoch, ended_reason, last_contact_at, contact_day, contact_strip,
-       provisional_epoch, pin, former_pin, former_pin_until, provisional_pin
+       provisional_epoch, pin, former_pin, former_pin_until, provisional_pin, rhythm, is_watched
 FROM channels WHERE id = ANY(%s::text[]) ORDER BY id FOR NO KEY UPDATE
 """
 _DEVICES = """
@@ -67,8 +69,10 @@ JOIN commands k ON k.command_uuid = q.command_uuid
 _TOUCH = """
 UPDATE channels c
 SET last_contact_at = GREATEST(c.last_contact_at, %s), contact_day = v.day, contact_strip = v.strip,
+    rhythm = COALESCE(v.rhythm, c.rhythm), last_source = COALESCE(v.source, c.last_source),
     last_proof_at = CASE WHEN v.is_proof THEN GREATEST(c.last_proof_at, %s) ELSE c.last_proof_at END
-FROM unnest(%s::text[], %s::int[], %s::bytea[], %s::bool[]) AS v(id, day, strip, is_proof)
+FROM unnest(%s::text[], %s::int[], %s::bytea[], %s::bool[], %s::bytea[], %s::text[])
+     AS v(id, day, strip, is_proof, rhythm, source)
 WHERE c.id = v.id
 """
 _FINISHED_DAYS = """
@@ -98,9 +102,11 @@ WHERE q.channel_id = v.channel_id AND q.command_uuid = v.command_uuid
 """
 _HAND_OUT = """
 UPDATE queue q
-SET handed_out_count = q.handed_out_count + 1, unanswered_count = q.unanswered_count + 1, handed_out_at = %s,
+SET handed_out_count = q.handed_out_count + 1, unanswered_count = q.unanswered_count + 1, handed_out_at = n.at,
+    unanswered_since = CASE WHEN q.unanswered_count > 0 THEN coalesce(q.unanswered_since, n.at) ELSE n.at END,
     is_withheld = v.withhold
-FROM unnest(%s::text[], %s::text[], %s::bool[]) AS v(channel_id, command_uuid, withhold)
+FROM (SELECT %s::timestamptz AS at) AS n,
+     unnest(%s::text[], %s::text[], %s::bool[]) AS v(channel_id, command_uuid, withhold)
 WHERE q.channel_id = v.channel_id AND q.command_uuid = v.command_uuid
 """
 
@@ -231,15 +237,43 @@ class PostgresqlTransaction(Transaction):
     def insert_rows(
         self, table: sa.Table, columns: Mapping[str, Sequence[object]], constants: Mapping[str, object]
     ) -> None:
-        """One statement over arrays for all."""
-        names = [*columns, *constants]
-        arrays = [element_of(table.c[name]).array(values) for name, values in columns.items()]
-        unnested = ", ".join(f"%s::{element_of(table.c[name]).name}[]" for name in columns)
+        """One statement over arrays for all; of a column that is alike in all rows one value is sent."""
+        self._insert_rows(table, columns, constants, "")
+
+    def put_rows(self, table: sa.Table, key: str, columns: Mapping[str, Sequence[object]]) -> None:
+        """As `insert_rows`."""
+        replaced = ", ".join(f"{name} = excluded.{name}" for name in columns if name != key)
+        self._insert_rows(table, columns, {}, f" ON CONFLICT ({key}) DO UPDATE SET {replaced}")
+
+    def _insert_rows(
+        self, table: sa.Table, columns: Mapping[str, Sequence[object]], constants: Mapping[str, object], end: str
+    ) -> None:
+        of_columns = {name: Column(element_of(table.c[name]), values) for name, values in columns.items()}
+        first = next(iter(columns))
+        if not columns[first]:
+            return
+        rows = rows_of({first: of_columns.pop(first)}, of_columns)
+        names = ", ".join(columns)
         with self._cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO {table.name} ({', '.join(names)}) "  # noqa: S608 - the names are ours
-                f"SELECT v.*{', %s' * len(constants)} FROM unnest({unnested}) AS v",
-                [*constants.values(), *arrays],
+                f"INSERT INTO {table.name} ({', '.join([names, *constants])}) "  # noqa: S608 - the names are ours
+                f"SELECT {names}{', %s' * len(constants)} FROM {rows.sql}{end}",
+                [*constants.values(), *rows.parameters],
+            )
+
+    def update_rows(
+        self, table: sa.Table, key: str, columns: Mapping[str, Sequence[object]], constants: Mapping[str, object]
+    ) -> None:
+        """One statement over arrays for all; of a column that is alike in all rows one value is sent."""
+        if not columns[key]:
+            return
+        of_columns = {name: Column(element_of(table.c[name]), values) for name, values in columns.items()}
+        rows = rows_of({key: of_columns.pop(key)}, of_columns)
+        values = ", ".join([*(f"{name} = v.{name}" for name in of_columns), *(f"{name} = %s" for name in constants)])
+        with self._cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {table.name} AS t SET {values} FROM {rows.sql} WHERE t.{key} = v.{key}",  # noqa: S608 - the names are ours
+                [*constants.values(), *rows.parameters],
             )
 
     def claim(self, select: sa.Select[Any]) -> sa.Select[Any]:
@@ -319,6 +353,8 @@ def _touch(
         INT4.array(contact.current.day for _, contact in heard),
         BYTEA.array(contact.current.strip for _, contact in heard),
         BOOL.array(c.is_proof for c, _ in heard),
+        BYTEA.array(c.rhythm for c, _ in heard),
+        TEXT.array(c.source for c, _ in heard),
     )
     cursor.execute(_TOUCH, (now, now, *parameters))
     finished = [(c.channel_id, contact.finished) for c, contact in heard if contact.finished is not None]
@@ -354,7 +390,7 @@ def _locked_channel(
         None if row[5] is None else EndReason(row[5]),
     )
     contact = None if row[7] is None else ContactDay(row[7], row[8])
-    return LockedChannel(enrollment, contact, row[6], answered, head)
+    return LockedChannel(enrollment, contact, row[14], row[15], row[6], answered, head)
 
 
 def _entry(row: tuple[Any, ...]) -> QueueEntry:

@@ -1,6 +1,6 @@
 """The tokens to push to, and the wishes to push."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -8,55 +8,70 @@ from typing import Any
 import sqlalchemy as sa
 
 from muster.domain.enrollment import EnrollmentState
-from muster.domain.push_policy import NoPush, PushReason, TargetState
+from muster.domain.push_policy import NoPush, PushReason, TargetState, called_again_at
 from muster.protocol.apns import OutcomeClass
 from muster.protocol.identifiers import ChannelId
+from muster.storage.among import among
 from muster.storage.engine import Transaction, Work, slices
 from muster.storage.hot_pushes import DueWish, NewWish, PutOff, SettledPush
+from muster.storage.made_once import upsert
 from muster.storage.schema import channels, push_targets, push_wishes
 from muster.storage.types import to_microseconds
 
-_DROP = sa.delete(push_wishes).where(push_wishes.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
+_DROP = sa.delete(push_wishes).where(among(push_wishes.c.channel_id, "ids"))
 _HASTEN = (
     sa.update(push_wishes)
-    .where(
-        push_wishes.c.channel_id.in_(sa.bindparam("ids", expanding=True)), push_wishes.c.due_at > sa.bindparam("latest")
-    )
+    .where(among(push_wishes.c.channel_id, "ids"), push_wishes.c.due_at > sa.bindparam("latest"))
     .values(due_at=sa.bindparam("at"))
 )
 _NEXT_DUE = sa.select(push_wishes.c.due_at).order_by(push_wishes.c.due_at).limit(1)
+_ADDRESS = sa.select(
+    push_targets.c.topic,
+    push_targets.c.token,
+    push_targets.c.push_magic,
+    push_targets.c.updated_at,
+    push_targets.c.token_since,
+).where(push_targets.c.channel_id == sa.bindparam("of_channel"))
 # made once: building a statement costs more than running it on SQLite
 
 
 def set_target(
-    tx: Transaction, channel_id: ChannelId, *, topic: str, token: bytes, push_magic: str, at: datetime
+    tx: Transaction,
+    channel_id: ChannelId,
+    *,
+    topic: str,
+    token: bytes,
+    push_magic: str,
+    at: datetime,
+    begins_life: bool = False,
 ) -> bool:
-    """Store where to push *channel_id*; a refused token is tried again. Tells whether anything differs from before."""
-    before = tx.connection.execute(
-        sa.select(push_targets.c.topic, push_targets.c.token, push_targets.c.push_magic).where(
-            push_targets.c.channel_id == channel_id
-        )
-    ).one_or_none()
-    values = {
+    """Store where to push *channel_id*; a refused token is tried again. Tells whether anything differs from before.
+
+    *begins_life*: it is the first TokenUpdate of this life of the channel.
+    """
+    before = tx.connection.execute(_ADDRESS, {"of_channel": channel_id}).one_or_none()
+    values: dict[str, object] = {
         "topic": topic,
         "token": token,
         "push_magic": push_magic,
         "updated_at": at,
+        "token_since": None,
         "refused_at": None,
         "refusals": 0,
         "throttled_until": None,
         "throttles": 0,
     }
     if before is not None and before.push_magic != push_magic:
-        values["former_magic"] = before.push_magic
+        values |= {"former_magic": before.push_magic, "magic_changed_at": at}
     if before is not None and before.token != token:
         values |= {"accepted_at": None, "unanswered": 0}  # what APNs keeps, it keeps for the token before
-    tx.connection.execute(
-        tx.insert(push_targets)
-        .values({"channel_id": channel_id, "unanswered": 0} | values)
-        .on_conflict_do_update(index_elements=["channel_id"], set_=values)
-    )
-    return before is None or tuple(before) != (topic, token, push_magic)
+    elif before is not None and not begins_life:
+        values |= {"token_since": before.token_since or before.updated_at}
+    if begins_life:
+        values["tally"] = 1
+    stored = {"channel_id": channel_id, "unanswered": 0} | values
+    tx.connection.execute(upsert(tx, push_targets, "channel_id", values, () if begins_life else ("tally",)), stored)
+    return before is None or (before.topic, before.token, before.push_magic) != (topic, token, push_magic)
 
 
 def take_former_magic(tx: Transaction, channel_id: ChannelId) -> None:
@@ -67,6 +82,14 @@ def take_former_magic(tx: Transaction, channel_id: ChannelId) -> None:
         .where(push_targets.c.channel_id == channel_id, push_targets.c.former_magic.is_not(None))
         .values(magics)
     )
+
+
+def tally_of(tx: Transaction, channel_id: ChannelId) -> int | None:
+    """Count the TokenUpdates of this life of *channel_id*; None when none came."""
+    value: int | None = tx.connection.scalar(
+        sa.select(push_targets.c.tally).where(push_targets.c.channel_id == channel_id)
+    )
+    return value
 
 
 def target_updated_at(tx: Transaction, channel_id: ChannelId) -> datetime | None:
@@ -91,10 +114,13 @@ def wish(
     tx.make_wishes([NewWish(id_, reason, at, due_at, fence) for id_ in sorted(set(channel_ids))])
 
 
-def wish_if_none(tx: Transaction, channel_id: ChannelId, *, reason: PushReason, at: datetime) -> None:
-    """Wish to push *channel_id* at once, unless there is a wish already."""
+def wish_if_none(tx: Transaction, reasons: Mapping[ChannelId, PushReason], *, at: datetime) -> None:
+    """Wish to push channels at once, each for its reason, but for those for which there is a wish already."""
+    if not reasons:
+        return
     tx.made_due(Work.PUSH, at)
-    tx.make_missing_wishes([NewWish(channel_id, reason, at, at, _first_fence(at))])
+    fence = _first_fence(at)
+    tx.make_missing_wishes([NewWish(id_, reason, at, at, fence) for id_, reason in sorted(reasons.items())])
 
 
 def _first_fence(at: datetime) -> int:
@@ -128,6 +154,7 @@ def target_state(row: sa.Row[Any]) -> TargetState:
         row.budget_until,
         row.accepted_at,
         row.unanswered,
+        row.token_since,
     )
 
 
@@ -137,6 +164,8 @@ def claim_attempts(tx: Transaction, channel_ids: Sequence[ChannelId], *, lease_u
     The attempt's outcome has to name the wish's fence as it was, plus one. The wishes are such as `claim_due` or
     `claim_held` returned in this transaction.
     """
+    if not channel_ids:
+        return
     tx.made_due(Work.PUSH, lease_until)
     tx.lease_wishes(channel_ids, lease_until)
 
@@ -215,6 +244,30 @@ def wish_at_pace(tx: Transaction, channel_ids: Sequence[ChannelId], *, reason: P
     fence = _first_fence(at)
     in_turn = enumerate(sorted(set(channel_ids)))
     tx.make_missing_wishes([NewWish(id_, reason, at, at + _PACE * number, fence) for number, id_ in in_turn])
+
+
+def wish_unanswered(tx: Transaction, *, reason: PushReason, at: datetime) -> int:
+    """Wish to push every enrolled channel again whose last push had no answer and whose token is not refused, in place
+    of what was wished; they come due at the pace of `release_held` (`called_again_at`). Returns how many."""
+    unanswered = (
+        sa.select(push_targets.c.channel_id, push_targets.c.accepted_at)
+        .join(channels, channels.c.id == push_targets.c.channel_id)
+        .where(
+            push_targets.c.refused_at.is_(None),
+            push_targets.c.accepted_at.is_not(None),
+            channels.c.state == EnrollmentState.ENROLLED.value,
+            sa.or_(channels.c.last_contact_at.is_(None), channels.c.last_contact_at < push_targets.c.accepted_at),
+        )
+        .order_by(push_targets.c.channel_id)
+    )
+    rows = tx.connection.execute(unanswered).all()
+    if rows:
+        tx.made_due(Work.PUSH, at)
+        fence = _first_fence(at)
+        due = [called_again_at(row.accepted_at, at + _PACE * number) for number, row in enumerate(rows)]
+        ids = [ChannelId(row.channel_id) for row in rows]
+        tx.make_wishes([NewWish(id_, reason, at, due_at, fence) for id_, due_at in zip(ids, due, strict=True)])
+    return len(rows)
 
 
 def forget_refusals(

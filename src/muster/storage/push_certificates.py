@@ -248,6 +248,16 @@ def find_request(tx: Transaction, key_hash: bytes) -> StoredRequest | None:
     return StoredRequest(row.id, RequestPurpose(row.purpose), row.request_der, row.key_sealed, row.key_hash)
 
 
+def request_by_id(tx: Transaction, request_id: str) -> StoredRequest | None:
+    """Read a request of ours; None when there is none of this id."""
+    row = tx.connection.execute(
+        sa.select(push_certificate_requests).where(push_certificate_requests.c.id == request_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    return StoredRequest(row.id, RequestPurpose(row.purpose), row.request_der, row.key_sealed, row.key_hash)
+
+
 def note_answered(tx: Transaction, key_hash: bytes, at: datetime) -> None:
     """Note that a certificate for the request with this key was put into use; where there is none, nothing happens."""
     columns = push_certificate_requests.c

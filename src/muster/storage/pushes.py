@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -54,17 +55,31 @@ def of_channel(tx: Transaction, channel_id: ChannelId, *, since: datetime, limit
         .order_by(pushes.c.at.desc(), pushes.c.apns_id.desc())
         .limit(limit)
     )
-    return tuple(
-        RecordedPush(
-            ChannelId(row.channel_id),
-            row.at,
-            row.apns_id,
-            row.topic,
-            PushReason(row.wanted),
-            PushOutcome(OutcomeClass(row.outcome), row.status, row.reason, row.unregistered_at, row.apns_id),
-            row.latency_ms,
-            row.attempts,
-            Consequence(row.consequence),
+    return tuple(_recorded(row) for row in rows)
+
+
+def last_of(tx: Transaction, channel_ids: Collection[ChannelId], *, since: datetime) -> dict[ChannelId, RecordedPush]:
+    """Read the last push of each of *channel_ids* whose outcome was recorded from *since* on; others are absent."""
+    found: dict[ChannelId, RecordedPush] = {}
+    for ids in slices(sorted(channel_ids)):
+        rows = tx.connection.execute(
+            sa.select(pushes)
+            .where(pushes.c.channel_id.in_(ids), pushes.c.at >= since)
+            .order_by(pushes.c.at, pushes.c.apns_id)
         )
-        for row in rows
+        found |= {ChannelId(row.channel_id): _recorded(row) for row in rows}
+    return found
+
+
+def _recorded(row: sa.Row[Any]) -> RecordedPush:
+    return RecordedPush(
+        ChannelId(row.channel_id),
+        row.at,
+        row.apns_id,
+        row.topic,
+        PushReason(row.wanted),
+        PushOutcome(OutcomeClass(row.outcome), row.status, row.reason, row.unregistered_at, row.apns_id),
+        row.latency_ms,
+        row.attempts,
+        Consequence(row.consequence),
     )

@@ -5,6 +5,7 @@ The database's own logic of three values is the one that is wanted: what isn't k
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, assert_never
 
@@ -31,6 +32,7 @@ from muster.domain.queries.syntax import (
     Value,
 )
 from muster.protocol.identifiers import ChannelId
+from muster.storage.among import among
 from muster.storage.engine import Transaction
 from muster.storage.schema import (
     channels,
@@ -44,9 +46,23 @@ from muster.storage.schema import (
     push_targets,
     queue,
     queue_pauses,
+    verdicts,
 )
 
 Condition = sa.ColumnElement[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The devices that somebody may see at all: those that *query*, which names no group any more, finds at *now*."""
+
+    query: Query
+    now: datetime
+
+    def condition(self, tx: Transaction) -> Condition:
+        """Return the condition for rows of `channels`."""
+        return channels.c.device_id.in_(found_by(tx, self.query, self.now))
+
 
 ITEM_KINDS: Final[Mapping[str, str]] = {
     "app": "InstalledApplicationList",
@@ -102,6 +118,11 @@ _COLUMNS: Final[Mapping[str, sa.ColumnElement[Any]]] = {
         .where(_device.c.id == _subject.c.device_id)
         .scalar_subquery()
     ),
+    "control": verdicts.c.state,
+    "reason": verdicts.c.reason,
+    "control_since": verdicts.c.since,
+    "proof": verdicts.c.proof_level,
+    "forecast": verdicts.c.forecast,
     "is_paused": sa.exists().where(queue_pauses.c.channel_id == _subject.c.id).correlate(_subject),
     "has_parked_command": (
         sa.exists()
@@ -128,13 +149,23 @@ def found_by(tx: Transaction, query: Query, now: datetime, *, users: bool | None
     """
     select = (
         sa.select(_subject.c.id)
-        .select_from(_subject.outerjoin(_facts, _facts.c.channel_id == _subject.c.device_id))
+        .select_from(
+            _subject.outerjoin(_facts, _facts.c.channel_id == _subject.c.device_id)
+            # no engine joins what no condition names
+            .outerjoin(verdicts, verdicts.c.channel_id == _subject.c.id)
+        )
         .where(_condition(tx, query, now))
     )
     if users is None:
         return select
     is_device = _subject.c.id == _subject.c.device_id
     return select.where(sa.not_(is_device) if users else is_device)
+
+
+def find_among(tx: Transaction, query: Query, now: datetime, device_ids: Sequence[str]) -> frozenset[str]:
+    """Tell which of *device_ids*, a few hundred at most, *query* finds."""
+    found = found_by(tx, query, now).where(among(_subject.c.id, device_ids))
+    return frozenset(tx.connection.scalars(found))
 
 
 def count(tx: Transaction, query: Query, now: datetime, *, users: bool | None = False) -> int:
@@ -149,19 +180,25 @@ def find(
     """Find up to *limit* channels in the order of their ids, beginning *after* one.
 
     It looks at a stretch of channels at a time: asked for the first of all that match, a database that takes many to be
-    few would look at the whole fleet for each part of it.
+    few would look at the whole fleet for each part of it. The first is as long as if all would match, each further one
+    as the share of those promises that did.
     """
     found: list[ChannelId] = []
     asked = found_by(tx, query, now, users=users).order_by(_subject.c.id)
-    stretch = sa.select(channels.c.id).order_by(channels.c.id).offset(max(2 * limit, SHORTEST_STRETCH) - 1).limit(1)
+    stretch = sa.select(channels.c.id).order_by(channels.c.id).limit(1)
+    looked_at, length = 0, max(limit, SHORTEST_STRETCH)
     while len(found) < limit:
-        last = tx.connection.scalar(stretch if after is None else stretch.where(channels.c.id > after))
+        ahead = stretch if after is None else stretch.where(channels.c.id > after)
+        last = tx.connection.scalar(ahead.offset(length - 1))
         part = asked if after is None else asked.where(_subject.c.id > after)
         part = part if last is None else part.where(_subject.c.id <= last)
-        found += tx.connection.scalars(part.limit(limit - len(found)))
+        found += tx.connection.scalars(part.limit(limit - len(found))).all()
         if last is None:
             break
         after = ChannelId(last)
+        looked_at += length
+        promising = (limit - len(found)) * looked_at // max(len(found), 1)
+        length = max(min(promising, 2 * limit), SHORTEST_STRETCH)
     return tuple(found)
 
 

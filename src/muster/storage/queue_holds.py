@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from muster.domain.command_queue import FOR_A_PERSON, ONCE_ONLY_REQUEST_TYPES, HoldReason, QueueEntry, QueuePurpose
 from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.storage.among import among
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import commands, queue, queue_pauses
 
@@ -143,7 +144,7 @@ _NEXT = (
         sa.func.min(sa.case((_WAITS_TO_RETRY, queue.c.retry_at))),
     )
     .where(
-        queue.c.channel_id.in_(sa.bindparam("ids", expanding=True)),
+        among(queue.c.channel_id, "ids"),
         sa.or_(queue.c.expires_at.is_not(None), _WAITS_TO_RETRY),
     )
     .group_by(queue.c.channel_id)

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from muster.domain.command_queue import HoldReason, OwnStatus, QueueEntry, QueuePurpose, may_have_left
+from muster.domain.command_queue import UNASKED_FOR, HoldReason, OwnStatus, QueueEntry, QueuePurpose, may_have_left
 from muster.domain.secrets import SETTING_REQUEST_TYPES
 from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId
 from muster.storage import escrow
@@ -17,6 +17,7 @@ from muster.storage.schema import commands, queue, queue_pauses, reports
 from muster.storage.types import to_microseconds
 
 _OF_COMMAND = commands.c.command_uuid == queue.c.command_uuid
+_PAUSED = sa.select(queue_pauses.c.channel_id).where(among(queue_pauses.c.channel_id, "ids"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,7 @@ def enqueue(
 
 def paused(tx: Transaction, channel_ids: Sequence[ChannelId]) -> set[ChannelId]:
     """Tell which of *channel_ids* are paused."""
-    select = sa.select(queue_pauses.c.channel_id).where(among(queue_pauses.c.channel_id, channel_ids))
-    return {ChannelId(one) for one in tx.connection.scalars(select)}
+    return {ChannelId(one) for one in tx.connection.scalars(_PAUSED, {"ids": channel_ids})}
 
 
 def _note_followers(tx: Transaction, following: Following) -> None:
@@ -242,6 +242,34 @@ def of_command(
     return _read_queued(tx, channel_ids, queue.c.command_uuid == command_uuid)
 
 
+_NEVER_HANDED_OUT = (
+    # commands are not joined: beginning with those of the type, a database would ask for each of them on each channel
+    sa.select(
+        queue.c.channel_id,
+        queue.c.command_uuid,
+        queue.c.purpose,
+        queue.c.handed_out_count,
+        queue.c.has_followers,
+        queue.c.expires_at,
+    )
+    .where(
+        among(queue.c.channel_id, "ids"),
+        queue.c.handed_out_count == 0,
+        queue.c.after_uuid.is_(None),
+        queue.c.has_followers.is_(False),
+        among(queue.c.purpose, "purposes"),
+        queue.c.rank >= sa.bindparam("lowest_rank"),
+    )
+    .order_by(queue.c.channel_id, queue.c.rank, queue.c.position, queue.c.command_uuid)
+)
+_OF_TYPE = sa.select(commands.c.command_uuid).where(
+    among(commands.c.command_uuid, "uuids"),
+    commands.c.request_type == sa.bindparam("of_type"),
+    commands.c.is_sealed.is_(False),
+)
+# made once: building a statement costs more than running it on SQLite
+
+
 def never_handed_out(
     tx: Transaction,
     channel_ids: Sequence[ChannelId],
@@ -253,33 +281,12 @@ def never_handed_out(
     """Read commands of a type, queued for one of *purposes*, that no device has seen yet and none comes before or after
     of, with at most the priority *lowest_priority_from*.
     """
-    table = queue.c
-    # commands are not joined: beginning with those of the type, a database would ask for each of them on each channel
-    select = (
-        sa.select(table.channel_id, table.command_uuid, table.purpose, table.handed_out_count, table.has_followers)
-        .add_columns(table.expires_at)
-        .where(
-            among(table.channel_id, channel_ids),
-            table.handed_out_count == 0,
-            table.after_uuid.is_(None),
-            table.has_followers.is_(False),
-            table.purpose.in_([one.value for one in purposes]),
-            table.rank >= -lowest_priority_from,
-        )
-        .order_by(table.channel_id, table.rank, table.position, table.command_uuid)
-    )
-    rows = tx.connection.execute(select).all()
-    of_type = set(
-        tx.connection.scalars(
-            sa.select(commands.c.command_uuid).where(
-                among(commands.c.command_uuid, {row.command_uuid for row in rows}),
-                commands.c.request_type == request_type,
-                commands.c.is_sealed.is_(False),
-            )
-        )
-        if rows
-        else ()
-    )
+    names = [one.value for one in purposes]
+    rows = tx.connection.execute(
+        _NEVER_HANDED_OUT, {"ids": channel_ids, "purposes": names, "lowest_rank": -lowest_priority_from}
+    ).all()
+    uuids = sorted({row.command_uuid for row in rows})
+    of_type = set(tx.connection.scalars(_OF_TYPE, {"uuids": uuids, "of_type": request_type}) if uuids else ())
     return tuple(_queued(row, request_type) for row in rows if row.command_uuid in of_type)
 
 
@@ -301,6 +308,32 @@ def _queued(row: Any, request_type: str) -> Queued:
         row.handed_out_count,
         row.has_followers,
         row.expires_at,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedForUs:
+    """A command of ours in a channel's queue. *held_because*: it is not handed out now."""
+
+    channel_id: ChannelId
+    command_uuid: CommandUUID
+    held_because: HoldReason | None
+
+
+def queued_for(tx: Transaction, channel_ids: Sequence[ChannelId], purpose: QueuePurpose) -> tuple[QueuedForUs, ...]:
+    """Read what is queued on channels for *purpose*, by channel."""
+    select = (
+        sa.select(queue.c.channel_id, queue.c.command_uuid, queue.c.held_because)
+        .where(among(queue.c.channel_id, channel_ids), queue.c.purpose == purpose.value)
+        .order_by(queue.c.channel_id, queue.c.command_uuid)
+    )
+    return tuple(
+        QueuedForUs(
+            ChannelId(row.channel_id),
+            CommandUUID(row.command_uuid),
+            None if row.held_because is None else HoldReason(row.held_because),
+        )
+        for row in tx.connection.execute(select)
     )
 
 
@@ -347,7 +380,7 @@ _OUTSTANDING = (
         queue.c.purpose == QueuePurpose.COMMAND.value,
         queue.c.unanswered_count > 0,
         sa.or_(queue.c.handed_out_at < sa.bindparam("before"), queue.c.unanswered_count > 1),
-        commands.c.request_type.in_(sa.bindparam("types", expanding=True)),
+        among(commands.c.request_type, "types"),
     )
     .order_by(queue.c.position, queue.c.command_uuid)
     .limit(OUTSTANDING_LOOKED_AT)
@@ -428,8 +461,8 @@ _WAITING = (
     )
     .where(
         queue.c.is_withheld.is_(False),
-        queue.c.purpose != QueuePurpose.INVENTORY.value,
-        queue.c.channel_id.in_(sa.bindparam("ids", expanding=True)),
+        queue.c.purpose.not_in(sorted(purpose.value for purpose in UNASKED_FOR)),
+        among(queue.c.channel_id, "ids"),
     )
     .group_by(queue.c.channel_id)
 )

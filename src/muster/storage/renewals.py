@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 
 from muster.domain.command_queue import QueuePurpose
 from muster.domain.enrollment import EnrollmentState
+from muster.domain.records import record
 from muster.domain.renewal import Attempt, RenewalReason, RenewalSituation
 from muster.domain.renewal_failures import RenewalFailure
 from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId
+from muster.storage.among import among
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import authorities, channels, identities, queue, renewals
 
@@ -24,7 +27,7 @@ class ClosedBecause(StrEnum):
     """The device left, was erased or enrolled anew."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DueIdentity:
     """A device's pinned identity and what is known of its renewal.
 
@@ -45,6 +48,8 @@ class DueIdentity:
     command_uuid: CommandUUID | None
     failure: RenewalFailure | None
     failure_text: str | None
+    authority: bytes
+    """Fingerprint of the authority that issued it."""
 
 
 _current = authorities.alias("current")
@@ -83,7 +88,7 @@ IDENTITIES = (
     .where(channels.c.id == channels.c.device_id)
 )
 """Every device that has a pin, with its identity and renewal; `read_identity` reads the rows."""
-_SOME = IDENTITIES.where(channels.c.id.in_(sa.bindparam("ids", expanding=True)))
+_SOME = IDENTITIES.where(among(channels.c.id, "ids"))
 # made once: building a statement costs more than running it on SQLite
 
 
@@ -105,49 +110,50 @@ def read(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, D
     """Read the pinned identities of those of *channel_ids* that are devices with a pin; the others are absent."""
     authority = current_authority(tx)
     return {
-        ChannelId(row["id"]): read_identity(row, authority)
+        ChannelId(row.id): read_identity(row, authority)
         for ids in slices(channel_ids)
-        for row in tx.connection.execute(_SOME, {"ids": ids}).mappings()
+        for row in tx.connection.execute(_SOME, {"ids": ids}).all()
     }
 
 
-def read_identity(row: sa.RowMapping, authority: CurrentAuthority | None) -> DueIdentity:
-    """Read one row of `IDENTITIES`, as a mapping."""
-    is_open = row["device_id"] is not None and row["closed_at"] is None
-    is_enrolled = row["state"] == EnrollmentState.ENROLLED.value
-    is_of_this_life = is_open and row["epoch"] == row["current_epoch"] and is_enrolled
+def read_identity(row: sa.Row[*tuple[Any, ...]], authority: CurrentAuthority | None) -> DueIdentity:
+    """Read one row of `IDENTITIES`."""
+    is_open = row.device_id is not None and row.closed_at is None
+    is_enrolled = row.state == EnrollmentState.ENROLLED.value
+    is_of_this_life = is_open and row.epoch == row.current_epoch and is_enrolled
     attempt = None
     if is_of_this_life:
         attempt = Attempt(
-            RenewalReason(row["reason"]),
-            row["attempts"],
-            row["failures"],
-            row["sent_at"],
-            row["acknowledged_at"],
-            row["failed_at"],
-            row["asked_at"],
-            is_waiting=row["queued"] is not None and row["queued"] == row["command_uuid"],
+            RenewalReason(row.reason),
+            row.attempts,
+            row.failures,
+            row.sent_at,
+            row.acknowledged_at,
+            row.failed_at,
+            row.asked_at,
+            is_waiting=row.queued is not None and row.queued == row.command_uuid,
         )
-    is_of_current = authority is None or row["authority"] == authority.fingerprint
+    is_of_current = authority is None or row.authority == authority.fingerprint
     return DueIdentity(
         RenewalSituation(
-            DeviceId(row["id"]),
-            row["issued_at"],
-            row["not_after"],
-            is_profile_known=row["profile_id"] is not None,
+            DeviceId(row.id),
+            row.issued_at,
+            row.not_after,
+            is_profile_known=row.profile_id is not None,
             rotated_at=None if is_of_current or authority is None else authority.since,
             attempt=attempt,
         ),
-        row["fingerprint"],
-        row["current_epoch"],
+        row.fingerprint,
+        row.current_epoch,
         is_enrolled,
-        row["told_days"],
-        has_leftover=row["queued"] is not None and not is_of_this_life,
-        over_since=row["closed_at"],
+        row.told_days,
+        has_leftover=row.queued is not None and not is_of_this_life,
+        over_since=row.closed_at,
         is_over=is_open and not is_of_this_life,
-        command_uuid=row["command_uuid"] if is_of_this_life else None,
-        failure=RenewalFailure(row["failure"]) if is_of_this_life and row["failure"] is not None else None,
-        failure_text=row["failure_text"] if is_of_this_life else None,
+        command_uuid=row.command_uuid if is_of_this_life else None,
+        failure=RenewalFailure(row.failure) if is_of_this_life and row.failure is not None else None,
+        failure_text=row.failure_text if is_of_this_life else None,
+        authority=row.authority,
     )
 
 

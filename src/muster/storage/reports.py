@@ -1,7 +1,9 @@
 """The reports that answered commands, or stand for the answer that never came."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -34,25 +36,40 @@ def record_kept(tx: Transaction, channel_id: ChannelId, answer: ClosedEntry, at:
     )
 
 
-def forget_questions(tx: Transaction, channel_id: ChannelId, request_type: str, *, before: datetime) -> None:
-    """Forget what a channel said to questions of our own of this type before *before*, since it said it anew.
+@dataclass(frozen=True, slots=True)
+class SaidAnew:
+    """A channel has answered a question of our own of *request_type* at *at*."""
+
+    channel_id: ChannelId
+    request_type: str
+    at: datetime
+
+
+def forget_questions(tx: Transaction, said: Sequence[SaidAnew]) -> None:
+    """Forget what channels said before to questions of our own of the same type, since they said it anew.
 
     What is still to be read is kept.
     """
-    is_unread = sa.exists().where(
-        unread_answers.c.channel_id == reports.c.channel_id,
-        unread_answers.c.command_uuid == reports.c.command_uuid,
-        unread_answers.c.reported_at == reports.c.reported_at,
-    )
-    tx.connection.execute(
-        sa.delete(reports).where(
-            sa.not_(is_unread),
-            reports.c.channel_id == channel_id,
-            reports.c.reported_at < before,
-            reports.c.request_type == request_type,
-            reports.c.purpose == QueuePurpose.INVENTORY.value,
+    if said:
+        tx.connection.execute(
+            _FORGET_QUESTIONS,
+            [{"of_channel": one.channel_id, "of_request_type": one.request_type, "before": one.at} for one in said],
         )
-    )
+
+
+_IS_UNREAD: Final = sa.exists().where(
+    unread_answers.c.channel_id == reports.c.channel_id,
+    unread_answers.c.command_uuid == reports.c.command_uuid,
+    unread_answers.c.reported_at == reports.c.reported_at,
+)
+_FORGET_QUESTIONS: Final = sa.delete(reports).where(
+    sa.not_(_IS_UNREAD),
+    reports.c.channel_id == sa.bindparam("of_channel"),
+    reports.c.reported_at < sa.bindparam("before"),
+    reports.c.request_type == sa.bindparam("of_request_type"),
+    reports.c.purpose == QueuePurpose.INVENTORY.value,
+)
+# made once: building a statement costs more than running it on SQLite
 
 
 def count_unknown(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, int]:

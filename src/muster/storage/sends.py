@@ -83,6 +83,7 @@ def add(tx: Transaction, send: Send) -> None:
             actor_kind=send.actor.kind.value,
             actor_name=send.actor.name,
             actor_role=send.actor.role.value,
+            actor_source=send.actor.source,
             **_progress(send),
         )
     )
@@ -146,6 +147,7 @@ def _progress(send: Send) -> dict[str, object]:
 
 def _send(row: "sa.Row[tuple[object, ...]]") -> Send:
     values = dict(row._mapping)  # noqa: SLF001 - the documented way to a row by names
-    actor = Actor(ActorKind(values.pop("actor_kind")), values.pop("actor_name"), Role(values.pop("actor_role")))
+    kind, role = ActorKind(values.pop("actor_kind")), Role(values.pop("actor_role"))
+    actor = Actor(kind, values.pop("actor_name"), role, values.pop("actor_source"))
     refused = {code: LeftOut(*one) for code, one in values.pop("refused").items()}
     return Send(**values, actor=actor, refused=refused)

@@ -7,10 +7,11 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.storage.among import among
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import set_ups
 
-_FIND = sa.select(set_ups).where(set_ups.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
+_FIND = sa.select(set_ups).where(among(set_ups.c.channel_id, "ids"))
 # made once: building a statement costs more than running it on SQLite
 
 

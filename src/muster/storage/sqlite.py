@@ -16,6 +16,8 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from muster.storage.engine import Engine, Transaction
 from muster.storage.errors import Unavailable
+from muster.storage.json_columns import read_json
+from muster.storage.sqlite_connection import SqliteConnection
 from muster.storage.sqlite_transaction import SqliteTransaction
 
 T = TypeVar("T")
@@ -54,7 +56,7 @@ class SqliteEngine(Engine):
         with self._write_lock, self._translating():
             for attempt in range(1, BUSY_ATTEMPTS + 1):
                 try:
-                    with self.sqlalchemy.begin() as connection:
+                    with SqliteConnection(self.sqlalchemy) as connection, connection.begin():
                         return work(SqliteTransaction(connection))
                 except sa.exc.OperationalError as error:
                     if not _is_busy(error) or attempt == BUSY_ATTEMPTS:
@@ -63,7 +65,7 @@ class SqliteEngine(Engine):
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         """Run *work* on a reader's connection, on a snapshot."""
-        with self._translating(), self._readers.begin() as connection:
+        with self._translating(), SqliteConnection(self._readers) as connection, connection.begin():
             return work(SqliteTransaction(connection))
 
     @contextmanager
@@ -130,6 +132,7 @@ def _engine(path: Path, begin: str, pragmas: Sequence[str], *, connections: int)
         pool_size=connections,
         max_overflow=0,
         hide_parameters=True,  # errors are logged, parameters are secret
+        json_deserializer=read_json,
         # autocommit mode of the driver: we say BEGIN ourselves
         connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": 256},
     )

@@ -16,7 +16,7 @@ SELECT w.channel_id, w.reason, w.wanted_at, w.attempts, w.failures, w.fence, c.s
        (SELECT count(*) FROM queue WHERE channel_id = w.channel_id AND NOT is_withheld),
        (SELECT count(*) FROM queue WHERE channel_id = w.channel_id AND NOT is_withheld AND not_now_count > 0),
        t.topic, t.token, t.push_magic, t.updated_at, t.refused_at, t.refusals, t.throttled_until, t.throttles,
-       t.budget_until, t.accepted_at, t.unanswered
+       t.budget_until, t.accepted_at, t.unanswered, t.token_since
 FROM push_wishes w JOIN channels c ON c.id = w.channel_id LEFT JOIN push_targets t ON t.channel_id = w.channel_id
 """
 # the order of the index and of nothing else: to sort, all that is due would be read
@@ -157,6 +157,7 @@ def _target_state(
     budget_until: int | None,
     accepted_at: int | None,
     unanswered: int,
+    token_since: int | None,
 ) -> TargetState:
     return TargetState(
         from_microseconds(updated_at),
@@ -167,6 +168,7 @@ def _target_state(
         _instant(budget_until),
         _instant(accepted_at),
         unanswered,
+        _instant(token_since),
     )
 
 

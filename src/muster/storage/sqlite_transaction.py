@@ -1,5 +1,6 @@
 """What a transaction of SQLite does in its own way: plain loops of short statements, for its writer is alone."""
 
+import json
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
@@ -22,7 +23,7 @@ from muster.storage.types import Instant, from_microseconds, to_microseconds
 
 _LOCK = """
 SELECT c.id, c.device_id, c.kind, c.state, c.epoch, d.provisional_epoch, d.pin, d.former_pin, d.former_pin_until,
-       d.provisional_pin, c.ended_reason, c.last_contact_at, c.contact_day, c.contact_strip
+       d.provisional_pin, c.ended_reason, c.last_contact_at, c.contact_day, c.contact_strip, c.rhythm, c.is_watched
 FROM channels c JOIN channels d ON d.id = c.device_id WHERE c.id = ?
 """
 _ANSWERED = """
@@ -39,11 +40,13 @@ WHERE q.channel_id = ? AND q.command_uuid <> ? AND NOT q.is_withheld AND (? OR q
 ORDER BY q.rank, q.position, q.command_uuid LIMIT 1
 """
 _TOUCH = """
-UPDATE channels SET last_contact_at = max(?, coalesce(last_contact_at, 0)), contact_day = ?, contact_strip = ?
+UPDATE channels SET last_contact_at = max(?, coalesce(last_contact_at, 0)), contact_day = ?, contact_strip = ?,
+                    rhythm = coalesce(?, rhythm), last_source = coalesce(?, last_source)
 WHERE id = ?
 """
 _TOUCH_WITH_PROOF = """
 UPDATE channels SET last_contact_at = max(?, coalesce(last_contact_at, 0)), contact_day = ?, contact_strip = ?,
+                    rhythm = coalesce(?, rhythm), last_source = coalesce(?, last_source),
                     last_proof_at = max(?, coalesce(last_proof_at, 0))
 WHERE id = ?
 """
@@ -61,9 +64,11 @@ UPDATE queue SET not_now_count = not_now_count + 1, unanswered_count = 0, is_wit
 WHERE channel_id = ? AND command_uuid = ?
 """
 _HAND_OUT = """
-UPDATE queue SET handed_out_count = handed_out_count + 1, unanswered_count = unanswered_count + 1, handed_out_at = ?,
-                 is_withheld = ?
-WHERE channel_id = ? AND command_uuid = ?
+UPDATE queue SET handed_out_count = handed_out_count + 1, unanswered_count = unanswered_count + 1,
+                 handed_out_at = ?1,
+                 unanswered_since = CASE WHEN unanswered_count > 0 THEN coalesce(unanswered_since, ?1) ELSE ?1 END,
+                 is_withheld = ?2
+WHERE channel_id = ?3 AND command_uuid = ?4
 """
 _FINISHED_DAY = "INSERT OR REPLACE INTO contact_days (channel_id, day, strip) VALUES (?, ?, ?)"
 
@@ -168,13 +173,37 @@ class SqliteTransaction(Transaction):
         self, table: sa.Table, columns: Mapping[str, Sequence[object]], constants: Mapping[str, object]
     ) -> None:
         """A short statement for each."""
+        self._insert_rows(table, columns, constants, "")
+
+    def put_rows(self, table: sa.Table, key: str, columns: Mapping[str, Sequence[object]]) -> None:
+        """A short statement for each."""
+        replaced = ", ".join(f"{name} = excluded.{name}" for name in columns if name != key)
+        self._insert_rows(table, columns, {}, f" ON CONFLICT ({key}) DO UPDATE SET {replaced}")
+
+    def _insert_rows(
+        self, table: sa.Table, columns: Mapping[str, Sequence[object]], constants: Mapping[str, object], end: str
+    ) -> None:
         names = [*columns, *constants]
         same = [_stored(table.c[name], value) for name, value in constants.items()]
         stored = ([_stored(table.c[name], value) for value in values] for name, values in columns.items())
         with closing(self._cursor()) as cursor:
             cursor.executemany(
-                f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",  # noqa: S608 - the names are ours
+                f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}){end}",  # noqa: S608 - the names are ours
                 [(*row, *same) for row in zip(*stored, strict=True)],
+            )
+
+    def update_rows(
+        self, table: sa.Table, key: str, columns: Mapping[str, Sequence[object]], constants: Mapping[str, object]
+    ) -> None:
+        """A short statement for each."""
+        names = [*(name for name in columns if name != key), *constants]
+        same = [_stored(table.c[name], value) for name, value in constants.items()]
+        others = {name: values for name, values in columns.items() if name != key}
+        stored = ([_stored(table.c[name], value) for value in values] for name, values in others.items())
+        with closing(self._cursor()) as cursor:
+            cursor.executemany(
+                f"UPDATE {table.name} SET {', '.join(f'{name} = ?' for name in names)} WHERE {key} = ?",  # noqa: S608 - the names are ours
+                [(*row, *same, named) for *row, named in zip(*stored, columns[key], strict=True)],
             )
 
     def claim(self, select: sa.Select[Any]) -> sa.Select[Any]:
@@ -195,10 +224,12 @@ class SqliteTransaction(Transaction):
 
 
 def _stored(column: sa.Column[Any], value: object) -> object:
-    if value is None or not isinstance(column.type, Instant):
-        return value
-    assert isinstance(value, datetime)
-    return to_microseconds(value)
+    if value is None:
+        return None
+    if isinstance(column.type, Instant):
+        assert isinstance(value, datetime)
+        return to_microseconds(value)
+    return json.dumps(value) if isinstance(column.type, sa.JSON) else value
 
 
 def _locked_channel(
@@ -216,6 +247,8 @@ def _locked_channel(
     return LockedChannel(
         enrollment,
         None if row[12] is None else ContactDay(row[12], row[13]),
+        row[14],
+        bool(row[15]),
         None if row[11] is None else from_microseconds(row[11]),
         None if answered is None else _entry(answered),
         None if head is None else _entry(head),
@@ -245,7 +278,7 @@ def _entry(row: tuple[Any, ...]) -> QueueEntry:
 def _apply_connect(cursor: sqlite3.Cursor, connect: AppliedConnect, at: int) -> None:
     channel_id = connect.channel_id
     if connect.contact is not None:
-        _touch(cursor, channel_id, connect.contact, at, is_proof=connect.is_proof)
+        _touch(cursor, connect, connect.contact, at)
     if connect.closed is not None:
         cursor.execute(_CLOSE, (channel_id, connect.closed.entry.command_uuid))
         cursor.execute(_REPORT, _report(channel_id, connect.closed, at))
@@ -257,14 +290,14 @@ def _apply_connect(cursor: sqlite3.Cursor, connect: AppliedConnect, at: int) -> 
         cursor.execute(_HAND_OUT, (at, connect.withhold_after, channel_id, connect.handed_out.command_uuid))
 
 
-def _touch(cursor: sqlite3.Cursor, channel_id: ChannelId, contact: FoldedContact, at: int, *, is_proof: bool) -> None:
-    current = contact.current
-    if is_proof:
-        cursor.execute(_TOUCH_WITH_PROOF, (at, current.day, current.strip, at, channel_id))
+def _touch(cursor: sqlite3.Cursor, connect: AppliedConnect, contact: FoldedContact, at: int) -> None:
+    values = (at, contact.current.day, contact.current.strip, connect.rhythm, connect.source)
+    if connect.is_proof:
+        cursor.execute(_TOUCH_WITH_PROOF, (*values, at, connect.channel_id))
     else:
-        cursor.execute(_TOUCH, (at, current.day, current.strip, channel_id))
+        cursor.execute(_TOUCH, (*values, connect.channel_id))
     if (finished := contact.finished) is not None:
-        cursor.execute(_FINISHED_DAY, (channel_id, finished.day, finished.strip))
+        cursor.execute(_FINISHED_DAY, (connect.channel_id, finished.day, finished.strip))
 
 
 def _report(channel_id: ChannelId, closed: ClosedEntry, at: int) -> tuple[Any, ...]:

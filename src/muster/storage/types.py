@@ -1,5 +1,6 @@
 """Column types that mean the same on both engines."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,14 @@ def to_microseconds(at: datetime) -> int:
 def from_microseconds(value: int) -> datetime:
     """Return the aware UTC instant *value* microseconds after 1970-01-01 UTC."""
     return _EPOCH + value * _MICROSECOND
+
+
+def _read_microseconds(value: int | None) -> datetime | None:
+    return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+def _read_timestamp(value: datetime | None) -> datetime | None:
+    return value if value is None or value.tzinfo is UTC else value.astimezone(UTC)
 
 
 class Instant(TypeDecorator[datetime]):
@@ -42,13 +51,11 @@ class Instant(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Turn the engine's form into an aware UTC instant."""
-        if value is None:
-            return None
-        if dialect.name == "postgresql":
-            assert isinstance(value, datetime)
-            return value.astimezone(UTC)
-        assert isinstance(value, int)
-        return from_microseconds(value)
+        return _read_timestamp(value) if dialect.name == "postgresql" else _read_microseconds(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:  # noqa: ARG002
+        """Return what `process_result_value` does, without what calls it: rows of a fleet hold millions of instants."""
+        return _read_timestamp if dialect.name == "postgresql" else _read_microseconds
 
 
 Identifier = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")

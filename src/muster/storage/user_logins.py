@@ -1,13 +1,15 @@
 """Logins of users: the challenge that is to be answered, the token that was given, and the dialogue under way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
 from muster.domain.user_login import LoginPhase, UserLogin
 from muster.protocol.identifiers import ChannelId
+from muster.storage.among import among
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import user_logins
 
@@ -19,8 +21,9 @@ _FIND = sa.select(
     user_logins.c.phase,
     user_logins.c.phase_began_at,
     user_logins.c.phase_handed_out,
-).where(user_logins.c.channel_id.in_(sa.bindparam("ids", expanding=True)))
+).where(among(user_logins.c.channel_id, "ids"))
 # made once: building a statement costs more than running it on SQLite
+_NO_CHANGES: Mapping[str, sa.ColumnElement[Any]] = MappingProxyType({})
 
 
 def find(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, UserLogin]:
@@ -87,7 +90,17 @@ def set_console(tx: Transaction, channel_id: ChannelId, at: datetime, *, is_on_c
 
 def set_logged_in(tx: Transaction, channel_id: ChannelId, at: datetime, *, is_logged_in: bool) -> None:
     """Record what a list of users of the device says of one."""
-    _put(tx, channel_id, is_logged_in=is_logged_in, logged_in_at=at)
+    table = user_logins.c
+    is_same = table.is_logged_in.is_not_distinct_from(is_logged_in)
+    changed_at = sa.case((is_same, table.logged_in_changed_at), else_=sa.literal(at, table.logged_in_at.type))
+    _put(
+        tx,
+        channel_id,
+        changes={"logged_in_changed_at": changed_at},
+        is_logged_in=is_logged_in,
+        logged_in_at=at,
+        logged_in_changed_at=at,
+    )
 
 
 def set_phase(
@@ -104,7 +117,10 @@ def forget(tx: Transaction, channel_ids: Sequence[ChannelId]) -> None:
         tx.connection.execute(sa.delete(user_logins).where(user_logins.c.channel_id.in_(ids)))
 
 
-def _put(tx: Transaction, channel_id: ChannelId, **changed: Any) -> None:
+def _put(
+    tx: Transaction, channel_id: ChannelId, changes: Mapping[str, sa.ColumnElement[Any]] = _NO_CHANGES, **changed: Any
+) -> None:
+    """Store what *changed*; *changes* say it by what is stored already, where something is."""
     first = {"requires_token": False, "phase_handed_out": 0} | changed
     insert = tx.insert(user_logins).values(channel_id=channel_id, **first)
-    tx.connection.execute(insert.on_conflict_do_update(index_elements=["channel_id"], set_=changed))
+    tx.connection.execute(insert.on_conflict_do_update(index_elements=["channel_id"], set_={**changed, **changes}))

@@ -5,6 +5,7 @@ from muster.domain.control.evidence import COUNTED, Signal
 
 def test_signals_have_the_numbers_that_stand_in_databases() -> None:
     assert {signal.name: signal.value for signal in Signal} == {
+        "CONTACT": "S1",
         "REFUSED_CONTACT": "S2",
         "PUSH_ANSWER": "S3",
         "COMMAND_ANSWER": "S5",
@@ -12,9 +13,13 @@ def test_signals_have_the_numbers_that_stand_in_databases() -> None:
         "AUTHENTICATE": "S7",
         "CHECK_OUT": "S8",
         "INVENTORY": "S9",
+        "DDM_STATUS": "S10",
+        "ADE": "S11",
         "PROFILE_FETCHED": "S12",
         "IDENTITY_ISSUED": "S13",
+        "WITNESS": "S16",
         "QUESTION": "S17",
+        "REACH": "S18",
         "OWN_ERROR": "own",
     }
 

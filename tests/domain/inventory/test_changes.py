@@ -18,7 +18,7 @@ from muster.domain.inventory.changes import (
     repeats,
 )
 from muster.domain.inventory.kinds import InventoryKind
-from muster.domain.inventory.reading import Learned, LearnedFact, LearnedItem
+from muster.domain.inventory.learned import Learned, LearnedFact, LearnedItem
 from muster.domain.inventory.values import JsonValue
 
 T0 = datetime(2026, 11, 22, tzinfo=UTC)

@@ -10,16 +10,15 @@ from hypothesis import strategies as st
 from tests.domain.inventory.test_values import values
 from tests.support.site import NOT_AFTER, identity_of
 
-from muster.domain.answered_commands import Fault
+from muster.domain.faults import Fault
 from muster.domain.inventory import reading
 from muster.domain.inventory.kinds import KINDS, InventoryKind
+from muster.domain.inventory.learned import Learned, LearnedFact
 from muster.domain.inventory.reading import (
     MAXIMUM_FACTS,
     MAXIMUM_FAULTS,
     MAXIMUM_IDENTIFIER_CHARACTERS,
     MAXIMUM_KEY_CHARACTERS,
-    Learned,
-    LearnedFact,
     read_answer,
 )
 from muster.domain.inventory.values import instant_of

@@ -49,6 +49,19 @@ def test_what_hardly_changes_is_asked_weekly() -> None:
     assert due(A, asked, DAY, NOW + timedelta(hours=1)).kinds == frozenset()
 
 
+def test_all_but_how_a_device_and_its_users_stand_may_be_asked_less_often() -> None:
+    asked = dict.fromkeys(InventoryKind, NOW)
+    user = ChannelId("A:B")
+
+    of_device = due(A, asked, DAY, NOW + 3 * DAY, others_every=14).kinds
+    of_user = due(user, asked, DAY, NOW + 3 * DAY, others_every=14).kinds
+
+    assert of_device == {InventoryKind.DEVICE_INFORMATION, InventoryKind.USER_LIST}
+    assert InventoryKind.PROFILE_LIST in of_user  # the one question that shows that his channel lives
+    assert due(A, asked, DAY, NOW + 22 * DAY, others_every=14).kinds == set(InventoryKind)
+    assert not is_stale(DAILY, NOW, DAY, NOW + 27 * DAY, others_every=14)
+
+
 def test_channels_are_spread_over_the_day() -> None:
     times = [next_at(ChannelId(f"device-{number}"), DAILY, NOW, DAY) for number in range(2400)]
 

@@ -131,7 +131,7 @@ class Server:
             self.h2.send_data(stream_id, b'{"reason":"Unregistered"}', end_stream=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([0, 1, 20, 65535]), st.sampled_from([1, 2, 100]))
 def test_every_request_is_answered_once_whatever_limits_h2_sets(seed: int, initial_window: int, streams: int) -> None:
     rng = Random(seed)

@@ -222,7 +222,7 @@ def test_chaos_gives_every_push_one_outcome() -> None:
         pace = Pace(delay=lambda *_: rng.uniform(0.0, 0.02), attempt_seconds=1.0, max_attempts=30)
 
         async with running(lambda _: rng.choices(faults, weights)[0], pace=pace, later_streams=200) as rig:
-            pushes = rig.pushes(3000)
+            pushes = rig.pushes(800)
 
             receipts = await rig.send(pushes)
 

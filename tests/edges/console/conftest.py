@@ -3,6 +3,7 @@
 import pytest
 from tests.support.browser import Browser
 from tests.support.runner import InlineRunner
+from tests.support.site import Site
 
 from muster.edges.console.app import make_console
 from muster.operations.sign_in import create_sign_in_links
@@ -13,6 +14,14 @@ from muster.storage.sqlite import SqliteEngine
 def runner(sqlite_engine: SqliteEngine) -> InlineRunner:
     """The runner of the console under test."""
     return InlineRunner(sqlite_engine)
+
+
+@pytest.fixture
+def site(sqlite_engine: SqliteEngine, runner: InlineRunner) -> Site:
+    """A site with an authority, over the database of the console under test."""
+    site = Site(sqlite_engine)
+    site.runner = runner
+    return site
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from muster.domain.command_queue import HoldReason
 from muster.domain.push_breaker import Breaker, BreakerCause
 from muster.edges.console.banners import breaker_banners, push_certificate_banners
 from muster.edges.console.times import Clock
-from muster.edges.console.words import Tone
 from muster.operations.views.holds import HELD_SHOWN
+from muster.operations.views.marks import Tone
 from muster.operations.views.push_certificates import PushCertificateState
 from muster.protocol.identifiers import CommandUUID
 from muster.storage import queue_holds

@@ -8,7 +8,10 @@ import pytest
 from tests.support import fleet
 from tests.support.browser import Browser
 from tests.support.runner import NOW, InlineRunner
+from tests.support.verdicts import hold
 
+from muster.domain.control.reasons import Reason
+from muster.domain.control.states import ControlState
 from muster.edges.console.app import make_console
 from muster.edges.console.rendering import device_url
 
@@ -67,7 +70,7 @@ def test_the_list_tells_each_device(runner: InlineRunner, ana: Browser) -> None:
 
     text = ana.get("/devices").text
 
-    for said in ("Ana’s Mac", "C02XX1", "15.1", "Enrolled", "4 min ago", "Token unregistered", "in 12 days"):
+    for said in ("Ana’s Mac", "C02XX1", "15.1", "Not judged yet", "4 min ago", "Token unregistered", "in 12 days"):
         assert said in text
     assert '<time datetime="2026-11-22T14:27:07Z" title="22 Nov 2026, 14:27:07 UTC">4 min ago</time>' in text
     assert 'aria-label="Contact on 1 of the last 30 days"' in text
@@ -159,15 +162,15 @@ def test_a_search_may_be_a_query(runner: InlineRunner, ana: Browser) -> None:
     assert "The query is wrong at column" in wrong
 
 
-def test_the_silent_are_one_step_away(runner: InlineRunner, ana: Browser) -> None:
-    fleet.add_device(runner.engine, "A", contacts=[NOW - timedelta(days=8)])
-    fleet.add_device(runner.engine, "B", contacts=[NOW])
+def test_who_is_not_in_control_is_one_step_away(runner: InlineRunner, ana: Browser) -> None:
+    fleet.add_device(runner.engine, "A")
+    fleet.add_device(runner.engine, "B")
+    hold(runner.engine, "A", ControlState.OUT_OF_CONTROL, Reason.SILENT, at=NOW)
 
     text = ana.get("/devices").text
 
-    assert (
-        '<a href="/devices?state=enrolled&amp;order=silent">1 of them has been silent for 7 days or longer</a>' in text
-    )
+    assert ">1 device is not in control</a>" in text
+    assert ana.get("/devices?q=group+%3D+%27not-in-control%27").text.count(">A</a>") == 1
 
 
 def test_a_device_page_tells_it_all(runner: InlineRunner, ana: Browser) -> None:

@@ -7,10 +7,12 @@ import pytest
 from tests.support import fleet
 from tests.support.runner import NOW, InlineRunner
 
+from muster.domain.control.states import ControlState
 from muster.domain.letting_go import Departure, DepartureKind
 from muster.edges.console.sentences import device_sentence, fleet_sentence
 from muster.edges.console.times import Clock
-from muster.operations.views.devices import DeviceCounts, show_device
+from muster.operations.views.device_lists import DeviceCounts
+from muster.operations.views.devices import show_device
 from muster.protocol.identifiers import ChannelId, DeviceId
 from muster.storage import departures
 
@@ -66,16 +68,18 @@ def test_an_enrollment_that_waits_says_for_what(runner: InlineRunner) -> None:
 
 
 @pytest.mark.parametrize(
-    ("enrolled", "silent", "said"),
+    ("enrolled", "lost", "said"),
     [
         (0, 0, "No device is enrolled."),
-        (1, 0, "1 device is enrolled; all of them were in contact within the last 7 days."),
-        (1200, 0, "1,200 devices are enrolled; all of them were in contact within the last 7 days."),
-        (200, 12, "200 devices are enrolled; 12 of them have been silent for 7 days or longer."),
+        (1, 0, "1 device is enrolled."),
+        (1200, 1, "1,200 devices are enrolled; 1 device is not in control."),
+        (1200, 12, "1,200 devices are enrolled; 12 devices are not in control."),
     ],
 )
-def test_the_fleet_is_said_in_one_sentence(enrolled: int, silent: int, said: str) -> None:
-    assert _plain(fleet_sentence(DeviceCounts({"enrolled": enrolled}, silent), silent_url="/x")) == said
+def test_the_fleet_is_said_in_one_sentence(enrolled: int, lost: int, said: str) -> None:
+    held = {ControlState.IN_CONTROL: enrolled, ControlState.OUT_OF_CONTROL: lost, ControlState.ENDED: 4}
+
+    assert _plain(fleet_sentence(DeviceCounts({"enrolled": enrolled}, held), others_url="/x")) == said
 
 
 def test_a_departure_that_was_ordered_is_said(runner: InlineRunner) -> None:

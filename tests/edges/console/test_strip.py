@@ -55,7 +55,7 @@ def test_a_column_is_marked_exactly_when_there_was_contact_in_it(slots: set[int]
 def test_neighbouring_columns_are_one_mark() -> None:
     strip = small_strip([ContactDay(TODAY, b"\xff" * 36)], None, None, NOW)
 
-    assert strip.ticks == "M116 1h4v9h-4z"
+    assert strip.ticks == "M116 0h4v9h-4z"
 
 
 def test_days_before_the_strip_are_not_drawn() -> None:

@@ -7,9 +7,9 @@ from tests.support import fleet
 from tests.support.runner import NOW, InlineRunner
 
 from muster.edges.console.timeline import BAR_PITCH, BAR_ROWS, PUSHES_DRAWN, WIDTH, Timeline, draw_timeline
-from muster.edges.console.words import Shape
 from muster.operations.views.commands import list_device_commands
 from muster.operations.views.devices import show_device
+from muster.operations.views.marks import Shape
 from muster.operations.views.pushing import recent_pushes
 from muster.protocol.identifiers import ChannelId
 

@@ -19,6 +19,7 @@ from muster.edges.device.messages import MessageDoor
 from muster.edges.device.presented import MessagePolicy
 from muster.edges.device.refusals import RefusalRecorder
 from muster.edges.device.scep import ScepDoor
+from muster.edges.device.tally import Tally
 from muster.operations.enrollment_profiles import EnrollmentTerms
 from muster.protocol.checkin import CheckinMessage, encode_checkin
 from muster.protocol.connect import Report, encode_report
@@ -108,12 +109,14 @@ class Doors:
         *,
         allow_legacy: bool = False,
         seek: Callable[[DeviceId, bytes], bool] = lambda device_id, identity: False,  # noqa: ARG005 - nobody is sought
+        adopted_der: tuple[bytes, ...] = (),
     ) -> None:
         self.site = site
         self.journal: list[JournalRecord] = []
         self.journal_error: Exception | None = None
         self.policy = MessagePolicy(allow_legacy, (authority().certificate_der,))
         self.recorder = RefusalRecorder(site.runner)
+        self.tally = Tally(site.runner.now)
         self.bodies = BodyReader()
         self.lookups = Lookups(site.runner)
         ours = authority()
@@ -133,7 +136,9 @@ class Doors:
                 bodies=self.bodies,
                 bearers=BearerWatch(site.runner),
                 directory=self,
+                tally=self.tally,
                 seek=seek,
+                adopted_der=adopted_der,
             ),
             scep=ScepDoor(
                 runner=site.runner,
@@ -157,6 +162,7 @@ class Doors:
             ),
             recorder=self.recorder,
             others=_nothing_here,
+            tally=self.tally,
         )
         self._loop = asyncio.Runner()
 

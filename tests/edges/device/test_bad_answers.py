@@ -222,7 +222,7 @@ NOISE = st.sampled_from(sorted(READ_REQUEST_TYPES)).flatmap(
 
 
 @settings(
-    max_examples=120,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -234,6 +234,7 @@ def test_whatever_a_command_is_answered_it_is_kept_and_read(
     command = find_command(request_type)
     assert command is not None
     request = minimal_request(command)
+    scene.site.wait(hours=1)  # a few disruptive ones an hour are all that is queued
     order = CommandOrder((id_of(MAC),), CommandRequest(request_type, request.keys), anyway=True)
     queued = scene.site.do(queue_commands, order)[0]
     uuid: CommandUUID = queued.command_uuid  # type: ignore[union-attr] # minimal requests are queued

@@ -1,6 +1,7 @@
 """Check-ins and connects that are in order, from the header to the reply."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from tests.edges.device.doors import CHECKIN_TYPE, CONNECT_TYPE, Doors
@@ -165,3 +166,26 @@ def test_connect_by_post_is_answered_like_one_by_put(doors: Doors, site: Site) -
     reply = doors.ask("POST", "/mdm", idle, {"mdm-signature": make_mdm_signature(idle, mac)})
 
     assert (reply.status, decode_command(reply.body).command_uuid) == (200, "one")
+
+
+@pytest.mark.parametrize("days", [-3, 3])
+def test_clock_that_is_wrong_is_noted_by_the_time_of_the_signature(doors: Doors, site: Site, days: int) -> None:
+    identity = site.enroll()
+    body = encode_report(Report(head()))
+    signed_at = site.now + timedelta(days=days)
+    signature = make_mdm_signature(body, identity, with_attributes=True, signing_time=signed_at)
+
+    replies = [doors.put(body, identity, signature=signature) for _ in range(3)]
+
+    assert [reply.status for reply in replies] == [200, 200, 200]
+    assert ("S1", "clock_wrong", 1) in site.evidence()
+
+
+def test_signing_time_that_is_near_enough_is_no_evidence(doors: Doors, site: Site) -> None:
+    identity = site.enroll()
+    before = site.evidence()
+    body = encode_report(Report(head()))
+
+    doors.put(body, identity, signature=make_mdm_signature(body, identity, with_attributes=True, signing_time=site.now))
+
+    assert site.evidence() == before

@@ -14,7 +14,7 @@ from tests.support.site import TOPIC, Site
 from muster.crypto.certificates import fingerprint
 from muster.crypto.errors import CannotDecrypt
 from muster.domain.access import SERVER, Actor
-from muster.edges.workers.pushes import DRAIN_SECONDS, RECORD_LIMIT, PushWorker
+from muster.edges.workers.pushes import DRAIN_SECONDS, PushWorker
 from muster.laboratory.virtual_time import VirtualTimeLoop
 from muster.operations.load_push_credentials import load_push_credentials
 from muster.operations.ports import PushCredentials, PushReceipt
@@ -99,11 +99,13 @@ class Troubled:
 class Node:
     """A worker with its sender over a site."""
 
-    def __init__(self, site: Site, *, at_once: bool = False, room: int = 100) -> None:
+    def __init__(self, site: Site, *, at_once: bool = False, room: int = 100, record_limit: int = 1000) -> None:
         self.woken = 0
         self.runner = Troubled(site)
         self.sender = PatientSender(at_once=at_once)
-        self.worker = PushWorker(self.runner, self.sender, self._wake, maximum_under_way=room)
+        self.worker = PushWorker(
+            self.runner, self.sender, self._wake, maximum_under_way=room, record_limit=record_limit
+        )
 
     def _wake(self) -> None:
         self.woken += 1
@@ -266,8 +268,8 @@ def test_outcomes_that_could_not_be_recorded_are_recorded_later_and_nobody_is_pu
 
 
 def test_outcomes_that_wait_behind_one_that_could_not_be_recorded_are_kept(site: Site) -> None:
-    ids = wish_for(site, RECORD_LIMIT + 1)
-    node = Node(site, room=2 * RECORD_LIMIT)
+    ids = wish_for(site, 11)
+    node = Node(site, room=20, record_limit=10)
 
     async def main() -> None:
         await node.worker.step()

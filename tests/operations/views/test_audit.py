@@ -17,7 +17,12 @@ def test_acts_are_found_by_name_by_family_and_by_subject(engine: Engine) -> None
         act(engine, name, subject)
 
     def found(**chosen: str) -> list[int]:
-        return [row.sequence for row in engine.read(lambda tx: list_acts(tx, limit=10, **chosen))]
+        return [
+            row.sequence
+            for row in engine.read(
+                lambda tx: list_acts(tx, limit=10, act=chosen.get("act"), subject=chosen.get("subject"))
+            )
+        ]
 
     assert found() == [4, 3, 2, 1]
     assert found(act="secret") == [4, 2, 1]

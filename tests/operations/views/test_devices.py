@@ -1,23 +1,20 @@
 """The list of devices and one device, on both engines."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from tests.support import fleet
 from tests.support.runner import NOW
+from tests.support.verdicts import hold
 
-from muster.operations.views import devices
-from muster.operations.views.devices import (
-    DeviceOrder,
-    DeviceQuery,
-    browse_devices,
-    list_devices,
-    show_device,
-)
+from muster.domain.control.reasons import Reason
+from muster.domain.control.states import ControlState
+from muster.operations.views import device_lists
+from muster.operations.views.device_lists import DeviceOrder, DeviceQuery, browse_devices, list_devices
+from muster.operations.views.devices import show_device
 from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Engine
-
-WEEK_AGO = NOW - timedelta(days=7)
 
 
 def _ids(engine: Engine, query: DeviceQuery) -> list[str]:
@@ -56,6 +53,42 @@ def test_pages_together_hold_every_device_once_and_in_order(engine: Engine, orde
     assert sorted(pages) == [f"D{number}" for number in range(7)]
 
 
+@pytest.mark.parametrize(("search", "few"), [("", 0), ("mac", 0), ("mac", 1000), ("name contains 'mac'", 1000)])
+def test_pages_by_gravity_have_the_gravest_first_and_what_was_never_judged_last(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, search: str, few: int
+) -> None:
+    monkeypatch.setattr(device_lists, "FEW_FINDS", few)
+
+    def browsed(query: DeviceQuery) -> list[str]:
+        page, _ = engine.read(lambda tx: browse_devices(tx, query, NOW))
+        return [row.id for row in page.rows]
+
+    held = {
+        "A": (ControlState.IN_CONTROL, Reason.NONE, 2),
+        "B": (ControlState.OUT_OF_CONTROL, Reason.SILENT, 1),
+        "C": (ControlState.AT_RISK, Reason.NOT_OBEYING, 1),
+        "D": (ControlState.OUT_OF_CONTROL, Reason.SILENT, 3),
+        "E": (ControlState.IN_CONTROL, Reason.NONE, 2),
+    }
+    for id_ in "ABCDEFG":
+        fleet.add_device(engine, id_, name="Mac")
+    for id_, (state, reason, days) in held.items():
+        hold(engine, id_, state, reason, at=NOW - timedelta(days=days))
+
+    gravest = DeviceQuery(search, order=DeviceOrder.GRAVITY)
+    whole = browsed(gravest)
+    after = {one: browsed(replace(gravest, after=ChannelId(one))) for one in whole}
+    lost = replace(gravest, control=ControlState.OUT_OF_CONTROL)
+
+    assert whole == ["D", "B", "C", "A", "E", "F", "G"]
+    assert after == {one: whole[place + 1 :] for place, one in enumerate(whole)}
+    page, counts = engine.read(lambda tx: browse_devices(tx, lost, NOW))
+    assert ([row.id for row in page.rows], page.total) == (["D", "B"], 2)
+    assert counts.by_control == {ControlState.IN_CONTROL: 2, ControlState.AT_RISK: 1, ControlState.OUT_OF_CONTROL: 2}
+    found, _ = engine.read(lambda tx: browse_devices(tx, replace(lost, search="b", state="enrolled"), NOW))
+    assert ([row.id for row in found.rows], found.total) == (["B"], 1)
+
+
 def test_the_longest_silent_comes_first_when_asked_for(engine: Engine) -> None:
     fleet.add_device(engine, "A", contacts=[NOW])
     fleet.add_device(engine, "B", contacts=[NOW - timedelta(days=3)])
@@ -73,6 +106,15 @@ def test_search_finds_id_serial_name_and_model_in_any_case(engine: Engine, searc
     assert _ids(engine, DeviceQuery(search)) == ["ABC-1"]
 
 
+def test_search_finds_a_device_by_its_users(engine: Engine) -> None:
+    fleet.add_device(engine, "A", name="Front desk")
+    fleet.add_device(engine, "B", name="Back office")
+    fleet.add_user(engine, "A", "U1", "Ana.Lima")
+    fleet.add_user(engine, "A", "U2", "ana.souza")
+
+    assert _ids(engine, DeviceQuery("ana.")) == ["A"]
+
+
 @pytest.mark.parametrize("search", ["%", "_", "\\", "'", '"'])
 def test_signs_of_the_search_language_stand_for_themselves(engine: Engine, search: str) -> None:
     fleet.add_device(engine, "A", name="plain")
@@ -86,17 +128,16 @@ def test_nothing_follows_a_device_that_is_not_there(engine: Engine) -> None:
     assert _ids(engine, DeviceQuery(after=ChannelId("gone"), order=DeviceOrder.RECENT)) == []
 
 
-def test_counts_are_by_state_and_of_the_silent_enrolled(engine: Engine) -> None:
+def test_counts_are_by_state(engine: Engine) -> None:
     fleet.add_device(engine, "A", contacts=[NOW])
     fleet.add_device(engine, "B", contacts=[NOW - timedelta(days=8)])
     fleet.add_device(engine, "C", state="enrolling", contacts=[NOW - timedelta(days=8)])
     fleet.add_device(engine, "D", state="ended", contacts=[NOW - timedelta(days=8)])
     fleet.add_user(engine, "A", "U1", "ana")
 
-    _, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery(state="ended"), NOW, WEEK_AGO))
+    _, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery(state="ended"), NOW))
 
     assert counts.by_state == {"enrolling": 1, "enrolled": 2, "dormant": 0, "ended": 1}
-    assert counts.silent == 1
     assert counts.total == 4
 
 
@@ -104,22 +145,22 @@ def test_counts_are_by_state_and_of_the_silent_enrolled(engine: Engine) -> None:
 def test_a_search_finds_the_same_however_much_it_finds(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    monkeypatch.setattr(devices, "FEW_FINDS", few)
+    monkeypatch.setattr(device_lists, "FEW_FINDS", few)
     for number in range(4):
         fleet.add_device(
             engine, f"D{number}", name="mac" if number else "pad", state="ended" if number > 2 else "enrolled"
         )
 
-    page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery("MAC", state="enrolled"), NOW, WEEK_AGO))
+    page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery("MAC", state="enrolled"), NOW))
 
     assert [row.id for row in page.rows] == ["D1", "D2"]
     assert (page.total, counts.by_state["ended"], counts.total) == (2, 1, 3)
 
 
 def test_an_empty_fleet_counts_nothing(engine: Engine) -> None:
-    page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery(), NOW, WEEK_AGO))
+    page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery(), NOW))
 
-    assert (counts.total, counts.silent, page.rows, page.next_after) == (0, 0, (), None)
+    assert (counts.total, page.rows, page.next_after) == (0, (), None)
 
 
 def test_a_row_says_what_waits_and_what_apns_answered(engine: Engine) -> None:
@@ -163,7 +204,7 @@ def test_search_that_begins_as_a_query_is_one(engine: Engine) -> None:
     fleet.add_device(engine, "B", name="name tag", state="ended")
 
     def browsed(search: str) -> tuple[list[str], int]:
-        page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery(search), NOW, WEEK_AGO))
+        page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery(search), NOW))
         return [row.id for row in page.rows], counts.total
 
     assert browsed("name = 'front desk'") == (["A"], 1)
@@ -175,7 +216,7 @@ def test_search_that_begins_as_a_query_is_one(engine: Engine) -> None:
 def test_query_that_is_wrong_says_where(engine: Engine) -> None:
     fleet.add_device(engine, "A")
 
-    page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery("name = "), NOW, WEEK_AGO))
+    page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery("name = "), NOW))
 
     assert (page.rows, counts.total) == ((), 0)
     assert page.fault is not None

@@ -10,16 +10,17 @@ from muster.domain.policy import Policy
 from muster.domain.renewal import RenewalReason, RenewalState
 from muster.domain.renewal_failures import RenewalFailure
 from muster.operations.views.identities import (
+    Acquaintance,
     IdentityPage,
     IdentityQuery,
     RenewalRow,
-    is_known_identity,
+    acquaintance,
     list_identities,
     renewal_of,
 )
 from muster.protocol.checkin import CheckOut
 from muster.protocol.connect import ErrorItem
-from muster.protocol.identifiers import Identifiers, resolve_channel
+from muster.protocol.identifiers import DeviceId, Identifiers, resolve_channel
 from muster.storage.engine import Engine
 
 
@@ -35,8 +36,9 @@ def test_identity_that_was_issued_is_known_and_a_strangers_is_not(engine: Engine
     site = Site(engine)
     identity = site.identity()
 
-    assert engine.read(lambda tx: is_known_identity(tx, print_of(identity)))
-    assert not engine.read(lambda tx: is_known_identity(tx, print_of(identity_of(1, 1))))
+    assert engine.read(lambda tx: acquaintance(tx, print_of(identity), DeviceId("EVE"))) is Acquaintance.KNOWN
+    stranger = print_of(identity_of(1, 1))
+    assert engine.read(lambda tx: acquaintance(tx, stranger, DeviceId("EVE"))) is Acquaintance.UNKNOWN
 
 
 def test_list_has_the_pins_of_enrolled_devices_and_nothing_else(engine: Engine) -> None:

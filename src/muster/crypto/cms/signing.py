@@ -18,7 +18,7 @@ from muster.crypto.cms.signed_data import (
     parse_signed_data,
 )
 from muster.crypto.errors import MalformedMessage
-from muster.crypto.keys import PrivateKey, RSAPrivateKey, sign
+from muster.crypto.keys import PrivateKey, sign
 
 _NO_ATTRIBUTES: Final[Mapping[str, bytes]] = MappingProxyType({})
 
@@ -53,20 +53,48 @@ def sign_detached(
     signer: SignerIdentity,
     *,
     digest: Digest = Digest.SHA256,
+    chain: Sequence[bytes] = (),
     with_attributes: bool = True,
     signing_time: datetime | None = None,
 ) -> bytes:
     """Sign *content* without carrying it: the form of the Mdm-Signature header. Returns DER.
 
-    Without attributes the signature is over the content itself, as Apple's devices have it, and the message has no
-    room for *signing_time*.
+    *chain* as in `sign_attached`. Without attributes the signature is over the content itself, as Apple's devices have
+    it, and the message has no room for *signing_time*.
     """
     if with_attributes:
         return sign_with_attributes(
-            content, signer, _NO_ATTRIBUTES, digest=digest, signing_time=signing_time, embed_content=False
+            content,
+            signer,
+            _NO_ATTRIBUTES,
+            digest=digest,
+            chain=chain,
+            signing_time=signing_time,
+            embed_content=False,
         )
-    signer_info = _signer_info(signer, digest, b"", sign(signer.key, content, digest))
-    return _signed_data(None, digest, (signer.certificate_der,), signer_info)
+    signer_info = _signer_info(signer.certificate_der, digest, b"", sign(signer.key, content, digest))
+    return _signed_data(None, digest, (signer.certificate_der, *chain), signer_info)
+
+
+def written_anew(cms: bytes) -> bytes:
+    """Write a detached SHA-256 signature with attributes again from its parts, as `sign_detached` would have.
+
+    What a signature does not cover (versions, lists of algorithms, lengths, what hangs on unsigned) is written in the
+    one way: a message that equals the result has no octet that could be another. Raises MalformedMessage when *cms* is
+    no such message. The first certificate is taken for the signer's; nothing is verified.
+    """
+    message = parse_signed_data(cms)
+    signer_info = message.signer_info
+    if signer_info is None or not message.certificates_der or message.content is not None:
+        raise MalformedMessage("not a detached signature")
+    signer_info.skip(der.INTEGER)
+    signer_info.skip()  # who signed, which the certificate says
+    signer_info.skip(der.SEQUENCE)
+    attributes_der = der.element(der.CONTEXT_0_CONSTRUCTED, signer_info.content(der.CONTEXT_0_CONSTRUCTED))
+    signer_info.skip(der.SEQUENCE)
+    signature = signer_info.octet_string()
+    written = _signer_info(message.certificates_der[0], Digest.SHA256, attributes_der, signature)
+    return _signed_data(None, Digest.SHA256, message.certificates_der, written)
 
 
 def sign_with_attributes(
@@ -93,7 +121,8 @@ def sign_with_attributes(
         values[SIGNING_TIME] = der.time(signing_time)
     encoded = [der.sequence(der.oid(oid), der.element(der.SET, value)) for oid, value in values.items()]
     signature = sign(signer.key, der.set_of(encoded), digest)
-    signer_info = _signer_info(signer, digest, der.set_of(encoded, der.CONTEXT_0_CONSTRUCTED), signature)
+    attributes_der = der.set_of(encoded, der.CONTEXT_0_CONSTRUCTED)
+    signer_info = _signer_info(signer.certificate_der, digest, attributes_der, signature)
     return _signed_data(content if embed_content else None, digest, (signer.certificate_der, *chain), signer_info)
 
 
@@ -114,10 +143,10 @@ def read_certificates_only(cms: bytes) -> tuple[bytes, ...]:
     return certificates
 
 
-def _signer_info(signer: SignerIdentity, digest: Digest, attributes_der: bytes, signature: bytes) -> bytes:
-    certificate = known_certificate(signer.certificate_der)
+def _signer_info(certificate_der: bytes, digest: Digest, attributes_der: bytes, signature: bytes) -> bytes:
+    certificate = known_certificate(certificate_der)
     digest_algorithm = der.sequence(der.oid(OID_OF_DIGEST[digest]), der.null())
-    if isinstance(signer.key, RSAPrivateKey):
+    if certificate.is_rsa:
         signature_algorithm = der.sequence(der.oid(RSA_ENCRYPTION), der.null())
     else:
         signature_algorithm = der.sequence(der.oid(OID_OF_ECDSA[digest]))

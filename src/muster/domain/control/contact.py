@@ -4,8 +4,10 @@ A day (UTC) is 288 slots of five minutes, one bit each: 36 bytes, written with t
 falls on a later day, the finished strip is handed on to be kept as that day's row.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from muster.domain.records import record
 
 SLOT = timedelta(minutes=5)
 """Fine enough for a picture of a month and for a rhythm of hours; coarser than the bursts of one dialogue."""
@@ -13,9 +15,11 @@ SLOTS_PER_DAY = timedelta(days=1) // SLOT
 STRIP_BYTES = SLOTS_PER_DAY // 8
 EMPTY_STRIP = bytes(STRIP_BYTES)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAYS_KEPT = 64
+"""Whose slots are kept: a fleet is judged by the same few weeks, over and over."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ContactDay:
     """One day's contacts. *day* counts days since 1970-01-01 UTC; bit *i* of *strip* (lowest first) is slot *i*."""
 
@@ -23,7 +27,7 @@ class ContactDay:
     strip: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class FoldedContact:
     """The strip to write into the channel's row, and the day that is finished, when a new one began."""
 
@@ -48,8 +52,21 @@ def fold_contact(current: ContactDay | None, at: datetime) -> FoldedContact:
 
 def contacts_of(day: ContactDay) -> tuple[datetime, ...]:
     """Return the start of each slot of *day* in which there was contact, in order."""
-    start = _EPOCH + timedelta(days=day.day)
-    return tuple(start + slot * SLOT for slot in range(SLOTS_PER_DAY) if day.strip[slot // 8] >> (slot % 8) & 1)
+    starts = _starts(day.day)
+    found = []
+    left = int.from_bytes(day.strip, "little")
+    while left:  # most days have few contacts, and fleets many days
+        lowest = left & -left
+        found.append(starts[lowest.bit_length() - 1])
+        left ^= lowest
+    return tuple(found)
+
+
+@lru_cache(maxsize=DAYS_KEPT)
+def _starts(day: int) -> tuple[datetime, ...]:
+    """Return the start of each slot of a day."""
+    start = _EPOCH + timedelta(days=day)
+    return tuple(start + slot * SLOT for slot in range(SLOTS_PER_DAY))
 
 
 def _tick(strip: bytes, slot: int) -> bytes:

@@ -7,12 +7,12 @@ learned since.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from muster.domain.inventory.kinds import VOLATILE
-from muster.domain.inventory.reading import Learned, LearnedItem
+from muster.domain.inventory.learned import Learned, LearnedItem
 from muster.domain.inventory.values import Detail, JsonValue
 
 MAXIMUM_CHANGES: Final = 1_000
@@ -64,7 +64,7 @@ class Change:
 
 def digest_of(learned: Learned) -> bytes:
     """Return what tells an answer from another one: SHA-256, 32 bytes."""
-    said: dict[str, object] = {name: asdict(one) for name, one in learned.facts.items()}
+    said: dict[str, object] = {name: (one.value, one.is_odd) for name, one in learned.facts.items()}
     said |= {name: one.detail for name, one in learned.items.items()}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
 

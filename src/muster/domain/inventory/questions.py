@@ -6,6 +6,8 @@ What is not known of a device counts as no, but for the rights that it granted.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from muster.domain.command_findings import CommandTarget, FindingCode
@@ -26,17 +28,21 @@ ASKED_THOUGH_DEPRECATED: Final = frozenset({"IsActivationLockEnabled"})
 FIRST_QUERIES: Final = ("DeviceName", "OSVersion", "BuildVersion", "ModelName", "ProductName")
 """Every system answers these: by them we learn what else to ask."""
 
+TARGETS_REMEMBERED: Final = 1024
+"""Kinds of devices, by system, version and what they granted: a fleet has dozens."""
+
 _OF_USERS: Final = frozenset({InventoryKind.PROFILE_LIST, InventoryKind.CERTIFICATE_LIST})
 """What differs between a device and its users; the rest would be the device's once more."""
 
 
+@lru_cache(maxsize=TARGETS_REMEMBERED)
 def questions_for(target: CommandTarget) -> Mapping[InventoryKind, CommandRequest]:
     """Return what to ask a channel by what is known of it, in the order in which to ask; nothing where nothing fits."""
     if target.family is None or target.os_version is None:
         first: list[PlistValue] = list(FIRST_QUERIES)
         is_device = target.is_user_channel is not True
         request = CommandRequest(InventoryKind.DEVICE_INFORMATION.value, {"Queries": first})
-        return {InventoryKind.DEVICE_INFORMATION: request} if is_device else {}
+        return MappingProxyType({InventoryKind.DEVICE_INFORMATION: request} if is_device else {})
     careful = replace(
         target,
         is_supervised=target.is_supervised is True,
@@ -46,7 +52,19 @@ def questions_for(target: CommandTarget) -> Mapping[InventoryKind, CommandReques
     )
     kinds = _OF_USERS if target.is_user_channel else InventoryKind
     asked = {kind: _question(kind, careful) for kind in InventoryKind if kind in kinds}
-    return {kind: question for kind, question in asked.items() if question is not None}
+    return MappingProxyType({kind: question for kind, question in asked.items() if question is not None})
+
+
+HARMLESS_QUERY: Final = "OSVersion"
+"""Of DeviceInformation: every system answers it, locked or not, whatever its enrollment."""
+
+
+def harmless_question(target: CommandTarget) -> CommandRequest | None:
+    """Return the cheapest question that a channel can answer, for the answer's own sake; None: it can answer none."""
+    questions = questions_for(target)
+    if InventoryKind.DEVICE_INFORMATION in questions:
+        return CommandRequest(InventoryKind.DEVICE_INFORMATION.value, {"Queries": [HARMLESS_QUERY]})
+    return next(iter(questions.values()), None)
 
 
 def _question(kind: InventoryKind, target: CommandTarget) -> CommandRequest | None:

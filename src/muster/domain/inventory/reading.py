@@ -6,15 +6,15 @@ kept, what can't be told apart or is too much is left out with a Fault. The repo
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 from muster.crypto.certificates import inspect_certificate
 from muster.crypto.errors import CryptoError
-from muster.domain.answered_commands import Fault
 from muster.domain.command_validation import is_of_kind, kind_of
+from muster.domain.faults import Fault
 from muster.domain.inventory.kinds import KINDS, NOT_KEPT, InventoryKind, ItemKeys, KindFacts
+from muster.domain.inventory.learned import Learned, LearnedFact, LearnedItem
 from muster.domain.inventory.values import Detail, JsonValue, to_json
 from muster.protocol.catalogue.commands import find_command
 from muster.protocol.catalogue.facts import KeyFacts, ValueKind
@@ -32,37 +32,6 @@ MAXIMUM_NAME_CHARACTERS: Final = 500
 """Of an item's name or version beside it; its detail has all of it."""
 MAXIMUM_FAULTS: Final = 100
 """Told of one answer; a list of a thousand applications may have each fault a thousand times."""
-
-
-@dataclass(frozen=True, slots=True)
-class LearnedFact:
-    """A value as it is stored. *is_odd*: it is of another type than Apple's."""
-
-    value: JsonValue
-    is_odd: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LearnedItem:
-    """One item of a list, with what it is listed by."""
-
-    name: str | None
-    version: str | None
-    detail: Detail
-
-
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """What an answer says. Of a list, *is_whole*: what it does not name is not there; else it speaks of what it names,
-    and of *absent*, which was asked for and is not there. *merges*: it has only some keys of each item.
-    """
-
-    kind: InventoryKind
-    facts: Mapping[str, LearnedFact]
-    items: Mapping[str, LearnedItem]
-    is_whole: bool = True
-    absent: frozenset[str] = frozenset()
-    merges: bool = False
 
 
 def read_answer(
@@ -96,9 +65,8 @@ def _read_facts(kind: InventoryKind, about: KindFacts, held: PlistValue | None, 
     if not isinstance(held, dict):
         faults.append(_missing(about.answer_key, "dictionary"))
         return None
-    said = _said_of(kind)
     facts: dict[str, LearnedFact] = {}
-    for where, value, key in _flat(held, () if said is None else said.members, ""):
+    for where, value, key in _flat(held, _keys_of(kind), ""):
         if len(facts) >= MAXIMUM_FACTS:
             faults.append(Fault(about.answer_key, f"has more than {MAXIMUM_FACTS} keys"))
             break
@@ -114,10 +82,9 @@ def _read_facts(kind: InventoryKind, about: KindFacts, held: PlistValue | None, 
 
 
 def _flat(
-    held: Mapping[str, PlistValue], members: tuple[KeyFacts, ...], path: str
+    held: Mapping[str, PlistValue], named: Mapping[str, KeyFacts], path: str
 ) -> Iterator[tuple[str, PlistValue, KeyFacts | None]]:
     """Name each value by its path, going into the dictionaries whose keys Apple names; each with what is said of it."""
-    named = _named(members)
     any_name = named.get("")
     for name, value in held.items():
         if name in NOT_KEPT:
@@ -125,9 +92,16 @@ def _flat(
         key = named.get(name, any_name)
         where = f"{path}.{name}" if path else name
         if key is not None and key.kind is ValueKind.DICTIONARY and key.members and isinstance(value, dict):
-            yield from _flat(value, key.members, where)
+            yield from _flat(value, _named(key.members), where)
         else:
             yield where, value, key
+
+
+@cache
+def _keys_of(kind: InventoryKind) -> Mapping[str, KeyFacts]:
+    """What the catalogue says of the keys of an answer of facts, by name."""
+    said = _said_of(kind)
+    return _named(() if said is None else said.members)
 
 
 def _named(members: tuple[KeyFacts, ...]) -> Mapping[str, KeyFacts]:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from muster.domain.inventory.kinds import InventoryKind
-from muster.domain.inventory.reading import LearnedFact, LearnedItem
+from muster.domain.inventory.learned import LearnedFact, LearnedItem
 from muster.domain.inventory.values import JsonValue
 
 

@@ -27,6 +27,8 @@ def to_json(value: PlistValue) -> JsonValue:
     if isinstance(value, str) and len(value) <= MAXIMUM_VALUE_CHARACTERS:
         return value
     form = _form(value)
+    if isinstance(value, datetime | float):
+        return form
     size = len(json.dumps(form))
     return form if size <= MAXIMUM_VALUE_CHARACTERS else {"$cut": size}
 

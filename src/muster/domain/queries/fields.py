@@ -11,6 +11,8 @@ from types import MappingProxyType
 from typing import Final
 
 from muster.domain.access import LinkKind
+from muster.domain.control.reasons import Reason
+from muster.domain.control.states import ControlState, Forecast
 from muster.domain.enrollment import EnrollmentState
 from muster.protocol.identifiers import ChannelKind
 from muster.protocol.os_family import OsFamily
@@ -81,6 +83,11 @@ _ALL: Final = (
     Field("first_seen", FieldKind.INSTANT, "when it was heard of first"),
     Field("last_contact", FieldKind.INSTANT, "when it was heard last"),
     Field("last_proof", FieldKind.INSTANT, "when it last did what a command asked"),
+    Field("control", FieldKind.WORD, "its verdict; unknown before the first", tuple(ControlState)),
+    Field("reason", FieldKind.WORD, "the reason of its verdict", tuple(Reason)),
+    Field("control_since", FieldKind.INSTANT, "since when it is in that state, whenever that was noticed"),
+    Field("proof", FieldKind.NUMBER, "how well proved: 4 obeyed, 3 in contact, 2 signed, 1 pushed, 0 nothing"),
+    Field("forecast", FieldKind.WORD, "what brings it back under control", tuple(Forecast)),
     Field("identity_expires", FieldKind.INSTANT, "until when its identity certificate is valid"),
     Field("push_refused", FieldKind.INSTANT, "since when APNs takes no pushes for it; unknown where it does"),
     Field("is_paused", FieldKind.FLAG, "whether its queue is paused"),
@@ -93,3 +100,6 @@ _ALL: Final = (
 
 FIELDS: Final[Mapping[str, Field]] = MappingProxyType({field.name: field for field in _ALL})
 """By name, in the order of the manual."""
+
+OF_VERDICTS: Final = frozenset({"control", "reason", "control_since", "proof", "forecast"})
+"""Fields of what is held of a channel: a policy by which it is judged can't depend on them."""

@@ -33,7 +33,7 @@ from muster.domain.queries.syntax import (
     VersionTest,
 )
 from muster.domain.queries.tokens import Token, TokenKind, tokens_of
-from muster.domain.queries.values import COMPARISONS, offset_of, read_value, read_version
+from muster.domain.queries.values import COMPARISONS, DAYS, offset_of, read_value, read_version
 from muster.protocol.catalogue.commands import similar_names
 
 MAXIMUM_DEPTH: Final = 20
@@ -253,6 +253,8 @@ def _read_value(reader: _Reader, field: Field) -> Value:
     if field.kind is FieldKind.INSTANT:
         if token.word == "now":
             return Moment()
+        if token.word in DAYS:
+            return DAYS[token.word]
         if token.word == "in":
             amount, unit = reader.take(), reader.take()
             return Moment(offset=offset_of(amount, unit))

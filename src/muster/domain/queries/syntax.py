@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from typing import TypeAlias, assert_never
 
@@ -23,14 +23,24 @@ class Comparison(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """An instant: *at*, or *offset* from the present."""
+    """An instant: *at*, or *offset* from the present; or where a day began, in UTC.
+
+    *is_midnight*: the midnight before that instant; *weekday*: that of the last such day (0: Monday), today included.
+    """
 
     at: datetime | None = None
     offset: timedelta = timedelta(0)
+    is_midnight: bool = False
+    weekday: int | None = None
 
     def seen_from(self, now: datetime) -> datetime:
         """Return the instant as it is at *now*."""
-        return now + self.offset if self.at is None else self.at
+        if self.at is not None:
+            return self.at
+        at = (now + self.offset).astimezone(UTC)
+        if self.weekday is not None:
+            at -= timedelta(days=(at.weekday() - self.weekday) % 7)
+        return datetime.combine(at.date(), time(), UTC) if self.is_midnight else at
 
 
 Value: TypeAlias = str | float | bool | Moment

@@ -24,6 +24,15 @@ UNITS: Final = {
     "day": timedelta(days=1),
     "week": timedelta(weeks=1),
 }
+DAYS: Final = {
+    "today": Moment(is_midnight=True),
+    "yesterday": Moment(offset=-timedelta(days=1), is_midnight=True),
+    **{
+        name: Moment(is_midnight=True, weekday=number)
+        for number, name in enumerate(("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"))
+    },
+}
+"""When a day began, by the words that mean one."""
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?)?")
 
 _ORDERED: Final = (Comparison.LESS, Comparison.AT_MOST, Comparison.GREATER, Comparison.AT_LEAST)
@@ -105,7 +114,7 @@ def _number(field: Field, token: Token) -> float:
 
 def _instant(field: Field, token: Token) -> Moment:
     """Read a date, which is midnight, or a date and time; both are UTC unless they say otherwise."""
-    example = "a time, such as '2026-01-31', '2026-01-31 14:00' (UTC), 7 days ago or in 30 days"
+    example = "a time, such as '2026-01-31', '2026-01-31 14:00' (UTC), 7 days ago, monday or in 30 days"
     if token.kind is not TokenKind.TEXT or not _DATE.fullmatch(token.text):
         raise _expected(field, example, token)
     try:

@@ -7,13 +7,15 @@ from datetime import datetime
 from markupsafe import Markup
 
 from muster.domain.command_queue import HoldReason
+from muster.domain.control.saying import capital
 from muster.domain.push_breaker import Breaker, BreakerCause
 from muster.domain.push_certificates import URGENT_WITHIN
 from muster.domain.push_explanation import breaker_sentence
 from muster.edges.console.rendering import with_code
 from muster.edges.console.times import Clock
-from muster.edges.console.words import Mark, Shape, Tone
 from muster.operations.views.holds import HELD_SHOWN, HeldRow, PauseRow, held_left_out
+from muster.operations.views.incidents import IncidentRow
+from muster.operations.views.marks import Mark, Shape, Tone
 from muster.operations.views.push_certificates import PushCertificateState
 
 
@@ -35,7 +37,8 @@ def push_certificate_banners(state: PushCertificateState, clock: Clock) -> list[
     """Say what is wrong with the push certificates; nothing when all is well."""
     if not state.has_any:
         text = Markup(
-            "There is no push certificate, so no device can be woken: begin with <code>muster push-cert request</code>."
+            "There is no push certificate, so no device can be woken: begin in "
+            '<a href="/certificates">certificates</a>, or with <code>muster push-cert request</code>.'
         )
         return [Banner(_MISSING, text)]
     return [_banner(topic, not_after, clock) for topic, not_after in sorted(state.ending.items())]
@@ -46,12 +49,13 @@ def _banner(topic: str, not_after: datetime, clock: Clock) -> Banner:
     if not_after <= clock.now:
         text = Markup(
             "The push certificate for {} expired {}, so its devices can't be woken: renew that same one, not a new "
-            "one. <code>muster push-cert request</code> begins it."
+            'one. <a href="/certificates">Certificates</a> has the steps, or '
+            "<code>muster push-cert request</code> begins it."
         ).format(topic, ago)
         return Banner(_EXPIRED, text)
     text = Markup(
         "The push certificate for {} expires {}: renew that same one, not a new one. "
-        "<code>muster push-cert request</code> begins it."
+        '<a href="/certificates">Certificates</a> has the steps, or <code>muster push-cert request</code> begins it.'
     ).format(topic, ago)
     return Banner(_URGENT if not_after - clock.now <= URGENT_WITHIN else _SOON, text)
 
@@ -71,6 +75,27 @@ def breaker_banners(breakers: Mapping[str, Breaker], clock: Clock) -> list[Banne
     return [
         Banner(_BREAKERS[breaker.cause], with_code(breaker_sentence(topic, breaker, clock.now)))
         for topic, breaker in sorted(breakers.items())
+    ]
+
+
+_FLIP = Mark("Others are not told", Shape.TRIANGLE, Tone.BAD)
+
+
+def flip_banners(said: str | None) -> list[Banner]:
+    """Say of the mass flip that is held what waits, and how it is released; *said* is absent when nothing is held."""
+    return [] if said is None else [Banner(_FLIP, with_code(said) + Markup(' <a href="/waiting">Decide here</a>.'))]
+
+
+_OURS = Mark("We are at fault", Shape.TRIANGLE, Tone.BAD)
+
+
+def own_fault_banners(incidents: Sequence[IncidentRow], clock: Clock) -> list[Banner]:
+    """Say what fails on our own side: whom it touches is judged by nothing that follows from it."""
+    text = Markup("{}; it began {}. What it touches is not judged until it is over.")
+    return [
+        Banner(_OURS, text.format(capital(one.sentence), clock.ago_in_words(one.began_at)))
+        for one in incidents
+        if one.is_ours
     ]
 
 

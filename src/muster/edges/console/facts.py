@@ -8,9 +8,9 @@ from markupsafe import Markup, escape
 
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.push_explanation import REASONS
-from muster.edges.console import words
 from muster.edges.console.rendering import device_url, with_code
 from muster.edges.console.times import Clock
+from muster.operations.views import words
 from muster.operations.views.devices import DeviceDetails
 from muster.operations.views.identities import RenewalRow
 from muster.operations.views.pushing import ChannelPushing

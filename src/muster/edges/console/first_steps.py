@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from muster.domain.permissions import Permission
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -12,6 +14,10 @@ class Step:
     is_done: bool
     explanation: str
     command: str
+    url: str = ""
+    """The page on which it can be done instead; empty: there is none."""
+    permission: str = ""
+    """What it takes to do it there."""
 
 
 def first_steps(public_url: str | None, *, has_push_certificate: bool) -> tuple[Step, ...]:
@@ -34,12 +40,16 @@ def first_steps(public_url: str | None, *, has_push_certificate: bool) -> tuple[
             has_push_certificate,
             certificate,
             "muster push-cert request --out push-request.txt\nmuster push-cert upload --cert push.pem",
+            "/certificates/push",
+            Permission.CERTIFICATES.value,
         ),
         Step(
             "First device",
             False,
             "An enrollment link, opened on a Mac, iPhone or iPad, brings the device here.",
             "muster enroll link",
+            "/enrollment",
+            Permission.ENROLL.value,
         ),
     )
 

@@ -2,7 +2,7 @@
 
 from muster.domain.installed_profiles import ProfileState
 from muster.domain.managed_apps import AppState
-from muster.edges.console.words import Mark, Shape, Tone
+from muster.operations.views.marks import Mark, Shape, Tone
 
 PROFILE_STATES = {
     ProfileState.SENT: Mark("Sent", Shape.HALF, Tone.BUSY),

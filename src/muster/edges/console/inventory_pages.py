@@ -5,11 +5,13 @@ from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from muster.domain.policy import Policy
 from muster.edges.console.rendering import Renderer, device_url
 from muster.edges.console.sessions import Sessions
 from muster.edges.console.times import Clock
+from muster.operations.permit import of_devices
 from muster.operations.ports import Runner
 from muster.operations.views.devices import show_device
 from muster.operations.views.inventory import Inventory, show_inventory
@@ -35,11 +37,18 @@ class InventoryPages:
         self._sessions = sessions
         self._policy = policy
 
+    def routes(self) -> tuple[Route, ...]:
+        """Return the addresses of these pages."""
+        return (Route("/inventory/{channel_id:path}", self.page),)
+
     async def page(self, request: Request) -> Response:
         """Show a channel's inventory."""
         channel_id = ChannelId(request.path_params["channel_id"])
         now = self._runner.now()
-        signed_in = await self._sessions.read(request, lambda tx: _read(tx, channel_id, self._policy, now))
+        signed_in = await self._sessions.read(
+            request,
+            of_devices([channel_id, _device_of(channel_id)], lambda tx: _read(tx, channel_id, self._policy, now)),
+        )
         if signed_in is None:
             return self._sessions.ask_to_sign_in(request)
         if signed_in.value is None:
@@ -68,7 +77,14 @@ def _device_of(channel_id: ChannelId) -> ChannelId:
 def _read(tx: Transaction, channel_id: ChannelId, policy: Policy, now: datetime) -> _Shown | None:
     if not channel_id.isprintable():
         return None  # no id of ours has control characters, and PostgreSQL refuses NUL
-    found = show_inventory(tx, channel_id, policy.inventory_interval, now, items=ITEMS_SHOWN)
+    found = show_inventory(
+        tx,
+        channel_id,
+        policy.inventory_interval,
+        now,
+        items=ITEMS_SHOWN,
+        others_every=policy.inventory_others_every,
+    )
     details = show_device(tx, _device_of(channel_id), now)
     if found is None or details is None:
         return None

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,8 +11,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
-from muster.edges.console import words
+from muster.domain.permissions import Permission, allows
+from muster.edges.console.navigation import NAVIGATION
+from muster.operations.views import words
+from muster.operations.views.marks import Mark
 from muster.storage.people import Administrator
 
 _HERE = Path(__file__).parent
@@ -63,7 +67,13 @@ class Renderer:
             device_url=device_url,
             mark_of=mark_of,
             shape_of=shape_of,
+            navigation=NAVIGATION,
+            with_code=with_code,
         )
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return the address of style sheets and scripts."""
+        return (Route("/static/{name}", self.serve_asset),)
 
     def page(
         self,
@@ -75,7 +85,13 @@ class Renderer:
         headers: Mapping[str, str] | None = None,
     ) -> HTMLResponse:
         """Render a whole page, or a fragment; *administrator* is named in its head, with the way to sign out."""
-        text = self._environment.get_template(template).render({**context, "administrator": administrator})
+        shown = {
+            **context,
+            "administrator": administrator,
+            "may": partial(_may, administrator),
+            "can": partial(_can, administrator),
+        }
+        text = self._environment.get_template(template).render(shown)
         return HTMLResponse(text, status_code, {**PAGE_HEADERS, **(headers or {})})
 
     def error(
@@ -85,10 +101,11 @@ class Renderer:
         explanation: str,
         remedy: str = "",
         headers: Mapping[str, str] | None = None,
+        administrator: Administrator | None = None,
     ) -> HTMLResponse:
         """Render an error: what happened, whose fault it is, and what to do."""
         context = {"status_code": status_code, "title": title, "explanation": explanation, "remedy": remedy}
-        return self.page("error.html", context, status_code=status_code, headers=headers)
+        return self.page("error.html", context, administrator=administrator, status_code=status_code, headers=headers)
 
     async def serve_asset(self, request: Request) -> Response:
         """Serve a style sheet or script; it may be kept for ever, for its address names its content."""
@@ -97,6 +114,20 @@ class Renderer:
             return self.error(404, "There is nothing here", "No file of the console has this name.")
         headers = {**SECURITY_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
         return Response(asset.body, media_type=asset.media_type, headers=headers)
+
+
+def _may(administrator: Administrator | None, permission: str) -> bool:
+    """Tell whether a page has to lead to what takes *permission* and is about everybody."""
+    return (
+        administrator is not None
+        and administrator.groups is None
+        and allows(administrator.role, Permission(permission))
+    )
+
+
+def _can(administrator: Administrator | None, permission: str) -> bool:
+    """Tell whether a page has to offer what takes *permission*, and is about a device that they see."""
+    return administrator is not None and allows(administrator.role, Permission(permission))
 
 
 def device_url(device_id: str) -> str:
@@ -118,14 +149,14 @@ def with_code(text: str) -> Markup:
 
 
 @lru_cache(maxsize=256)
-def shape_of(mark: words.Mark) -> Markup:
+def shape_of(mark: Mark) -> Markup:
     """Draw the shape of *mark*, from the symbols in base.html."""
     template = Markup('<svg class="shape" aria-hidden="true" width="10" height="10"><use href="#{}"/></svg>')
     return template.format(mark.shape.value)
 
 
 @lru_cache(maxsize=256)
-def mark_of(mark: words.Mark) -> Markup:
+def mark_of(mark: Mark) -> Markup:
     """Draw *mark*: its shape, its word, its colour."""
     template = Markup('<span class="mark {}">{} {}</span>')
     return template.format(mark.tone.value, shape_of(mark), mark.word)

@@ -1,7 +1,7 @@
 """The secrets that are kept of a device, as its page names them; what they are is shown nowhere in the console."""
 
 from muster.domain.secrets import SecretKind, SecretState
-from muster.edges.console.words import Mark, Shape, Tone
+from muster.operations.views.marks import Mark, Shape, Tone
 
 SECRET_KINDS = {
     SecretKind.UNLOCK_TOKEN: "Unlock token",

@@ -4,10 +4,12 @@ from datetime import timedelta
 
 from markupsafe import Markup, escape
 
+from muster.domain.control.saying import WORRIES
 from muster.domain.enrollment import EnrollmentState
-from muster.edges.console import words
 from muster.edges.console.times import Clock
-from muster.operations.views.devices import DeviceCounts, DeviceDetails, DeviceRow
+from muster.operations.views import words
+from muster.operations.views.device_lists import DeviceCounts, DeviceRow
+from muster.operations.views.devices import DeviceDetails
 from muster.operations.views.identities import RenewalRow
 
 SILENT_AFTER = timedelta(days=7)
@@ -73,15 +75,14 @@ def _findings(details: DeviceDetails, clock: Clock, renewal: RenewalRow | None) 
     return findings
 
 
-def fleet_sentence(counts: DeviceCounts, *, silent_url: str) -> Markup:
-    """Say of the fleet how much of it is enrolled, and how much of that is silent."""
+def fleet_sentence(counts: DeviceCounts, *, others_url: str) -> Markup:
+    """Say of the fleet how much of it is enrolled, and how much is not in control; *others_url* lists these."""
     enrolled = counts.by_state.get(EnrollmentState.ENROLLED.value, 0)
-    first = escape("1 device is enrolled" if enrolled == 1 else f"{enrolled:,} devices are enrolled")
     if enrolled == 0:
         return Markup("No device is enrolled.")
-    if counts.silent == 0:
-        return Markup("{}; all of them were in contact within the last {} days.").format(first, SILENT_AFTER.days)
-    silent = "1 of them has" if counts.silent == 1 else f"{counts.silent:,} of them have"
-    return Markup('{}; <a href="{}">{} been silent for {} days or longer</a>.').format(
-        first, silent_url, silent, SILENT_AFTER.days
-    )
+    first = escape("1 device is enrolled" if enrolled == 1 else f"{enrolled:,} devices are enrolled")
+    others = sum(count for state, count in counts.by_control.items() if state in WORRIES)
+    if others == 0:
+        return Markup("{}.").format(first)
+    are = "1 device is" if others == 1 else f"{others:,} devices are"
+    return Markup('{}; <a href="{}">{} not in control</a>.').format(first, others_url, are)

@@ -1,25 +1,38 @@
 """Who is signed in, and whether a request that changes something comes from one of our own pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
+import structlog
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from muster.domain.errors import Refusal
+from muster.domain.policy import Policy
+from muster.domain.principals import Principal
+from muster.domain.sign_in_limits import Way
+from muster.edges.console.navigation import is_section
 from muster.edges.console.rendering import Renderer
 from muster.edges.console.sentences import EXPIRY_NOTICE
+from muster.operations.context import Context
+from muster.operations.permit import Sight, foreseen, seen
 from muster.operations.ports import Runner
-from muster.operations.sign_in import Session, find_session
+from muster.operations.sign_in import Session, Visit, find_session, note_session_uses
 from muster.operations.views.push_certificates import PushCertificateState, push_certificate_state
 from muster.storage.engine import Transaction
 from muster.storage.people import Administrator
 
 T = TypeVar("T")
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+Seen = TypeVar("Seen")
+
+log = structlog.get_logger("muster.console")
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 RETURN_SECONDS = 3600
@@ -28,49 +41,89 @@ RETURN_LIMIT = 1000
 """Longest address remembered; cookies are small."""
 
 
+FRAGMENTS = "/fragments/"
+"""What pages ask for by themselves; it shows nobody's presence."""
+
+
 @dataclass(frozen=True, slots=True)
 class SignedIn(Generic[T]):
     """What was read for *administrator*, and how the push certificates stand, which every page tells."""
 
     administrator: Administrator
+    principal: Principal
     value: T
     push_certificates: PushCertificateState
+
+
+class NotForThem(Exception):
+    """Whoever is signed in may not see this."""
+
+    def __init__(self, refusal: Refusal, administrator: Administrator) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+        self.administrator = administrator
 
 
 class Sessions:
     """Sessions by cookie. *secure_cookies* wherever the console is served over TLS: everywhere but on loopback."""
 
-    def __init__(self, runner: Runner, *, secure_cookies: bool) -> None:
+    def __init__(self, runner: Runner, *, secure_cookies: bool, policy: Policy | None = None) -> None:
         self._runner = runner
+        self.policy = policy or Policy()
         self._secure = secure_cookies
         # the prefix makes browsers refuse the cookie from another host or over plain HTTP
         self._cookie = "__Host-muster_session" if secure_cookies else "muster_session"
         self._return_cookie = "__Host-muster_return" if secure_cookies else "muster_return"
+        self._away_cookie = "__Host-muster_away" if secure_cookies else "muster_away"
 
     def token(self, request: Request) -> str | None:
         """Return the session's token that *request* carries, unchecked."""
         return request.cookies.get(self._cookie)
 
-    async def read(self, request: Request, view: Callable[[Transaction], T]) -> SignedIn[T] | None:
-        """Run *view* for whoever is signed in, in one transaction with finding out; None when nobody is."""
-        token, now = self.token(request), self._runner.now()
+    async def read(self, request: Request, sight: Sight[T]) -> SignedIn[T] | None:
+        """See *sight* as whoever is signed in, in one transaction with finding out; None when nobody is.
+
+        Raises NotForThem where their role or scope doesn't show it.
+        """
+        token, now, source = self.token(request), self._runner.now(), source_of(request)
         if not token:
             return None
 
-        def both(tx: Transaction) -> SignedIn[T] | None:
-            administrator = find_session(tx, token, now)
-            if administrator is None:
+        def both(tx: Transaction) -> tuple[SignedIn[T | Refusal], bool] | None:
+            found = find_session(tx, token, now, self.policy)
+            if found is None:
                 return None
-            return SignedIn(administrator, view(tx), push_certificate_state(tx, now, within=EXPIRY_NOTICE))
+            principal = found.principal(source)
+            value = seen(principal, sight, now)(tx)
+            state = push_certificate_state(tx, now, within=EXPIRY_NOTICE)
+            return SignedIn(found.stored.administrator, principal, value, state), found.is_use_due
 
-        return await self._runner.read(both)
+        read = await self._runner.read(both)
+        if read is None:
+            return None
+        signed_in, is_use_due = read
+        if is_use_due and not request.url.path.startswith(FRAGMENTS):
+            await self._runner.write(note_session_uses, [token])
+        if isinstance(signed_in.value, Refusal):
+            raise NotForThem(signed_in.value, signed_in.administrator)
+        return cast("SignedIn[T]", signed_in)
+
+    async def foresee(
+        self,
+        signed_in: SignedIn[T],
+        operation: Callable[[Transaction, Sequence[Item], Context], Sequence[Outcome]],
+        item: Item,
+        view: Callable[[Transaction, Item], Seen],
+    ) -> Seen | Refusal:
+        """Look, by *view*, at what *operation* would do to *item* if they who are signed in did it; or tell why not."""
+        return await self._runner.read(foreseen(signed_in.principal, operation, item, view, self._runner.now()))
 
     def ask_to_sign_in(self, request: Request) -> Response:
         """Send the visitor to the sign-in page, and remember where they wanted to go."""
         response = RedirectResponse("/sign-in", 303, {"Cache-Control": "no-store"})
         query = request.url.query
         wanted = quote(request.scope["path"], safe="/:@") + (f"?{query}" if query else "")
-        if len(wanted) <= RETURN_LIMIT and wanted.isascii():
+        if request.method == "GET" and len(wanted) <= RETURN_LIMIT and wanted.isascii():
             self._set(response, self._return_cookie, wanted, RETURN_SECONDS)
         return response
 
@@ -81,6 +134,14 @@ class Sessions:
         self._set(response, self._cookie, session.token, int((session.expires_at - now).total_seconds()))
         self._delete(response, self._return_cookie)
         return response
+
+    def away(self, request: Request) -> str | None:
+        """Return what was kept in the browser when it left for the identity provider."""
+        return request.cookies.get(self._away_cookie)
+
+    def set_away(self, response: Response, state: str, seconds: int) -> None:
+        """Keep *state* in a browser that leaves for the identity provider."""
+        self._set(response, self._away_cookie, state, seconds)
 
     def end(self) -> Response:
         """Remove the cookie, and lead to the sign-in page."""
@@ -99,7 +160,22 @@ _NOT_KEPT = {"Cache-Control": "no-store"}
 
 
 def _is_page_of_ours(wanted: str) -> bool:
-    return (wanted == "/devices" or wanted.startswith(("/devices/", "/devices?"))) and wanted.isprintable()
+    return is_section(wanted.partition("?")[0]) and wanted.isprintable()
+
+
+def source_of(request: Request) -> str:
+    """Return the address that a request came from, as the server or its trusted proxy tells it."""
+    return request.client.host if request.client else ""
+
+
+def note_refused(request: Request, refusal: Refusal, way: Way) -> None:
+    """Log that a sign-in was refused: why and from where, and nothing of what was typed."""
+    log.warning("sign_in_refused", way=way.value, code=refusal.code.value, source=source_of(request))
+
+
+def visit_of(request: Request, former_token: str | None) -> Visit:
+    """Return who comes to sign in."""
+    return Visit(source_of(request), request.headers.get("user-agent", ""), former_token)
 
 
 def is_same_origin(headers: Headers) -> bool:

@@ -4,11 +4,17 @@ Time runs to the right, a UTC day is equally wide everywhere, and the last day i
 the templates draw it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from muster.domain.control.contact import SLOTS_PER_DAY, ContactDay
+from muster.domain.control.reasons import REASONS, Reason
+from muster.domain.control.states import ControlState
+from muster.edges.console.times import exact_text
+from muster.operations.views.marks import CONTROL
+from muster.operations.views.verdicts import Held
 
 DAYS = 30
 SMALL_COLUMNS_PER_DAY = 4
@@ -36,20 +42,68 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Band:
+    """What was held of a channel in a stretch of a strip; *state* names its colour, *height* tells it without one."""
+
+    x: float
+    width: float
+    height: int
+    state: str
+    title: str
+
+
+HEIGHTS: Final[Mapping[ControlState, int]] = {
+    ControlState.IN_CONTROL: 2,
+    ControlState.DORMANT: 2,
+    ControlState.ENDED: 1,
+    ControlState.QUIET: 3,
+    ControlState.UNKNOWN: 3,
+    ControlState.AT_RISK: 4,
+    ControlState.INACTIVE: 4,
+    ControlState.OUT_OF_CONTROL: 5,
+}
+"""Pixels of a band: the graver, the taller, so that it is read in grey as well."""
+
+
+def bands(held: Sequence[Held], now: datetime, columns_per_day: int) -> tuple[Band, ...]:
+    """Draw what was held as bands, none narrower than a pixel."""
+    drawn = []
+    for one in held:
+        if one.ends <= start(now):
+            continue
+        x = position(max(one.begins, start(now)), now, columns_per_day)
+        width = max(1.0, round(position(one.ends, now, columns_per_day) - x, 1))
+        title = CONTROL[one.state].word
+        if one.reason is not Reason.NONE:
+            title = f"{title}: {REASONS[one.reason].title}"
+        drawn.append(Band(x, width, HEIGHTS[one.state], one.state.value, f"{title}, from {exact_text(one.begins)}"))
+    return tuple(drawn)
+
+
+@dataclass(frozen=True, slots=True)
 class Strip:
-    """Contacts of one channel. *ticks* is the `d` of an SVG path; *label* says the picture in words."""
+    """Contacts of one channel, and what was held of it. *ticks* is the `d` of an SVG path; *label* says the picture in
+    words. *enrolled* stands in for the bands of a channel that was never judged.
+    """
 
     ticks: str
     enrolled: Span | None
     label: str
+    bands: tuple[Band, ...] = ()
 
 
 def small_strip(
-    days: Sequence[ContactDay], enrolled_at: datetime | None, ended_at: datetime | None, now: datetime
+    days: Sequence[ContactDay],
+    enrolled_at: datetime | None,
+    ended_at: datetime | None,
+    now: datetime,
+    held: Sequence[Held] = (),
 ) -> Strip:
-    """Draw a strip 120 pixels wide: ticks from y 1 to 10, over the time it was enrolled."""
-    ticks = _path(days, first_day(now), SMALL_COLUMNS_PER_DAY, top=1, height=9)
-    return Strip(ticks, enrolled_span(enrolled_at, ended_at, now, SMALL_COLUMNS_PER_DAY), contact_label(days, now))
+    """Draw a strip 120 pixels wide: ticks from y 0 to 9, over what was held of it, or the time it was enrolled."""
+    ticks = _path(days, first_day(now), SMALL_COLUMNS_PER_DAY, top=0, height=9)
+    drawn = bands(held, now, SMALL_COLUMNS_PER_DAY)
+    span = None if drawn else enrolled_span(enrolled_at, ended_at, now, SMALL_COLUMNS_PER_DAY)
+    return Strip(ticks, span, contact_label(days, now), drawn)
 
 
 def large_ticks(days: Sequence[ContactDay], now: datetime, *, height: int) -> str:

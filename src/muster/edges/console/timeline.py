@@ -1,15 +1,19 @@
 """The large strip of one device's page: its contacts, pushes, refusals and commands of thirty days, on one axis."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from muster.domain.control.evidence import Signal
-from muster.edges.console import words
+from muster.domain.control.own_side import Outage
+from muster.domain.control.reasons import REASONS
 from muster.edges.console.strip import (
     DAYS,
     LARGE_COLUMNS_PER_DAY,
+    Band,
     Span,
+    bands,
     contact_label,
     enrolled_span,
     large_ticks,
@@ -17,10 +21,14 @@ from muster.edges.console.strip import (
     start,
 )
 from muster.edges.console.times import exact_text
+from muster.operations.views import words
 from muster.operations.views.commands import CommandRow
 from muster.operations.views.devices import DeviceDetails
 from muster.operations.views.evidence import EvidenceRow
+from muster.operations.views.marks import Shape, Tone
 from muster.operations.views.pushing import PushMark
+from muster.operations.views.verdicts import Held
+from muster.protocol.identifiers import ChannelId
 
 WIDTH = DAYS * LARGE_COLUMNS_PER_DAY
 TICK_HEIGHT = 16
@@ -52,6 +60,8 @@ class Lane:
     ticks: str
     enrolled: Span | None
     label: str
+    bands: tuple[Band, ...] = ()
+    """What was held of it, beneath its contacts; *enrolled* is absent then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +78,8 @@ class PushDot:
     """A push: a disc, a ring until the channel was in contact after it, and other shapes for what APNs refused."""
 
     x: float
-    shape: words.Shape
-    tone: words.Tone
+    shape: Shape
+    tone: Tone
     title: str
 
 
@@ -81,6 +91,15 @@ class Bar:
     width: float
     y: int
     tone: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shade:
+    """A fault of ours across all channels: while it lasted nobody could be heard, or woken."""
+
+    x: float
+    width: float
     title: str
 
 
@@ -97,12 +116,22 @@ class Timeline:
     refusals: tuple[Point, ...]
     bars: tuple[Bar, ...]
     bars_height: int
+    outages: tuple[Shade, ...] = ()
 
 
 def draw_timeline(
-    details: DeviceDetails, commands: Sequence[CommandRow], pushes: Sequence[PushMark], now: datetime
+    details: DeviceDetails,
+    commands: Sequence[CommandRow],
+    pushes: Sequence[PushMark],
+    now: datetime,
+    *,
+    held: Mapping[ChannelId, Sequence[Held]] = MappingProxyType({}),
+    outages: Sequence[Outage] = (),
 ) -> Timeline:
-    """Place what is known of a device on the last thirty days. *pushes* are the newest first, of the same time."""
+    """Place what is known of a device on the last thirty days. *pushes* are the newest first, of the same time.
+
+    *held* is what was held of each of its channels, *outages* are faults of ours that touched everybody.
+    """
     first = start(now)
     days = [first + timedelta(days=number) for number in range(DAYS)]
     bars = _bars(commands, now)
@@ -110,12 +139,13 @@ def draw_timeline(
         mondays=tuple(_day_mark(day, now) for day in days if day.weekday() == 0),
         weekends=_weekends(days, now),
         now=_x(now, now),
-        lanes=_lanes(details, now),
+        lanes=_lanes(details, held, now),
         pushes=_dots(details, pushes[:PUSHES_DRAWN], now),
         pushes_left_out=len(pushes) > PUSHES_DRAWN,
         refusals=_refusals(details.evidence, now),
         bars=bars,
         bars_height=max((bar.y + BAR_PITCH for bar in bars), default=0),
+        outages=tuple(_shade(one, now) for one in outages),
     )
 
 
@@ -138,15 +168,25 @@ def _weekends(days: Sequence[datetime], now: datetime) -> tuple[Span, ...]:
     return tuple(spans)
 
 
-def _lanes(details: DeviceDetails, now: datetime) -> tuple[Lane, ...]:
+def _shade(outage: Outage, now: datetime) -> Shade:
+    x = max(0.0, _x(outage.began_at, now))
+    width = max(1.0, round(_x(min(outage.ended_at or now, now), now) - x, 1))
+    until = "now" if outage.ended_at is None else exact_text(outage.ended_at)
+    return Shade(x, width, f"{REASONS[outage.reason].title}: {exact_text(outage.began_at)} until {until}")
+
+
+def _lanes(details: DeviceDetails, held: Mapping[ChannelId, Sequence[Held]], now: datetime) -> tuple[Lane, ...]:
     device = details.device
     lanes = []
     for channel in sorted(details.channels, key=lambda one: one.id != device.id):
         days = details.contact_days.get(channel.id, ())
         is_device = channel.id == device.id
-        span = enrolled_span(device.enrolled_at, device.ended_at, now, LARGE_COLUMNS_PER_DAY) if is_device else None
+        drawn = bands(held.get(channel.id, ()), now, LARGE_COLUMNS_PER_DAY)
+        span = None
+        if is_device and not drawn:
+            span = enrolled_span(device.enrolled_at, device.ended_at, now, LARGE_COLUMNS_PER_DAY)
         name = "Contacts" if is_device else channel.user_short_name or "User"
-        lanes.append(Lane(name, large_ticks(days, now, height=TICK_HEIGHT), span, contact_label(days, now)))
+        lanes.append(Lane(name, large_ticks(days, now, height=TICK_HEIGHT), span, contact_label(days, now), drawn))
     return tuple(lanes)
 
 
@@ -160,7 +200,7 @@ def _dots(details: DeviceDetails, pushes: Sequence[PushMark], now: datetime) -> 
         whose = f", of {users[push.channel_id]}" if push.channel_id in users else ""
         reason = f" ({push.reason})" if push.reason else ""
         said = f"{words.push_sentence(push.outcome)}{reason}, for {words.push_reason(push.wanted)}{whose}"
-        shape = words.Shape.RING if mark.shape is words.Shape.DISC and not push.is_answered else mark.shape
+        shape = Shape.RING if mark.shape is Shape.DISC and not push.is_answered else mark.shape
         dots.append(PushDot(_x(push.at, now), shape, mark.tone, f"{said}: {exact_text(push.at)}; {heard}"))
     return tuple(dots)
 

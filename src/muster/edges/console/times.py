@@ -42,8 +42,7 @@ class Clock:
         return _element(at, f"{self._day(at)} {at.astimezone(UTC):%H:%M}")
 
     def _day(self, at: datetime) -> str:
-        at = at.astimezone(UTC)
-        return f"{at.day} {at:%b}" if at.year == self.now.year else f"{at.day} {at:%b %Y}"
+        return day_text(at, self.now)
 
     def _relative(self, at: datetime, *, long: bool) -> str:
         distance = abs(at - self.now)
@@ -59,6 +58,12 @@ def length(duration: timedelta, *, long: bool = True) -> str:
         if duration >= begins:
             return f"{duration // unit} {long_name if long else short_name}"
     return "less than a minute" if long else "< 1 min"
+
+
+def day_text(at: datetime, now: datetime) -> str:
+    """Say the day of *at*: `3 Nov`, with the year unless it is that of *now*."""
+    at = at.astimezone(UTC)
+    return f"{at.day} {at:%b}" if at.year == now.year else f"{at.day} {at:%b %Y}"
 
 
 def exact_text(at: datetime) -> str:

@@ -10,6 +10,7 @@ from muster.edges.device.http import Receive, Scope, Send
 from muster.edges.device.messages import MessageDoor
 from muster.edges.device.refusals import RefusalRecorder
 from muster.edges.device.scep import ScepDoor
+from muster.edges.device.tally import Tally
 
 AsgiApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -23,7 +24,8 @@ SCEP_PATH = "/scep"
 class DeviceApplication:
     """Dispatches devices to their doors, and all other requests to *others*.
 
-    *ways_in* are the doors before an enrollment, by whole path or by its first segment.
+    *ways_in* are the doors before an enrollment, by whole path or by its first segment. *tally* counts what
+    they answer.
     """
 
     def __init__(
@@ -34,22 +36,29 @@ class DeviceApplication:
         ways_in: Mapping[str, AsgiApplication],
         recorder: RefusalRecorder,
         others: AsgiApplication,
+        tally: Tally,
     ) -> None:
         self._messages = messages
         self._recorder = recorder
         self._ways_in = ways_in
         self._others = others
+        self._tally = tally
         self._doors: dict[str, AsgiApplication] = {MDM_PATH: messages, CHECK_IN_PATH: messages, SCEP_PATH: scep}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection of ASGI."""
         if scope["type"] == "http":
             path: str = scope["path"]
-            door = self._doors.get(path)
+            endpoint, door = path, self._doors.get(path)
             if door is None:
-                door = self._ways_in.get(path) or self._ways_in.get(f"/{path[1:].partition('/')[0]}")
+                endpoint = path if path in self._ways_in else f"/{path[1:].partition('/')[0]}"
+                door = self._ways_in.get(endpoint)
             if door is not None:
-                await door(scope, receive, send)
+                try:
+                    await door(scope, receive, self._tally.counting(endpoint, send))
+                except Exception:
+                    self._tally.note_fault(endpoint)
+                    raise
                 return
         await self._others(scope, receive, send)
 

@@ -58,6 +58,12 @@ class Request:
         return str(client[0]) if client else ""
 
     @property
+    def query(self) -> bytes:
+        """What stands behind the question mark of the address."""
+        query: bytes = self.scope.get("query_string", b"")
+        return query
+
+    @property
     def has_unread_body(self) -> bool:
         """Whether something of the body may still be on its way."""
         if self.is_read:

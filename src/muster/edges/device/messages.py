@@ -4,7 +4,7 @@ The order is that of trust: bounds, signature, form, and only then the database.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -18,6 +18,7 @@ from muster.domain.letting_go import LetGo
 from muster.edges.device import metrics
 from muster.edges.device.batcher import Batcher, Overloaded
 from muster.edges.device.bearers import BearerWatch
+from muster.edges.device.clocks import ClockWatch
 from muster.edges.device.errors import (
     declaration_unknown_reply,
     method_reply,
@@ -49,6 +50,8 @@ from muster.edges.device.presented import (
     who_presents,
 )
 from muster.edges.device.refusals import RefusalRecorder
+from muster.edges.device.relay import MessageRelay
+from muster.edges.device.tally import Tally
 from muster.operations.answer_checkin import JOURNALED, AnyCheckin, answer_journaled
 from muster.operations.answer_connect import ConnectOutcome, ConnectReply, ConnectRequest, answer_connects
 from muster.operations.checkin import (
@@ -109,6 +112,8 @@ class ProvenRequest:
     body: bytes
     speaker: Presented
     source: str
+    parameters: Mapping[str, str] | None = None
+    """Of the address, where others are told what devices say."""
 
     @property
     def fingerprint(self) -> bytes:
@@ -138,7 +143,7 @@ class MessageDoor:
     """Answers check-ins and connects. *connects* runs the hot path apart from everything else; *lookups* only reads.
 
     *seek* is told of a device that the database doesn't know by an identity of ours, and tells whether the journal is
-    searched for it; until then nothing it says may be lost.
+    searched for it; until then nothing it says may be lost. *tally* is told which requests bring an identity.
     """
 
     def __init__(
@@ -153,18 +158,24 @@ class MessageDoor:
         bodies: BodyReader,
         bearers: BearerWatch,
         directory: UserDirectory,
+        tally: Tally,
         seek: Callable[[DeviceId, bytes], bool] = _seek_nobody,
+        relay: MessageRelay | None = None,
+        adopted_der: tuple[bytes, ...] = (),
     ) -> None:
+        self._relay = relay
         self._seek = seek
         self._connect_runner = connects
         self._checkin_runner = checkins
         self._journal = journal
         self._recorder = recorder
         self._policy = policy
-        self._issuers = Issuers(lookups, policy)
+        self._issuers = Issuers(lookups, policy, adopted_der)
         self._bodies = bodies
         self._bearers = bearers
         self._directory = directory
+        self._tally = tally
+        self._clocks = ClockWatch()
         self._last_instant = datetime.min.replace(tzinfo=UTC)
         self._connects: Batcher[ConnectRequest, ConnectOutcome] = Batcher(
             self._flush_connects, key=lambda r: r.head.channel.id, size=lambda r: len(r.body)
@@ -208,8 +219,9 @@ class MessageDoor:
     async def _answer_body(self, request: Request, body: bytes) -> Reply:
         try:
             signed = await _off_loop_if_large(body, self._verify, request, body)
+            self._tally.note_identity()
             message = await _off_loop_if_large(body, _decode, request.header(b"content-type"), signed)
-            if not await self._issuers.know(signed.speaker):
+            if not await self._issuers.know(signed.speaker, message.channel.device_id, signed.source):
                 raise RefusedRequest(_IDENTITY_UNKNOWN, signed.fingerprint)
             if isinstance(message, ReportHead):
                 reply = await self._answer_connect(signed, message)
@@ -220,6 +232,8 @@ class MessageDoor:
             return reply
         except RefusedRequest as error:
             claimed = await _off_loop_if_large(body, _claimed_id, body)
+            if error.refusal is SIGNATURE_MISSING:
+                self._tally.note_none(claimed)
             self._note_refusal(error.refusal, claimed, error.fingerprint, request.source)
             return refusal_reply(error.refusal)
 
@@ -227,7 +241,8 @@ class MessageDoor:
         presented = who_presents(request, body, self._policy())
         if isinstance(presented, Refusal):
             raise RefusedRequest(presented)
-        return ProvenRequest(body, presented, request.source)
+        parameters = None if self._relay is None else self._relay.parameters(request.query)
+        return ProvenRequest(body, presented, request.source, parameters)
 
     # --- connects ----------------------------------------------------------------------------------------------------
 
@@ -239,6 +254,8 @@ class MessageDoor:
             request.source,
             identity_not_after=request.speaker.not_after,
             beside=request.speaker.beside,
+            clock_seconds=self._clock_seconds(request, head.channel.device_id),
+            parameters=request.parameters,
         )
         try:
             outcome = await self._connects.submit(item)
@@ -259,6 +276,14 @@ class MessageDoor:
             return _NOTHING
         return Reply(200, outcome.body, b"application/xml")
 
+    def _clock_seconds(self, request: ProvenRequest, device_id: DeviceId) -> int | None:
+        signed_at = request.speaker.signing_time
+        if signed_at is None:
+            return None  # as nearly all do
+        now = self._connect_runner.now()
+        self._tally.note_clock(request.fingerprint, round((signed_at - now).total_seconds()))
+        return self._clocks.to_note(device_id, signed_at, now)
+
     async def _flush_connects(self, batch: list[ConnectRequest]) -> list[ConnectOutcome]:
         metrics.BATCH_SIZE.observe(len(batch))
         return await self._connect_runner.write(answer_connects, batch, DEVICE)
@@ -276,6 +301,7 @@ class MessageDoor:
             identity_not_after=request.speaker.not_after,
             beside=request.speaker.beside,
             password_key=await self._password_key(message),
+            parameters=request.parameters,
         )
         try:
             outcome = await self._checkins.submit((item, request.speaker.certificate_der))

@@ -56,6 +56,8 @@ class Presented:
     not_after: datetime
     proof: Proof
     beside: bytes | None = None
+    signing_time: datetime | None = None
+    """When the device says it signed, aware UTC; most don't say. Not checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def who_presents(request: Request, body: bytes, policy: MessagePolicy) -> Presen
         known_certificate(certificate_der).not_after,
         Proof.SIGNATURE,
         beside.fingerprint if beside is not None and beside.certificate_der != certificate_der else None,
+        verified.signing_time,
     )
 
 

@@ -2,9 +2,11 @@
 
 from collections import deque
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
+from muster.operations.decode_answers import prepare_answers
 from muster.operations.ports import Runner
 from muster.operations.read_answers import UnreadableAnswer, find_answers, put_off_answers, read_answers
 from muster.storage.answers import AnswerKey
@@ -33,20 +35,23 @@ class AnswerWorker:
         if not due.keys:
             is_read_elsewhere, self._elsewhere = bool(self._elsewhere), frozenset()
             return self._runner.now() + PATIENCE if is_read_elsewhere else due.next_due_at
-        if not await self._read(due.keys):
+        settled = await self._read(due.keys)
+        if not settled:
             self._elsewhere |= frozenset(due.keys)
-        return self._runner.now()
+        is_all = settled == len(due.keys) and not self._elsewhere
+        return due.next_due_at if is_all else self._runner.now()
 
-    async def _read(self, keys: tuple[AnswerKey, ...]) -> bool:
-        """Read answers, and tell whether any of them is done with. Of a batch that fails, halves are read by
+    async def _read(self, keys: tuple[AnswerKey, ...]) -> int:
+        """Read answers, and tell how many of them are done with. Of a batch that fails, halves are read by
         themselves, until only the answer that makes it fail is put off."""
         batches = deque([list(keys)] if keys else [])
-        is_any = False
+        settled = 0
         while batches:
             batch = batches.popleft()
             try:
-                done = await self._runner.write(read_answers, batch)
-                is_any |= any(done)
+                prepared = await self._runner.read(partial(prepare_answers, keys=batch))
+                done = await self._runner.write(read_answers, prepared)
+                settled += sum(done)
             except Unavailable:
                 raise
             except Exception as error:
@@ -57,5 +62,5 @@ class AnswerWorker:
                 log.exception("answer_not_read", enrollment_id=batch[0].channel_id, command_uuid=batch[0].command_uuid)
                 unreadable = UnreadableAnswer(batch[0], f"{type(error).__name__}: {error}")
                 await self._runner.write(put_off_answers, [unreadable])
-                is_any = True
-        return is_any
+                settled += 1
+        return settled

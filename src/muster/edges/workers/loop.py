@@ -25,17 +25,26 @@ class Loop:
     """Calls *step* when it is due, at the latest every *poll* (None: only when due or expected), until stopped.
 
     What this process itself makes due is told by `expect`. Polling is how work that another process or node made is
-    noticed; the laboratory has one process and does without.
+    noticed; the laboratory has one process and does without, and puts another *step* in place of the real one.
     """
 
     def __init__(self, name: str, step: Step, *, now: Callable[[], datetime], poll: timedelta | None) -> None:
         self.name = name
-        self._step = step
+        self.step = step
         self._now = now
         self._poll = poll
         self._expected: datetime | None = None
         self._told = asyncio.Event()
         self._stopping = False
+        self._owes_since: datetime | None = None
+        self._due: datetime | None = None
+
+    def owes_since(self) -> datetime | None:
+        """Tell since when a step is owed: due and not begun, under way, or failing each time; None: none is owed."""
+        if self._owes_since is not None:
+            return self._owes_since
+        moments = [at for at in (self._due, self._expected) if at is not None and at <= self._now()]
+        return min(moments, default=None)
 
     def expect(self, at: datetime) -> None:
         """Have a step at *at*, for something will be due then; one that is due earlier stays so."""
@@ -61,8 +70,10 @@ class Loop:
 
     async def _one_step(self) -> tuple[datetime | None, datetime | None]:
         """Make one step; returns when the next is due, and before when there shall be none."""
+        if self._owes_since is None:
+            self._owes_since = self._now()
         try:
-            due = await self._step()
+            due = await self.step()
         except Unavailable as error:
             STEPS.labels(self.name, "unavailable").inc()
             log.warning("worker_waits_for_database", worker=self.name, error=str(error))
@@ -72,6 +83,7 @@ class Loop:
         else:
             STEPS.labels(self.name, "done").inc()
             HEARTBEAT.labels(self.name).set(self._now().timestamp())
+            self._owes_since = None
             return due, None
         pause_ends_at = self._now() + FAULT_PAUSE
         return pause_ends_at, pause_ends_at
@@ -82,6 +94,7 @@ class Loop:
         while not self._stopping:
             moments = [moment for moment in (due, self._expected, poll_at) if moment is not None]
             seconds = None
+            self._due = min(moments, default=None)
             if moments:
                 at = min(moments) if not_before is None else max(min(moments), not_before)
                 seconds = (at - self._now()).total_seconds()

@@ -56,11 +56,13 @@ class PushWorker:
         wake: Callable[[], None],
         *,
         maximum_under_way: int = MAXIMUM_UNDER_WAY,
+        record_limit: int = RECORD_LIMIT,
     ) -> None:
         self._runner = runner
         self._sender = sender
         self._wake = wake
         self._maximum_under_way = maximum_under_way
+        self._record_limit = record_limit
         self._credentials: dict[bytes, PushCredentials] = {}
         self._to_send: list[ClaimedPush] = []
         self._under_way: dict[str, ClaimedPush] = {}
@@ -152,7 +154,8 @@ class PushWorker:
         only the outcome that makes it fail is left out."""
         arrived = list(self._arrived)
         self._arrived.clear()
-        batches = deque(arrived[at : at + RECORD_LIMIT] for at in range(0, len(arrived), RECORD_LIMIT))
+        limit = self._record_limit
+        batches = deque(arrived[at : at + limit] for at in range(0, len(arrived), limit))
         while batches:
             batch = batches.popleft()
             try:

@@ -37,6 +37,8 @@ class ReviewWorker:
         """Review everything that is due; returns when the next review is."""
         while True:
             reviewed = (await self._runner.write(review_channels, [None]))[0]
+            for channel_id, what in reviewed.not_judged:
+                log.error("channel_not_judged", enrollment_id=channel_id, because=what)
             if reviewed.to_tend:
                 await self._tend(reviewed.to_tend)
             for device_id in reviewed.to_renew:

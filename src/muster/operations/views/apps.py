@@ -1,13 +1,14 @@
 """The apps that we had a channel or a device install, and where each stands."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from muster.domain.inventory.kinds import InventoryKind
 from muster.domain.managed_apps import AppState, ManagedApp
 from muster.protocol.identifiers import ChannelId
-from muster.storage import managed_apps
+from muster.storage import inventory, managed_apps
 from muster.storage.engine import Transaction
 from muster.storage.schema import channels
 
@@ -19,6 +20,15 @@ def list_apps(tx: Transaction, channel_id: ChannelId, *, history: bool = False) 
     such channel. *history*: with what was asked for again, or removed."""
     rows = tx.connection.execute(sa.select(channels.c.id, channels.c.epoch).where(channels.c.id == channel_id)).all()
     return _standing(tx, rows, history=history) if rows else None
+
+
+def versions_of(tx: Transaction, channel_id: ChannelId, identifiers: Collection[str]) -> dict[str, str]:
+    """Tell which versions of apps a channel's list of applications has; what it does not list is absent.
+
+    A Mac that has one in several places tells the version of the first.
+    """
+    listed = inventory.items_of(tx, channel_id, InventoryKind.INSTALLED_APPLICATION_LIST, identifiers)
+    return {identifier: one.version for identifier, one in listed.items() if one.version is not None}
 
 
 def apps_of_device(tx: Transaction, device_id: ChannelId) -> tuple[ManagedApp, ...]:

@@ -151,6 +151,11 @@ def show_command(
     )
 
 
+def count_standings(tx: Transaction, command_uuid: CommandUUID) -> dict[str, int]:
+    """Count the channels that one command went to by where it stands there, the most first."""
+    return _counts(tx, queue.c.command_uuid == command_uuid, reports.c.command_uuid == command_uuid)
+
+
 def _counts(tx: Transaction, waiting: sa.ColumnElement[bool], answered: sa.ColumnElement[bool]) -> dict[str, int]:
     """Count channels by where a command stands, the most first; one that is tried again counts as it waits, too."""
     has_declined = queue.c.not_now_count > 0

@@ -3,16 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 import sqlalchemy as sa
 
 from muster.domain.policy import Policy
 from muster.domain.renewal import Attempt, RenewalReason, RenewalState, renewal_state, why_not_renewable
 from muster.domain.renewal_failures import EXPLANATIONS, RenewalFailure
-from muster.protocol.identifiers import ChannelId
+from muster.protocol.identifiers import ChannelId, DeviceId
 from muster.storage import identities as stored_identities
 from muster.storage import renewals
 from muster.storage.engine import Transaction
+from muster.storage.queries import Bounds
 from muster.storage.renewals import IDENTITIES, DueIdentity, current_authority, read_identity
 from muster.storage.schema import channels, device_facts, identities
 
@@ -20,9 +22,24 @@ PAGE_LIMIT = 500
 """Identities on one page at most."""
 
 
-def is_known_identity(tx: Transaction, fingerprint: bytes) -> bool:
-    """Tell whether the certificate with this SHA-256 is an identity that we keep, whoever issued it, expired or not."""
-    return stored_identities.find(tx, fingerprint) is not None
+class Acquaintance(StrEnum):
+    """What is known of a certificate that none of our authorities issued."""
+
+    KNOWN = "known"
+    """It is an identity that we keep, whoever issued it, expired or not."""
+    AWAITED = "awaited"
+    """It isn't, and the device that shows it came over from another server; its identity is still to be met."""
+    UNKNOWN = "unknown"
+
+
+def acquaintance(tx: Transaction, fingerprint: bytes, device_id: DeviceId) -> Acquaintance:
+    """Tell what is known of the certificate with this SHA-256, shown by a device that says it is *device_id*."""
+    if stored_identities.find(tx, fingerprint) is not None:
+        return Acquaintance.KNOWN
+    stands_in = sa.select(sa.literal(1)).where(
+        channels.c.id == device_id, identities.c.fingerprint == channels.c.pin, identities.c.awaited.is_not(None)
+    )
+    return Acquaintance.UNKNOWN if tx.connection.scalar(stands_in) is None else Acquaintance.AWAITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +87,16 @@ class IdentityQuery:
     limit: int = PAGE_LIMIT
 
 
-def list_identities(tx: Transaction, query: IdentityQuery, now: datetime, policy: Policy) -> IdentityPage:
-    """List the pinned identities of enrolled devices, a page at a time."""
+def list_identities(
+    tx: Transaction, query: IdentityQuery, now: datetime, policy: Policy, within: Bounds | None = None
+) -> IdentityPage:
+    """List the pinned identities of enrolled devices, a page at a time; *within* bounds, where there are any."""
     select = IDENTITIES.add_columns(device_facts.c.serial_number, device_facts.c.device_name).outerjoin(
         device_facts, device_facts.c.channel_id == channels.c.id
     )
     select = select.where(channels.c.state == "enrolled")
+    if within is not None:
+        select = select.where(within.condition(tx))
     if query.until is not None:
         select = select.where(identities.c.not_after <= query.until)
     if query.after is not None:
@@ -88,10 +109,9 @@ def list_identities(tx: Transaction, query: IdentityQuery, now: datetime, policy
     limit = min(query.limit, PAGE_LIMIT)
     select = select.order_by(identities.c.not_after, channels.c.id).limit(limit + 1)
     authority = current_authority(tx)
-    found = tx.connection.execute(select).mappings().all()
+    found = tx.connection.execute(select).all()
     rows = tuple(
-        _row(read_identity(row, authority), row["serial_number"], row["device_name"], now, policy)
-        for row in found[:limit]
+        _row(read_identity(row, authority), row.serial_number, row.device_name, now, policy) for row in found[:limit]
     )
     return IdentityPage(rows, (rows[-1].not_after, rows[-1].device_id) if len(found) > limit else None)
 

@@ -89,8 +89,11 @@ def show_inventory(
     kind: InventoryKind | None = None,
     changes: int = CHANGES_SHOWN,
     items: int | None = None,
+    others_every: int = 1,
 ) -> Inventory | None:
     """Read what a channel said of itself, all or one *kind*; None when there is no such channel.
+
+    *interval* and *others_every* are the policy's, by which it is told what is stale.
 
     *changes* and *items* of each list are how many there are at most; *items* None: all of them.
     """
@@ -104,14 +107,14 @@ def show_inventory(
         if stored is None and not listed:
             continue
         learned_at = None if stored is None else stored.learned_at
-        facts = () if stored is None or about.items is not None else _facts(one, stored, interval, now)
+        facts = () if stored is None or about.items is not None else _facts(one, stored, interval, now, others_every)
         rows.append(
             KindInventory(
                 one,
                 about.title,
                 about.items is not None,
                 learned_at,
-                learned_at is None or is_stale(one, learned_at, interval, now),
+                learned_at is None or is_stale(one, learned_at, interval, now, others_every),
                 facts,
                 tuple(
                     ItemRow(name, item.name, item.version, item.since, item.changed_at, item.detail)
@@ -124,11 +127,14 @@ def show_inventory(
     return Inventory(channel_id, tuple(rows), tuple(_change(one) for one in changed))
 
 
-def _facts(kind: InventoryKind, stored: StoredKind, interval: timedelta, now: datetime) -> tuple[FactRow, ...]:
+def _facts(
+    kind: InventoryKind, stored: StoredKind, interval: timedelta, now: datetime, others_every: int
+) -> tuple[FactRow, ...]:
     rows = []
     for key, fact in sorted(stored.facts.items()):
         at = fact.learned_at or stored.learned_at
-        rows.append(FactRow(key, fact.value, in_words(fact.value), at, is_stale(kind, at, interval, now), fact.is_odd))
+        old = is_stale(kind, at, interval, now, others_every)
+        rows.append(FactRow(key, fact.value, in_words(fact.value), at, old, fact.is_odd))
     return tuple(rows)
 
 

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from muster.domain.push_certificates import days_left
+from muster.domain.push_certificate_refusals import day
+from muster.domain.push_certificates import Change, days_left
+from muster.operations.upload_push_certificate import AcceptedPushCertificate
 from muster.storage.engine import Transaction
 from muster.storage.push_certificates import is_listened_to, listeners, told_certificates
 from muster.storage.schema import push_certificate_requests, push_certificates, vendor_certificates
@@ -139,3 +141,34 @@ def push_certificate_state(tx: Transaction, now: datetime, *, within: timedelta)
         if one.not_after - now < within and (place == 0 or is_listened_to(tx, one.topic))
     }
     return PushCertificateState(bool(told), ending)
+
+
+def what_changed(accepted: AcceptedPushCertificate) -> list[str]:
+    """Say what an upload changed, and what to look out for: a sentence or two each."""
+    go_on = "1 enrollment goes on" if accepted.enrollments == 1 else f"{accepted.enrollments:,} enrollments go on"
+    said = []
+    match accepted.change:
+        case Change.RENEWED if accepted.former_not_after is not None:
+            said.append(f"Renewed: the former one ends on {day(accepted.former_not_after)}, and is kept. {go_on}.")
+        case Change.FIRST if accepted.enrollments:
+            can = (
+                "1 enrollment listens" if accepted.enrollments == 1 else f"{accepted.enrollments:,} enrollments listen"
+            )
+            said.append(f"{can} to this topic, which had no certificate here, and can be woken now.")
+        case Change.SAME:
+            said.append("It was in use already.")
+        case Change.ANOTHER_TOPIC:
+            said.append("New enrollments get this topic from now on.")
+    if accepted.elsewhere and accepted.change is Change.ANOTHER_TOPIC:
+        stay = "1 enrollment stays with its topic"
+        if accepted.elsewhere > 1:
+            stay = f"{accepted.elsewhere:,} enrollments stay with their topic"
+        said.append(f"{stay}, whose certificate can be renewed beside this one until all have enrolled again.")
+    elif accepted.elsewhere:
+        listen = "1 enrollment listens" if accepted.elsewhere == 1 else f"{accepted.elsewhere:,} enrollments listen"
+        said.append(f"{listen} to another topic, which this certificate can't push: see `muster push-cert list`.")
+    if not accepted.is_of_new:
+        said.append("New enrollments get another topic, as before; --replace-topic would give them this one.")
+    if not accepted.is_of_apple:
+        said.append("It was not issued by Apple: only a simulated push service takes it.")
+    return said

@@ -78,6 +78,12 @@ def pushing_of_device(tx: Transaction, device_id: ChannelId, now: datetime) -> M
     return {one.channel_id: one for one in _explain(tx, channels.c.device_id == device_id, now)}
 
 
+def explain_channels(tx: Transaction, channel_ids: Sequence[ChannelId], now: datetime) -> list[ChannelPushing]:
+    """Explain how channels stand, without their pushes; those that are not known are absent."""
+    parts = (channel_ids[at : at + CHANNELS_EXPLAINED] for at in range(0, len(channel_ids), CHANNELS_EXPLAINED))
+    return [one for part in parts for one in _explain(tx, channels.c.id.in_(part), now)]
+
+
 @dataclass(frozen=True, slots=True)
 class PushMark:
     """One push of the log, in its stored words. *is_answered*: the channel was in contact after it."""

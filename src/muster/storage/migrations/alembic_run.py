@@ -27,7 +27,11 @@ def alembic_config(connection: sa.Connection) -> Config:
 
 
 def is_in_metadata(
-    _object: SchemaItem, name: str | None, type_: str, _reflected: bool, _compare_to: SchemaItem | None
+    object_: SchemaItem, name: str | None, type_: str, _reflected: bool, _compare_to: SchemaItem | None
 ) -> bool:
-    """Tell Alembic's comparison what to look at: not the partitions, which come and go with the months."""
-    return not (type_ == "table" and name is not None and _PARTITION.fullmatch(name))
+    """Tell Alembic's comparison what to look at.
+
+    Not at the partitions, which come and go with the months, nor at indexes that only one of the engines has.
+    """
+    is_partition = type_ == "table" and name is not None and _PARTITION.fullmatch(name) is not None
+    return not is_partition and "only_on" not in object_.info

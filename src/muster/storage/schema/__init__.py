@@ -17,8 +17,8 @@ from muster.storage.schema.enrollment_tables import (
     set_ups,
     user_logins,
 )
-from muster.storage.schema.event_tables import outbox, subscriptions
-from muster.storage.schema.evidence_tables import evidence, reviews, rumours
+from muster.storage.schema.event_tables import deliveries, mass_flips, outbox, subscriptions, tellings, webhooks
+from muster.storage.schema.evidence_tables import compactions, evidence, reviews, rumours
 from muster.storage.schema.group_tables import device_groups, group_members, sends
 from muster.storage.schema.identity_tables import (
     challenges,
@@ -44,16 +44,30 @@ from muster.storage.schema.inventory_tables import (
     inventory_items,
     inventory_questions,
 )
+from muster.storage.schema.own_side_tables import (
+    heartbeats,
+    hung_builds,
+    incidents,
+    outages,
+    self_tests,
+    site_visits,
+    sites,
+)
 from muster.storage.schema.people_tables import (
     administrators,
+    api_tokens,
     audit,
     enrollment_sessions,
     enrollment_users,
+    kept_answers,
+    passkeys,
     policies,
+    recovery_codes,
     return_to_service,
     sessions,
     sign_in_attempts,
     sign_in_links,
+    sign_in_states,
 )
 from muster.storage.schema.push_tables import (
     push_breakers,
@@ -64,19 +78,36 @@ from muster.storage.schema.push_tables import (
     pushes,
     vendor_certificates,
 )
+from muster.storage.schema.signal_tables import signal_keys, signal_receivers, signal_streams, signal_subjects
+from muster.storage.schema.verdict_tables import (
+    control_policies,
+    fleet_control_days,
+    fleet_days,
+    recoveries,
+    verdict_changes,
+    verdicts,
+)
+from muster.storage.schema.witness_tables import ade_devices, ade_tokens, ddm_status, sightings, witnesses
 
 __all__ = [
     "PARTITIONED",
     "account_templates",
     "accounts",
+    "ade_devices",
+    "ade_tokens",
     "administrators",
+    "api_tokens",
     "audit",
     "authorities",
     "challenges",
     "channels",
     "commands",
+    "compactions",
     "contact_days",
+    "control_policies",
+    "ddm_status",
     "deferred_messages",
+    "deliveries",
     "departures",
     "device_facts",
     "device_groups",
@@ -90,8 +121,13 @@ __all__ = [
     "escrow",
     "escrow_certificates",
     "evidence",
+    "fleet_control_days",
+    "fleet_days",
     "group_members",
+    "heartbeats",
+    "hung_builds",
     "identities",
+    "incidents",
     "installation",
     "installed_profiles",
     "inventory",
@@ -99,10 +135,14 @@ __all__ = [
     "inventory_items",
     "inventory_questions",
     "journal_marks",
+    "kept_answers",
     "managed_apps",
+    "mass_flips",
     "metadata",
     "ota_enrollments",
+    "outages",
     "outbox",
+    "passkeys",
     "policies",
     "push_breakers",
     "push_certificate_requests",
@@ -112,6 +152,8 @@ __all__ = [
     "pushes",
     "queue",
     "queue_pauses",
+    "recoveries",
+    "recovery_codes",
     "renewals",
     "reports",
     "return_to_service",
@@ -119,15 +161,29 @@ __all__ = [
     "ring_canaries",
     "rollbacks",
     "rumours",
+    "self_tests",
     "sends",
     "sessions",
     "set_ups",
+    "sightings",
     "sign_in_attempts",
     "sign_in_links",
+    "sign_in_states",
+    "signal_keys",
+    "signal_receivers",
+    "signal_streams",
+    "signal_subjects",
+    "site_visits",
+    "sites",
     "subscriptions",
+    "tellings",
     "unread_answers",
     "user_logins",
     "vendor_certificates",
+    "verdict_changes",
+    "verdicts",
+    "webhooks",
+    "witnesses",
 ]
 
 PARTITIONED = {"reports": "reported_at", "evidence": "first_at", "pushes": "at", "inventory_changes": "at"}

@@ -37,6 +37,7 @@ queue = Table(
     Column(
         "unanswered_count", Integer, nullable=False, comment="times handed out since the device said anything to it"
     ),
+    Column("unanswered_since", Instant, comment="when it was handed out first since then"),
     Column("after_uuid", Identifier, comment="the command of the same channel that it comes after"),
     Column("follows_any", Boolean, nullable=False, comment="goes out also when the former fails"),
     Column("has_followers", Boolean, nullable=False, comment="others come after it"),

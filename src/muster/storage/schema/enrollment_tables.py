@@ -1,6 +1,6 @@
 """Channels: who is enrolled, what their devices said of themselves, and when they were heard."""
 
-from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import Boolean, Column, Computed, Double, ForeignKey, Index, Integer, LargeBinary, Table, Text
 
 from muster.storage.schema.base import metadata
 from muster.storage.types import Identifier, Instant
@@ -26,8 +26,15 @@ channels = Table(
     Column("last_proof_at", Instant, comment="last command acknowledged by a valid pinned identity (level 4)"),
     Column("contact_day", Integer, comment="days since 1970-01-01 of contact_strip"),
     Column("contact_strip", LargeBinary, comment="one bit for each five minutes of that day"),
+    Column("rhythm", LargeBinary, comment="on which days of the last weeks it was heard"),
+    Column("last_source", Text, comment="network address that its last contact came from"),
+    Column(
+        "is_watched", Boolean, nullable=False, default=False, comment="a contact may change its verdict: review it then"
+    ),
     Column("checked_in_at", Instant, comment="when the journaled check-in that was processed last had come"),
     Index(None, "device_id"),
+    # devices are counted by it without a look at the rows
+    Index(None, "state", "device_id", "id"),
     postgresql_with={"fillfactor": 75},
 )
 
@@ -71,7 +78,20 @@ device_facts = Table(
     Column("inventory_at", Instant, comment="when it last told of itself (DeviceInformation)"),
     Column("account", Text, comment="Managed Apple Account of an account-driven enrollment"),
     Column("learned_at", Instant, nullable=False),
+    Column(
+        "search_text",
+        Text,
+        Computed(
+            "lower(channel_id || ' ' || coalesce(serial_number, '') || ' ' || coalesce(device_name, '')"
+            " || ' ' || coalesce(model_name, '') || ' ' || coalesce(product_name, '')"
+            " || ' ' || coalesce(user_short_name, '') || ' ' || coalesce(user_long_name, ''))",
+            persisted=True,
+        ),
+        comment="what people search in; A to Z in lower case, and no other letters",
+    ),
     Index(None, "serial_number"),
+    # so that a search reads no more than what it searches; PostgreSQL would not, and refuses long texts in an index
+    Index(None, "search_text", "channel_id", info={"only_on": "sqlite"}).ddl_if(dialect="sqlite"),
 )
 
 set_ups = Table(
@@ -95,6 +115,7 @@ user_logins = Table(
     Column("console_at", Instant, comment="when is_on_console was learned to be so"),
     Column("is_logged_in", Boolean, comment="as the device's list of users said last"),
     Column("logged_in_at", Instant, comment="when is_logged_in was learned"),
+    Column("logged_in_changed_at", Instant, comment="when it was first learned to be so"),
     Column("phase", Text, comment="in which the dialogue at a login is, while it lasts"),
     Column("phase_began_at", Instant),
     Column("phase_handed_out", Integer, nullable=False, comment="commands, in this phase"),

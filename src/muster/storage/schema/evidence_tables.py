@@ -1,6 +1,6 @@
 """What was observed of channels, what strangers claimed, and when a channel is looked at next."""
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, Table, Text
 
 from muster.storage.schema.base import Json, metadata
 from muster.storage.types import Identifier, Instant
@@ -20,6 +20,21 @@ evidence = Table(
     Column("detail", Json, nullable=False),
     Index(None, "channel_id", "signal", "first_at"),
     postgresql_partition_by="RANGE (first_at)",
+)
+
+compactions = Table(
+    "compactions",
+    metadata,
+    # no foreign key, as with evidence
+    Column("id", Text, primary_key=True),
+    Column("channel_id", Identifier, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("first_at", Instant, nullable=False, comment="of the evidence that was removed"),
+    Column("last_at", Instant, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("counts", Json, nullable=False, comment="observations by signal and class, repeats included"),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 over the digest before it and the rows removed"),
+    Index(None, "channel_id", "at"),
 )
 
 rumours = Table(

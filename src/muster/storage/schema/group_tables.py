@@ -45,6 +45,7 @@ sends = Table(
     Column("actor_kind", Text, nullable=False),
     Column("actor_name", Text, nullable=False),
     Column("actor_role", Text, nullable=False),
+    Column("actor_source", Text, nullable=False),
     Column("cursor", Identifier, comment="the last channel that was looked at; absent before the first"),
     Column("queued", Integer, nullable=False),
     Column("refused", Json, nullable=False, comment="of those left out: how many for each reason, and an example"),

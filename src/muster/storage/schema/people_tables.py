@@ -20,7 +20,61 @@ administrators = Table(
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("role", Text, nullable=False),
+    Column("scope", Json, comment="ids of the groups that they are limited to; absent: the whole fleet"),
     Column("created_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
+    Column("password_hash", Text, comment="Argon2id, with its parameters and salt"),
+    Column("totp_sealed", LargeBinary, comment="the secret of one-time passwords"),
+    Column("totp_step", BigInteger, comment="the last time step whose one-time password was used"),
+    Column("external_id", Text, unique=True, comment="issuer and subject at the identity provider"),
+)
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("code_hash", LargeBinary, primary_key=True),
+    Column("administrator_id", Text, ForeignKey("administrators.id"), nullable=False),
+    Column("used_at", Instant),
+    Index(None, "administrator_id"),
+)
+
+passkeys = Table(
+    "passkeys",
+    metadata,
+    Column("credential_id", LargeBinary, primary_key=True),
+    Column("administrator_id", Text, ForeignKey("administrators.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("public_key", LargeBinary, nullable=False, comment="COSE_Key"),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("last_used_at", Instant),
+    Index(None, "administrator_id"),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("scope", Json, comment="ids of the groups that it is limited to; absent: the whole fleet"),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("last_used_at", Instant),
+    Column("last_source", Text, nullable=False),
+)
+
+sign_in_states = Table(
+    "sign_in_states",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("administrator_id", Text, comment="whom it is about, where that is known"),
+    Column("sealed", LargeBinary, nullable=False, comment="what the browser's next request is held against"),
+    Column("expires_at", Instant, nullable=False),
+    Index(None, "expires_at"),
 )
 
 sign_in_links = Table(
@@ -37,9 +91,15 @@ sessions = Table(
     "sessions",
     metadata,
     Column("token_hash", LargeBinary, primary_key=True),
+    Column("id", Text, nullable=False, unique=True, comment="its name for people, no secret"),
     Column("administrator_id", Text, ForeignKey("administrators.id"), nullable=False),
+    Column("how", Text, nullable=False, comment="link, password, passkey or provider"),
+    Column("source", Text, nullable=False, comment="the address from which it was opened"),
+    Column("user_agent", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    Column("last_used_at", Instant, nullable=False),
+    Index(None, "administrator_id"),
 )
 
 return_to_service = Table(
@@ -81,6 +141,17 @@ sign_in_attempts = Table(
     Index(None, "ends_at"),
 )
 
+kept_answers = Table(
+    "kept_answers",
+    metadata,
+    Column("token_id", Text, primary_key=True, comment="whose request it was"),
+    Column("key", Text, primary_key=True, comment="as the program named its request"),
+    Column("request_hash", LargeBinary, nullable=False, comment="SHA-256 of all that it said"),
+    Column("answered_at", Instant, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Index(None, "answered_at"),
+)
+
 audit = Table(
     "audit",
     metadata,
@@ -88,6 +159,7 @@ audit = Table(
     Column("at", Instant, nullable=False),
     Column("actor_kind", Text, nullable=False),
     Column("actor_name", Text, nullable=False),
+    Column("source", Text, nullable=False, comment="the address that the request came from"),
     Column("act", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("detail", Json, nullable=False),

@@ -3,6 +3,7 @@
 
 (() => {
   const EVERY_MS = 5000;
+  const EVERY_MS_WHILE_TOLD = 60000; // the server says when something changes
   const SHARE = 20; // a view that takes long to make is asked for less often: a twentieth of the time at most
   const region = document.getElementById("fresh");
   if (!region || !window.fetch) return;
@@ -11,6 +12,9 @@
   let paused = false;
   let failures = 0;
   let timer = 0;
+  let due = 0; // when the timer ends
+  let busyUntil = 0; // a view that takes long to make is not asked for again at once
+  let stream = null;
 
   const note = document.createElement("p");
   note.className = "live";
@@ -23,6 +27,7 @@
     paused = !paused;
     button.textContent = paused ? "Go on" : "Pause";
     say();
+    listen();
     if (!paused) refreshAfter(0);
   });
   note.append(words, " ", button);
@@ -34,18 +39,26 @@
     else words.textContent = "Updates by itself.";
   }
 
-  // Don't pull the page away from somebody who is marking text in it.
+  // Don't pull the page away from somebody who is marking text in it, or typing.
   function isInUse() {
     const selection = window.getSelection();
-    return selection && !selection.isCollapsed && region.contains(selection.anchorNode);
+    if (selection && !selection.isCollapsed && region.contains(selection.anchorNode)) return true;
+    const focused = document.activeElement;
+    return region.contains(focused) && focused.matches("input:not([type=checkbox]), select, textarea");
   }
 
   // The focused link or scrolled table is replaced by its like.
   function replace(html) {
     const focused = region.contains(document.activeElement) ? document.activeElement : null;
     const address = focused && focused.getAttribute("href");
+    const opened = [...region.querySelectorAll("details[open]")].map((each) => each.id);
     const scrolls = [...region.querySelectorAll("[tabindex]")].map((each) => each.scrollLeft);
+    const id = focused && focused.id;
+    const chosen = new Set([...region.querySelectorAll("input[type=checkbox]:checked")].map((each) => each.value));
     region.innerHTML = html;
+    region.querySelectorAll("input[type=checkbox]").forEach((each) => { each.checked = chosen.has(each.value); });
+    if (id && document.getElementById(id)) document.getElementById(id).focus({ preventScroll: true });
+    opened.forEach((id) => { const again = document.getElementById(id); if (again) again.open = true; });
     region.querySelectorAll("[tabindex]").forEach((each, index) => { each.scrollLeft = scrolls[index] || 0; });
     if (address) {
       const again = region.querySelector(`a[href="${CSS.escape(address)}"]`);
@@ -54,14 +67,37 @@
   }
 
   function refreshAfter(milliseconds) {
+    const at = Math.max(performance.now() + milliseconds, busyUntil);
     window.clearTimeout(timer);
-    timer = window.setTimeout(refresh, milliseconds);
+    due = at;
+    timer = window.setTimeout(refresh, at - performance.now());
   }
 
   async function refresh() {
     const began = performance.now();
+    due = Infinity;
     if (!paused && !document.hidden && !isInUse()) await fetchAnew();
-    refreshAfter(Math.max(EVERY_MS, SHARE * (performance.now() - began)));
+    const took = performance.now() - began;
+    busyUntil = performance.now() + Math.min(SHARE * took, 30000);
+    const every = isTold() ? EVERY_MS_WHILE_TOLD : EVERY_MS;
+    if (due === Infinity) refreshAfter(every);
+  }
+
+  // Server-sent events say that something changed; without them, the page asks again and again.
+  function isTold() {
+    return stream !== null && stream.readyState === EventSource.OPEN;
+  }
+
+  function listen() {
+    const wanted = region.dataset.topic && window.EventSource && !document.hidden && !paused;
+    if (wanted && stream === null) {
+      stream = new EventSource(`/events?topic=${encodeURIComponent(region.dataset.topic)}`);
+      stream.addEventListener("message", () => refreshAfter(isInUse() ? EVERY_MS : 0));
+      stream.addEventListener("error", () => { if (stream && stream.readyState === EventSource.CLOSED) refreshAfter(EVERY_MS); });
+    } else if (!wanted && stream !== null) {
+      stream.close();
+      stream = null;
+    }
   }
 
   async function fetchAnew() {
@@ -85,5 +121,6 @@
 
   say();
   refreshAfter(EVERY_MS);
-  document.addEventListener("visibilitychange", () => refreshAfter(0));
+  listen();
+  document.addEventListener("visibilitychange", () => { listen(); refreshAfter(0); });
 })();

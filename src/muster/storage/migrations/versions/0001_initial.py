@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     DateTime,
     Double,
     ForeignKey,
@@ -69,6 +70,7 @@ Table(
     Column(
         "unanswered_count", Integer, nullable=False, comment="times handed out since the device said anything to it"
     ),
+    Column("unanswered_since", Instant, comment="when it was handed out first since then"),
     Column("after_uuid", Identifier, comment="the command of the same channel that it comes after"),
     Column("follows_any", Boolean, nullable=False, comment="goes out also when the former fails"),
     Column("has_followers", Boolean, nullable=False, comment="others come after it"),
@@ -157,8 +159,15 @@ Table(
     Column("last_proof_at", Instant, comment="last command acknowledged by a valid pinned identity (level 4)"),
     Column("contact_day", Integer, comment="days since 1970-01-01 of contact_strip"),
     Column("contact_strip", LargeBinary, comment="one bit for each five minutes of that day"),
+    Column("rhythm", LargeBinary, comment="on which days of the last weeks it was heard"),
+    Column("last_source", Text, comment="network address that its last contact came from"),
+    Column(
+        "is_watched", Boolean, nullable=False, default=False, comment="a contact may change its verdict: review it then"
+    ),
     Column("checked_in_at", Instant, comment="when the journaled check-in that was processed last had come"),
     Index(None, "device_id"),
+    # devices are counted by it without a look at the rows
+    Index(None, "state", "device_id", "id"),
     postgresql_with={"fillfactor": 75},
 )
 
@@ -202,7 +211,20 @@ Table(
     Column("inventory_at", Instant, comment="when it last told of itself (DeviceInformation)"),
     Column("account", Text, comment="Managed Apple Account of an account-driven enrollment"),
     Column("learned_at", Instant, nullable=False),
+    Column(
+        "search_text",
+        Text,
+        Computed(
+            "lower(channel_id || ' ' || coalesce(serial_number, '') || ' ' || coalesce(device_name, '')"
+            " || ' ' || coalesce(model_name, '') || ' ' || coalesce(product_name, '')"
+            " || ' ' || coalesce(user_short_name, '') || ' ' || coalesce(user_long_name, ''))",
+            persisted=True,
+        ),
+        comment="what people search in; A to Z in lower case, and no other letters",
+    ),
     Index(None, "serial_number"),
+    # so that a search reads no more than what it searches; PostgreSQL would not, and refuses long texts in an index
+    Index(None, "search_text", "channel_id", info={"only_on": "sqlite"}).ddl_if(dialect="sqlite"),
 )
 
 Table(
@@ -226,6 +248,7 @@ Table(
     Column("console_at", Instant, comment="when is_on_console was learned to be so"),
     Column("is_logged_in", Boolean, comment="as the device's list of users said last"),
     Column("logged_in_at", Instant, comment="when is_logged_in was learned"),
+    Column("logged_in_changed_at", Instant, comment="when it was first learned to be so"),
     Column("phase", Text, comment="in which the dialogue at a login is, while it lasts"),
     Column("phase_began_at", Instant),
     Column("phase_handed_out", Integer, nullable=False, comment="commands, in this phase"),
@@ -316,22 +339,97 @@ Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False, server_default="webhook"),
+    Column("state", Text, nullable=False, server_default="enabled"),
+    Column("event_types", Text, nullable=False, server_default="", comment="names with spaces between; empty: all"),
     Column("created_at", Instant, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0", comment="in a row"),
+    Column("failing_since", Instant),
+    Column("retry_at", Instant, comment="nothing is sent before"),
+    Column("last_error", Text),
+)
+
+Table(
+    "webhooks",
+    metadata,
+    Column("subscription_id", Text, ForeignKey("subscriptions.id"), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("secret_sealed", LargeBinary, nullable=False),
+    Column("former_secret_sealed", LargeBinary),
+    Column("former_until", Instant),
+    Column("allows_plain", Boolean, nullable=False),
+    Column("allows_private", Boolean, nullable=False),
+)
+
+Table(
+    "deliveries",
+    metadata,
+    # what was delivered, for a while: to show, and to send again
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("subscription_id", Text, ForeignKey("subscriptions.id"), nullable=False),
+    Column("channel_id", Identifier, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("detail", Json, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("delivered_at", Instant, nullable=False),
+    Column("status", Integer),
+    Index(None, "subscription_id", "sequence"),
+    Index(None, "delivered_at"),
 )
 
 Table(
     "outbox",
     metadata,
-    Column("subscription_id", Text, ForeignKey("subscriptions.id"), primary_key=True),
-    Column("channel_id", Identifier, primary_key=True),
-    Column("sequence", BigInteger, primary_key=True, comment="order within one subscription and channel"),
+    Column(
+        "sequence",
+        BigInteger().with_variant(Integer, "sqlite"),
+        primary_key=True,
+        comment="order within one subscription and channel",
+    ),
+    Column("subscription_id", Text, ForeignKey("subscriptions.id"), nullable=False),
+    Column("channel_id", Identifier, nullable=False),
     Column("event_id", Text, nullable=False),
     Column("event_type", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Column("detail", Json, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due_at", Instant, nullable=False),
-    Index(None, "due_at"),
+    Column("last_error", Text),
+    Index(None, "subscription_id", "channel_id", "sequence"),
+    Index(None, "subscription_id", "due_at"),
+    Index(None, "event_id"),
+    sqlite_autoincrement=True,
+)
+
+Table(
+    "tellings",
+    metadata,
+    # no foreign key: what others were told of a channel outlives it. Channels of which nobody was told have no row
+    Column("channel_id", Identifier, primary_key=True),
+    Column("state", Text, nullable=False, comment="as others know it"),
+    Column("reason", Text),
+    Column("told_at", Instant),
+    Column("is_released", Boolean, nullable=False, comment="told upon a person's word"),
+    Column("declined", Text, comment="the state of which a person decided that it is not told"),
+    Column("held_by", Text, comment="the mass flip for whose release it waits"),
+    Index(None, "held_by"),
+    Index(None, "told_at"),
+)
+
+Table(
+    "mass_flips",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("opened_at", Instant, nullable=False),
+    Column("count", Integer, nullable=False, comment="channels that would have been told of within the hour"),
+    Column("fleet", Integer, nullable=False),
+    Column("share_percent", Integer, nullable=False),
+    Column("ended_at", Instant),
+    Column("ended_by", Text),
+    Column("is_released", Boolean),
 )
 
 Table(
@@ -349,6 +447,21 @@ Table(
     Column("detail", Json, nullable=False),
     Index(None, "channel_id", "signal", "first_at"),
     postgresql_partition_by="RANGE (first_at)",
+)
+
+Table(
+    "compactions",
+    metadata,
+    # no foreign key, as with evidence
+    Column("id", Text, primary_key=True),
+    Column("channel_id", Identifier, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("first_at", Instant, nullable=False, comment="of the evidence that was removed"),
+    Column("last_at", Instant, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("counts", Json, nullable=False, comment="observations by signal and class, repeats included"),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 over the digest before it and the rows removed"),
+    Index(None, "channel_id", "at"),
 )
 
 Table(
@@ -413,6 +526,7 @@ Table(
     Column("actor_kind", Text, nullable=False),
     Column("actor_name", Text, nullable=False),
     Column("actor_role", Text, nullable=False),
+    Column("actor_source", Text, nullable=False),
     Column("cursor", Identifier, comment="the last channel that was looked at; absent before the first"),
     Column("queued", Integer, nullable=False),
     Column("refused", Json, nullable=False, comment="of those left out: how many for each reason, and an example"),
@@ -434,7 +548,7 @@ Table(
     metadata,
     Column("fingerprint", LargeBinary, primary_key=True),
     Column("certificate_der", LargeBinary, nullable=False),
-    Column("authority", LargeBinary, ForeignKey("authorities.fingerprint"), nullable=False),
+    Column("authority", LargeBinary, nullable=False, comment="one of ours; or SHA-256 of another issuer's name"),
     Column("device_id", Identifier, comment="absent until an Authenticate has used it"),
     Column("provenance", Text, nullable=False),
     Column("link_id", Text),
@@ -446,6 +560,11 @@ Table(
     Column("account", Text),
     Column("epoch", Integer, comment="the epoch in which it is or was the pin; absent when it never was"),
     Column("retired_at", Instant, comment="replaced as the pin, or of a life that has ended"),
+    Column(
+        "awaited",
+        LargeBinary,
+        comment="it stands in for one that was issued elsewhere: SHA-256 of that; empty: any that is trusted",
+    ),
     Column("told_days", Integer, comment="days left when its end was last told about; 0: that it had expired"),
     Column("issued_at", Instant, nullable=False),
     Column("not_after", Instant, nullable=False),
@@ -730,6 +849,99 @@ Table(
 )
 
 Table(
+    "heartbeats",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("worker", Text, primary_key=True, comment="empty: the node itself"),
+    Column("beat_at", Instant, nullable=False),
+)
+
+Table(
+    "outages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("scope", Text, nullable=False, comment="kind:name of what is touched; empty: everything"),
+    Column("began_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("words", Text, nullable=False),
+    Column("detail", Json, nullable=False),
+    Index(None, "ended_at"),
+    Index(
+        "ix_outages_open",
+        "reason",
+        "scope",
+        unique=True,
+        postgresql_where=text("ended_at IS NULL"),
+        sqlite_where=text("ended_at IS NULL"),
+    ),
+)
+
+Table(
+    "incidents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("scope", Text, nullable=False, comment="kind:name of what they have in common; empty: everything"),
+    Column("began_at", Instant, nullable=False),
+    Column("opened_at", Instant, nullable=False, comment="when it was noticed"),
+    Column("changed_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("sentence", Text, nullable=False),
+    Column("channels", Integer, nullable=False, comment="the most that were touched at one time"),
+    Index(None, "ended_at"),
+    Index(
+        "ix_incidents_open",
+        "reason",
+        "scope",
+        unique=True,
+        postgresql_where=text("ended_at IS NULL"),
+        sqlite_where=text("ended_at IS NULL"),
+    ),
+)
+
+Table(
+    "site_visits",
+    metadata,
+    Column("channel_id", Identifier, primary_key=True),
+    Column("address", Text, primary_key=True),
+    Column("seen_at", Instant, nullable=False, comment="when the device was last found to come from there"),
+    Index(None, "address"),
+)
+
+Table(
+    "sites",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("members", Integer, nullable=False),
+    Column("silent", Integer, nullable=False, comment="those that fell silent together; 0 where others are heard"),
+    Column("silent_since", Instant),
+    Column("heard_elsewhere", Integer, nullable=False),
+    Column("unpushable", Integer, nullable=False),
+    Column("witnessed", Integer, nullable=False),
+)
+
+Table(
+    "hung_builds",
+    metadata,
+    Column("build", Text, primary_key=True),
+    Column("hung", Integer, nullable=False, comment="devices that stopped in mid-dialogue"),
+    Column("since", Instant, nullable=False, comment="the first of their last contacts"),
+)
+
+Table(
+    "self_tests",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("tested_at", Instant, nullable=False),
+    Column("fingerprint", LargeBinary, comment="SHA-256 of the TLS certificate met at our public address"),
+    Column("changed_at", Instant, comment="when another fingerprint than before was met first"),
+    Column("not_after", Instant),
+    Column("failing_since", Instant, comment="the first of the tests in a row that had no answer"),
+    Column("failure", Text, nullable=False),
+)
+
+Table(
     "policies",
     metadata,
     Column("name", Text, primary_key=True),
@@ -744,7 +956,61 @@ Table(
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("role", Text, nullable=False),
+    Column("scope", Json, comment="ids of the groups that they are limited to; absent: the whole fleet"),
     Column("created_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
+    Column("password_hash", Text, comment="Argon2id, with its parameters and salt"),
+    Column("totp_sealed", LargeBinary, comment="the secret of one-time passwords"),
+    Column("totp_step", BigInteger, comment="the last time step whose one-time password was used"),
+    Column("external_id", Text, unique=True, comment="issuer and subject at the identity provider"),
+)
+
+Table(
+    "recovery_codes",
+    metadata,
+    Column("code_hash", LargeBinary, primary_key=True),
+    Column("administrator_id", Text, ForeignKey("administrators.id"), nullable=False),
+    Column("used_at", Instant),
+    Index(None, "administrator_id"),
+)
+
+Table(
+    "passkeys",
+    metadata,
+    Column("credential_id", LargeBinary, primary_key=True),
+    Column("administrator_id", Text, ForeignKey("administrators.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("public_key", LargeBinary, nullable=False, comment="COSE_Key"),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("last_used_at", Instant),
+    Index(None, "administrator_id"),
+)
+
+Table(
+    "api_tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("scope", Json, comment="ids of the groups that it is limited to; absent: the whole fleet"),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("last_used_at", Instant),
+    Column("last_source", Text, nullable=False),
+)
+
+Table(
+    "sign_in_states",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("administrator_id", Text, comment="whom it is about, where that is known"),
+    Column("sealed", LargeBinary, nullable=False, comment="what the browser's next request is held against"),
+    Column("expires_at", Instant, nullable=False),
+    Index(None, "expires_at"),
 )
 
 Table(
@@ -761,9 +1027,15 @@ Table(
     "sessions",
     metadata,
     Column("token_hash", LargeBinary, primary_key=True),
+    Column("id", Text, nullable=False, unique=True, comment="its name for people, no secret"),
     Column("administrator_id", Text, ForeignKey("administrators.id"), nullable=False),
+    Column("how", Text, nullable=False, comment="link, password, passkey or provider"),
+    Column("source", Text, nullable=False, comment="the address from which it was opened"),
+    Column("user_agent", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    Column("last_used_at", Instant, nullable=False),
+    Index(None, "administrator_id"),
 )
 
 Table(
@@ -806,12 +1078,24 @@ Table(
 )
 
 Table(
+    "kept_answers",
+    metadata,
+    Column("token_id", Text, primary_key=True, comment="whose request it was"),
+    Column("key", Text, primary_key=True, comment="as the program named its request"),
+    Column("request_hash", LargeBinary, nullable=False, comment="SHA-256 of all that it said"),
+    Column("answered_at", Instant, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Index(None, "answered_at"),
+)
+
+Table(
     "audit",
     metadata,
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("at", Instant, nullable=False),
     Column("actor_kind", Text, nullable=False),
     Column("actor_name", Text, nullable=False),
+    Column("source", Text, nullable=False, comment="the address that the request came from"),
     Column("act", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("detail", Json, nullable=False),
@@ -867,7 +1151,10 @@ Table(
     Column("token", LargeBinary, nullable=False),
     Column("push_magic", Text, nullable=False),
     Column("former_magic", Text, comment="the one before it; a device that takes a renewal back listens to it again"),
+    Column("magic_changed_at", Instant, comment="when a TokenUpdate brought another magic than the one before it"),
     Column("updated_at", Instant, nullable=False, comment="time of the TokenUpdate that brought it"),
+    Column("tally", Integer, nullable=False, server_default="1", comment="TokenUpdates of this life of the channel"),
+    Column("token_since", Instant, comment="time of the first that brought this token; absent: updated_at"),
     Column("refused_at", Instant, comment="APNs said for good that this token is no use; pushing stopped"),
     Column("refusals", Integer, nullable=False, comment="how often, since the last TokenUpdate"),
     Column("throttled_until", Instant, comment="APNs asked for fewer pushes to this token"),
@@ -935,6 +1222,230 @@ Table(
     Column("retry_at", Instant),
     Column("probes", Integer, nullable=False),
     Column("is_probing", Boolean, nullable=False),
+)
+
+Table(
+    "signal_receivers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("audience", Text, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False),
+    Column("allows_private", Boolean, nullable=False),
+)
+
+Table(
+    "signal_streams",
+    metadata,
+    Column("subscription_id", Text, ForeignKey("subscriptions.id"), primary_key=True),
+    Column("receiver_id", Text, ForeignKey("signal_receivers.id"), nullable=False, unique=True),
+    Column("method", Text, nullable=False),
+    Column("endpoint_url", Text),
+    Column("authorization_sealed", LargeBinary),
+    Column("events_requested", Json, nullable=False),
+    Column("description", Text),
+    Column("status_reason", Text),
+    Column("verification_asked_at", Instant),
+)
+
+Table(
+    "signal_subjects",
+    metadata,
+    # no foreign key to channels: what a receiver was told of a device outlives it
+    Column("subscription_id", Text, ForeignKey("subscriptions.id"), primary_key=True),
+    Column("device_id", Identifier, primary_key=True),
+    Column("status", Text, comment="as the receiver was told last; absent: he takes it for compliant"),
+    Column("is_removed", Boolean, nullable=False, comment="the receiver wants to hear nothing of it"),
+    Index(None, "device_id"),
+)
+
+Table(
+    "signal_keys",
+    metadata,
+    Column("kid", Text, primary_key=True),
+    Column("jwk", Json, nullable=False),
+    Column("key_sealed", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("signs_from", Instant, nullable=False),
+)
+
+Table(
+    "verdicts",
+    metadata,
+    Column("channel_id", Identifier, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Instant, nullable=False, comment="when the state began, not when it was noticed"),
+    Column("noticed_at", Instant, nullable=False),
+    Column("change_id", Text, nullable=False, comment="the change that led to state and reason"),
+    Column("proof_level", Integer, nullable=False),
+    Column("proof_at", Instant),
+    Column("is_push_proved", Boolean, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("forecast", Text, nullable=False),
+    Column("next_step", Text, nullable=False),
+    Column("candidates", Json, nullable=False),
+    Column("evidence", Json, nullable=False),
+    Column("others", Json, nullable=False, comment="reasons found beside the one that decides"),
+    Column("notes", Json, nullable=False, comment="what is shown beside it and decides nothing"),
+    Column("judged_at", Instant, nullable=False),
+    Index(None, "state", "since"),
+    # the whole fleet is counted by it without a look at the rows
+    Index("ix_verdicts_counts", "state", "reason", "forecast", "channel_id"),
+    postgresql_with={"fillfactor": 75},
+)
+
+Table(
+    "verdict_changes",
+    metadata,
+    # no foreign key: a device's story outlives it
+    Column("id", Text, primary_key=True),
+    Column("channel_id", Identifier, nullable=False),
+    Column("device_id", Identifier, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("at", Instant, nullable=False, comment="when it was noticed"),
+    Column("since", Instant, nullable=False),
+    Column("state_before", Text),
+    Column("reason_before", Text),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("proof_level", Integer, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("forecast", Text, nullable=False),
+    Column("next_step", Text, nullable=False),
+    Column("candidates", Json, nullable=False),
+    Column("evidence", Json, nullable=False),
+    Column("others", Json, nullable=False),
+    Index(None, "channel_id", "at"),
+    Index(None, "device_id", "at"),
+    Index(None, "at"),
+)
+
+Table(
+    "recoveries",
+    metadata,
+    # no foreign key: what was done outlives the device
+    Column("id", Text, primary_key=True),
+    Column("channel_id", Identifier, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("step", Integer, nullable=False, comment="place of the step that was done last"),
+    Column("attempts", Integer, nullable=False, comment="how often it was done"),
+    Column("acted_at", Instant),
+    Column("next_at", Instant, comment="not before then anything is done; none: at a contact, or nothing more"),
+    Column("found_until", Instant, comment="when its reason was found last, once it is found no more"),
+    Column("probes", Integer, nullable=False, comment="questions since then, for the proof"),
+    Column("closed_at", Instant),
+    Column("outcome", Text),
+    Column("proof_at", Instant),
+    Column("log", Json, nullable=False, comment="what was done, and when"),
+    Index(None, "channel_id", "opened_at"),
+    Index(
+        "ix_recoveries_open",
+        "channel_id",
+        "reason",
+        unique=True,
+        postgresql_where=text("closed_at IS NULL"),
+        sqlite_where=text("closed_at IS NULL"),
+    ),
+    postgresql_with={"fillfactor": 75},
+)
+
+Table(
+    "control_policies",
+    metadata,
+    Column("group_id", Text, primary_key=True, comment="empty: of all"),
+    Column("rank", Integer, nullable=False, comment="of the groups that a device is in the lowest decides"),
+    Column("settings", Json, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+
+Table(
+    "fleet_days",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False, comment="days since 1970-01-01 UTC"),
+    Column("active", Integer, nullable=False, comment="devices heard in the weeks before"),
+    Column("heard", Integer, nullable=False, comment="those of them that were heard on it"),
+    Column("expected", Double, nullable=False, comment="how many should have been, by their rhythms"),
+)
+
+Table(
+    "fleet_control_days",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False, comment="days since 1970-01-01 UTC"),
+    Column("state", Text, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("devices", Integer, nullable=False, comment="whose verdict this was when the day ended"),
+)
+
+Table(
+    "ade_devices",
+    metadata,
+    Column("serial_number", Identifier, primary_key=True),
+    Column("token", Text, nullable=False, comment="name of the server token by which we were told last"),
+    Column("profile_status", Text, nullable=False),
+    Column("assigned_here", Boolean, nullable=False),
+    Column("is_deleted", Boolean, nullable=False, comment="no longer in the organization"),
+    Column("changed_at", Instant, nullable=False, comment="since when it is as it is"),
+    Column("heard_at", Instant, nullable=False, comment="when it was told last"),
+    Index(None, "token"),
+)
+
+Table(
+    "ade_tokens",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("is_ok", Boolean, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("heard_at", Instant, comment="when the service spoke with us by it last; absent: never"),
+    Column("why", Text, nullable=False, comment="what the service said where it does not speak with us"),
+)
+
+Table(
+    "ddm_status",
+    metadata,
+    Column("channel_id", Identifier, ForeignKey("channels.id"), primary_key=True),
+    Column("epoch", Integer, nullable=False, comment="what was told in another one is of another life"),
+    Column("heard_at", Instant, comment="last message of the declarative protocol"),
+    Column("heard_otherwise_at", Instant, comment="last contact before that which was none of the protocol's"),
+    Column("status_at", Instant),
+    Column("asked_at", Instant, comment="DeclarativeManagement was acknowledged first without a status since"),
+    Column("push_told_at", Instant, comment="when push token or magic were told last"),
+    Column("push_token", LargeBinary),
+    Column("push_magic", Text),
+    Column("enrollment_type", Text),
+    Column("is_awaiting_configuration", Boolean),
+    Column("report", LargeBinary, comment="the last report, as it came; absent where it is too large to be kept"),
+    Column("report_size", Integer, comment="bytes"),
+)
+
+Table(
+    "witnesses",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Identifier, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, unique=True, comment="SHA-256"),
+    Column("token_changed_at", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("heard_at", Instant),
+    Column("sightings", Integer, nullable=False),
+    Column("unknown", Integer, nullable=False, comment="sightings of devices that are not known here"),
+    Column("window_began_at", Instant),
+    Column("posts", Integer, nullable=False, comment="since then"),
+)
+
+Table(
+    "sightings",
+    metadata,
+    Column("witness_id", Text, ForeignKey("witnesses.id", ondelete="CASCADE"), primary_key=True),
+    Column("channel_id", Identifier, primary_key=True),
+    Column("seen_at", Instant, nullable=False, comment="the latest"),
+    Column("says_unmanaged", Boolean, nullable=False),
+    Column("noted_at", Instant, nullable=False, comment="when it last became evidence"),
 )
 
 

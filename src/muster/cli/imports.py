@@ -1,0 +1,217 @@
+"""`muster import`: enrollments come over from another server, and their devices notice nothing."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Final, Protocol
+
+import typer
+
+from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
+from muster.cli.errors import CommandFailed
+from muster.cli.output import print_json, print_told
+from muster.domain.adoption import AdoptionOrder, PushCertificateElsewhere, Unfit
+from muster.domain.errors import Refusal, RefusalCode
+from muster.operations.adopt_enrollments import (
+    Adopted,
+    AdoptionOutcome,
+    Rehearsed,
+    adopt_enrollments,
+    rehearse_adoption,
+)
+from muster.operations.upload_push_certificate import UploadedPushCertificate, upload_push_certificates
+from muster.storage.other_servers.errors import Unreadable
+from muster.storage.other_servers.micromdm import MicromdmFile
+from muster.storage.other_servers.nanomdm_files import NanomdmDirectory
+from muster.storage.other_servers.nanomdm_sql import NanomdmDatabase
+from muster.storage.push_certificates import certificates_in_use
+
+app = typer.Typer(help="Bring enrollments over from another server.", no_args_is_help=True)
+
+DEVICES_AT_ONCE: Final = 10
+"""In one transaction, a quarter of a second: on SQLite devices wait for as long as it takes."""
+MAXIMUM_FILE_BYTES: Final = 2 * 1024**3
+"""Of a database that is read into memory; that of some thousand devices has some dozen megabytes."""
+SHOWN: Final = 20
+"""Of what stays behind, in the summary for people; --json has all of it."""
+
+Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this, only tell what would be done.")]
+WithoutQueue = Annotated[bool, typer.Option("--without-queue", help="Leave the commands behind that wait there.")]
+
+
+@app.callback()
+def _group() -> None:
+    """Bring enrollments over from another server."""
+
+
+class Source(Protocol):
+    """What another server keeps."""
+
+    def push_certificates(self) -> list[PushCertificateElsewhere]:
+        """Read its push certificates."""
+
+    def devices(self, *, with_queue: bool = True) -> Iterator[AdoptionOrder | Unfit]:
+        """Read its devices."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What came of it, or would. *known*: devices that were here already; *stayed*: what stays behind, and why."""
+
+    is_applied: bool
+    push_certificates: list[str] = field(default_factory=list)
+    devices: int = 0
+    users: int = 0
+    commands: int = 0
+    identities_awaited: int = 0
+    known: int = 0
+    stayed: list[tuple[str, str]] = field(default_factory=list)
+
+
+@app.command("nanomdm")
+def nanomdm(
+    dsn: Annotated[
+        str,
+        typer.Argument(
+            metavar="DSN", help="postgres://..., mysql://..., what -storage-dsn has for MySQL, or a directory."
+        ),
+    ],
+    apply: Apply = False,
+    without_queue: WithoutQueue = False,
+    data_dir: DataDir = None,
+    database: Database = None,
+    key_ring: KeyRingFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the enrollments of a NanoMDM over, its push certificates with them; its own data is only read.
+
+    Devices go on by the identity they have, where URL and topic stay. Their identities are not renewed as long as the
+    profile is not known that they were enrolled with. Nothing is changed without --apply.
+    """
+    directory = Path(dsn)
+    with connect(data_dir, database, key_ring) as data:
+        source = _opened(lambda: NanomdmDirectory(directory) if directory.is_dir() else NanomdmDatabase(dsn))
+        _bring_over(data, source, apply=apply, with_queue=not without_queue, as_json=as_json)
+
+
+@app.command("micromdm")
+def micromdm(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Its database, micromdm.db; stop MicroMDM first.")],
+    apply: Apply = False,
+    data_dir: DataDir = None,
+    database: Database = None,
+    key_ring: KeyRingFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the devices of a MicroMDM over, its push certificate with them; its file is only read.
+
+    It keeps no users, which come by themselves at their next login, and no identities but their hashes: those are met
+    at each device's first contact. Its queue stays behind. Nothing is changed without --apply.
+    """
+    with connect(data_dir, database, key_ring) as data:
+        source = _opened(lambda: MicromdmFile(_read(file), data.now))
+        _bring_over(data, source, apply=apply, with_queue=False, as_json=as_json)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        if file.stat().st_size > MAXIMUM_FILE_BYTES:
+            raise Unreadable(f"{file} has more than {MAXIMUM_FILE_BYTES} bytes")
+        return file.read_bytes()
+    except OSError as error:
+        raise Unreadable(f"{file} can't be read: {error.strerror}") from error
+
+
+def _opened(open_source: Callable[[], Source]) -> Source:
+    try:
+        return open_source()
+    except Unreadable as error:
+        raise CommandFailed(str(error), remedy=error.remedy) from error
+
+
+def _bring_over(data: Connection, source: Source, *, apply: bool, with_queue: bool, as_json: bool) -> None:
+    summary = Summary(apply)
+    try:
+        _bring_certificates(data, source.push_certificates(), summary)
+        for batch in _batches(source.devices(with_queue=with_queue)):
+            orders = [one for one in batch if isinstance(one, AdoptionOrder)]
+            summary.stayed += [(one.device_id, one.why) for one in batch if isinstance(one, Unfit)]
+            for outcome in _adopt(data, orders, apply=apply):
+                _count(summary, outcome)
+    except Unreadable as error:
+        raise CommandFailed(str(error), remedy=error.remedy) from error
+    finally:
+        source.close()
+    if as_json:
+        print_json(summary)
+    else:
+        _print(summary)
+
+
+def _bring_certificates(data: Connection, found: Sequence[PushCertificateElsewhere], summary: Summary) -> None:
+    """Put its push certificates into use, unless theirs is here already or is refused, which is told."""
+    here = data.view(certificates_in_use)
+    for one in found:
+        if one.topic in here:
+            continue
+        if summary.is_applied:
+            upload = UploadedPushCertificate(one.certificate_pem, one.key_pem)
+            outcome = data.run_all(upload_push_certificates, [upload])[0]
+            if isinstance(outcome, Refusal):
+                summary.stayed.append((f"the push certificate of {one.topic}", outcome.message))
+                continue
+        summary.push_certificates.append(one.topic)
+
+
+def _batches(found: Iterable[AdoptionOrder | Unfit]) -> Iterator[list[AdoptionOrder | Unfit]]:
+    remaining = iter(found)
+    while batch := list(islice(remaining, DEVICES_AT_ONCE)):
+        yield batch
+
+
+def _adopt(data: Connection, orders: Sequence[AdoptionOrder], *, apply: bool) -> list[AdoptionOutcome]:
+    if apply:
+        return data.run_all(adopt_enrollments, orders)
+    try:
+        return data.run_all(rehearse_adoption, orders)
+    except Rehearsed as rehearsed:
+        return rehearsed.outcomes
+
+
+def _count(summary: Summary, outcome: AdoptionOutcome) -> None:
+    if isinstance(outcome, Adopted):
+        summary.devices += 1
+        summary.users += outcome.users
+        summary.commands += outcome.commands
+        summary.identities_awaited += not outcome.is_identity_known
+        summary.stayed += [(outcome.device_id, one) for one in outcome.left]
+    elif outcome.code is RefusalCode.CONFLICT:
+        summary.known += 1
+    else:
+        summary.stayed.append(("a device", outcome.message))
+
+
+def _print(summary: Summary) -> None:
+    for topic in summary.push_certificates:
+        print_told(f"Push certificate: {topic}")
+    print(
+        f"{summary.devices:,} devices with {summary.users:,} users and {summary.commands:,} commands; "
+        f"{summary.known:,} are here already."
+    )
+    if summary.identities_awaited:
+        print(f"The identities of {summary.identities_awaited:,} are not known; their first contact shows them.")
+    if summary.stayed:
+        print(f"\n{len(summary.stayed):,} stay behind:")
+        for who, why in summary.stayed[:SHOWN]:
+            print_told(f"  {who}: {why}")
+        reasons = Counter(why for _, why in summary.stayed[SHOWN:])
+        for why, count in reasons.most_common(SHOWN):
+            print_told(f"  {count:,} more: {why}")
+    said = "Done." if summary.is_applied else "Nothing was changed; --apply does it."
+    print(said, file=sys.stderr)

@@ -1,0 +1,1 @@
+"""What the interface has, a module for each kind of thing."""

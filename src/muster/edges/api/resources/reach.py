@@ -1,0 +1,28 @@
+"""A device's own link to the page that says whether it reaches this server."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from muster.domain.permissions import Permission
+from muster.edges.api.endpoints import Call, endpoint
+from muster.operations.note_reach import make_reach_links
+from muster.protocol.identifiers import ChannelId
+
+
+@dataclass(frozen=True, slots=True)
+class ReachLinkMade:
+    """A link to open in a browser on the device; what it finds there is kept among the device's evidence."""
+
+    device_id: str
+    url: str
+    expires_at: datetime
+
+
+@endpoint("POST", "/devices/{device_id}/reach-link", needs=Permission.WAKE, refuses=(404,), status=201)
+async def make_reach_link(call: Call, device_id: str) -> ReachLinkMade:
+    """Make a device's own link to the page “Can this device reach us?”."""
+    made = await call.do(make_reach_links, ChannelId(device_id))
+    return ReachLinkMade(made.device_id, f"{call.site.public_url}/reach/{made.token}", made.expires_at)
+
+
+ENDPOINTS = (make_reach_link,)

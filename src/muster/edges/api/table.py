@@ -1,0 +1,56 @@
+"""All endpoints: what requests are answered by, and what the OpenAPI document is made from."""
+
+from typing import Final
+
+from muster.edges.api.endpoints import Endpoint
+from muster.edges.api.openapi import page
+from muster.edges.api.resources import (
+    apps,
+    audit,
+    certificates,
+    channels,
+    command_types,
+    commands,
+    devices,
+    fleet,
+    groups,
+    held,
+    leaving,
+    links,
+    people,
+    policies,
+    reach,
+    recoveries,
+    reports,
+    secrets,
+    verdicts,
+    webhooks,
+)
+
+TABLE: Final[tuple[Endpoint, ...]] = (
+    *people.ENDPOINTS,
+    *fleet.ENDPOINTS,
+    *devices.ENDPOINTS,
+    *verdicts.ENDPOINTS,
+    *channels.ENDPOINTS,
+    *apps.ENDPOINTS,
+    *commands.ENDPOINTS,
+    *held.ENDPOINTS,
+    *command_types.ENDPOINTS,
+    *reach.ENDPOINTS,
+    *recoveries.ENDPOINTS,
+    *leaving.ENDPOINTS,
+    *certificates.ENDPOINTS,
+    *groups.ENDPOINTS,
+    *links.ENDPOINTS,
+    *secrets.ENDPOINTS,
+    *webhooks.ENDPOINTS,
+    *audit.ENDPOINTS,
+    *policies.ENDPOINTS,
+    *reports.ENDPOINTS,
+)
+
+
+def openapi_page() -> str:
+    """Return what docs/api/openapi.json says."""
+    return page(TABLE)

@@ -1,0 +1,168 @@
+"""Server-sent events: open pages are told that what they show has changed, and fetch it anew as who they are.
+
+One watcher for all pages of this process looks at what is followed, in one transaction; the more pages are open, the
+longer it rests. An event says that something changed and nothing of what: nobody learns by it what isn't theirs.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from muster.edges.console.rendering import PAGE_HEADERS
+from muster.edges.console.sessions import Sessions
+from muster.operations.permit import of_devices, of_no_device
+from muster.operations.ports import Runner
+from muster.operations.views.freshness import device_versions, fleet_version
+from muster.storage.engine import Transaction
+from muster.storage.errors import Unavailable
+
+TICK_SECONDS: Final = 1.0
+"""Between two looks of the watcher."""
+HEARTBEAT_SECONDS: Final = 15.0
+"""Proxies end connections over which nothing comes for a minute; and who has left is noticed by writing to them."""
+LIFETIME: Final = timedelta(minutes=10)
+"""Of a stream: its browser opens another, and whether it is signed in is looked at anew."""
+STREAMS: Final = 400
+"""Of one process; who comes later asks again and again, as without streams."""
+STREAMS_OF_SESSION: Final = 4
+"""Browsers open six connections to a host: pages need some, too."""
+OF_ALL: Final = frozenset({"devices", "fleet", "commands"})
+"""Topics about everybody; every other one is `device:` and its id."""
+_EVERY: Final = {"devices": 5, "fleet": 5, "commands": 2}
+"""Seconds after which these have changed for sure: somebody was in contact, something was queued."""
+_DEVICE: Final = "device:"
+
+log = structlog.get_logger("muster.console")
+
+
+@dataclass(slots=True, eq=False)
+class Follower:
+    """One open page. *version* is what was told last."""
+
+    topic: str
+    version: str | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Watcher:
+    """Looks for changes as long as anybody follows."""
+
+    def __init__(self, runner: Runner, *, tick: float = TICK_SECONDS) -> None:
+        self._runner = runner
+        self._tick = tick
+        self._followers: set[Follower] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def count(self) -> int:
+        """How many follow."""
+        return len(self._followers)
+
+    def add(self, topic: str) -> Follower:
+        """Begin to follow *topic*; it counts as changed at first, for it may have since the page was read."""
+        follower = Follower(topic)
+        self._followers.add(follower)
+        if self._task is None:
+            self._task = asyncio.create_task(self._watch(), name="watcher of the console")
+        return follower
+
+    def remove(self, follower: Follower) -> None:
+        """Follow no more; with the last one the watcher ends."""
+        self._followers.discard(follower)
+        if not self._followers and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._tick * (1 + len(self._followers) / 50))
+            topics, now = {one.topic for one in self._followers}, self._runner.now()
+            try:
+                versions = await self._runner.read(partial(_versions, topics=topics, now=now))
+            except Unavailable:
+                continue  # pages say so themselves when they ask
+            except Exception:  # a fault of ours ends nobody's stream: pages ask by themselves now and then
+                log.exception("watcher_failed")
+                continue
+            for follower in tuple(self._followers):
+                version = versions.get(follower.topic)
+                if version != follower.version:
+                    follower.version = version
+                    follower.changed.set()
+
+
+def _versions(tx: Transaction, topics: Collection[str], now: datetime) -> Mapping[str, str]:
+    """Return the version of each topic."""
+    devices = device_versions(tx, {one.removeprefix(_DEVICE) for one in topics if one.startswith(_DEVICE)})
+    found = {f"{_DEVICE}{device_id}": version for device_id, version in devices.items()}
+    about_all = OF_ALL.intersection(topics)
+    fleet = fleet_version(tx) if about_all else ""
+    return found | {one: f"{fleet} {int(now.timestamp()) // _EVERY[one]}" for one in about_all}
+
+
+class EventPages:
+    """The streams of events."""
+
+    def __init__(self, runner: Runner, sessions: Sessions, watcher: Watcher | None = None) -> None:
+        self._runner = runner
+        self._sessions = sessions
+        self._watcher = watcher or Watcher(runner)
+        self._of_session: Counter[str] = Counter()
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return the address of the streams."""
+        return (Route("/events", self.stream),)
+
+    async def stream(self, request: Request) -> Response:
+        """Tell of changes of `topic`, for those who may see it; 401, 400 or 429 where there is nothing to be told."""
+        topic, token = request.query_params.get("topic", ""), self._sessions.token(request) or ""
+        device_id = topic.removeprefix(_DEVICE)
+        if topic not in OF_ALL and (device_id == topic or not device_id.isprintable()):
+            return _refused(400)
+        sight = of_no_device(_nothing) if topic in OF_ALL else of_devices([device_id], _nothing)
+        if await self._sessions.read(request, sight) is None:
+            return _refused(401)
+        if self._watcher.count >= STREAMS or self._of_session[token] >= STREAMS_OF_SESSION:
+            return _refused(429)
+        headers = {
+            **PAGE_HEADERS,
+            "X-Accel-Buffering": "no",
+        }  # nginx would keep events until it has a page full of them
+        return StreamingResponse(self._events(topic, token), media_type="text/event-stream", headers=headers)
+
+    async def _events(self, topic: str, token: str) -> AsyncIterator[str]:
+        until = self._runner.now() + LIFETIME
+        follower = self._watcher.add(topic)
+        self._of_session[token] += 1
+        try:
+            yield "retry: 2000\n\n"
+            while self._runner.now() < until:
+                try:
+                    await asyncio.wait_for(follower.changed.wait(), HEARTBEAT_SECONDS)
+                except TimeoutError:
+                    yield ": still here\n\n"
+                    continue
+                follower.changed.clear()
+                yield "data: changed\n\n"
+        finally:
+            self._watcher.remove(follower)
+            self._of_session[token] -= 1
+            if not self._of_session[token]:
+                del self._of_session[token]
+
+
+def _nothing(_tx: Transaction) -> None:
+    return None
+
+
+def _refused(status_code: int) -> Response:
+    return Response(status_code=status_code, headers=PAGE_HEADERS)

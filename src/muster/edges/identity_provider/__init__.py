@@ -1,0 +1,1 @@
+"""The identity provider by which administrators sign in: OpenID Connect."""

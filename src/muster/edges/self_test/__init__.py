@@ -1,0 +1,1 @@
+"""Self tests: our own server looked at as devices meet it."""

@@ -1,0 +1,1 @@
+"""The addresses at which receivers of shared signals set up their stream and fetch what waits for them."""

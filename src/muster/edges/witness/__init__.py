@@ -1,0 +1,1 @@
+"""The address at which other witnesses say that they saw devices."""

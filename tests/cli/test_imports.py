@@ -1,0 +1,127 @@
+"""`muster import`: told first, done when asked for, and done again without harm."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.simulator.apns_pki import push_certificate
+from tests.support.bolt_files import micromdm_file
+from tests.support.command_line import CommandLine
+from tests.support.nanomdm_storage import Kept, NanomdmStorage, write_files
+from tests.support.site import ADA, IPAD, MAC, TOPIC, authority, id_of
+
+from muster.crypto.cms.signing import SignerIdentity
+from muster.crypto.issuance import issue_identity
+from muster.crypto.keys import generate_ec_key
+from muster.crypto.requests import make_request, read_request
+
+BAD = replace(MAC, udid="EXPIRED")
+
+
+def identity(days: int = 100) -> SignerIdentity:
+    """An identity of the other server, good for so many days from now."""
+    key = generate_ec_key()
+    now = datetime.now(UTC)
+    certificate = issue_identity(
+        read_request(make_request(key, common_name="device")),
+        authority(7),
+        subject_common_name="device",
+        not_before=now - timedelta(days=300),
+        not_after=now + timedelta(days=days),
+        serial_number=5,
+    )
+    return SignerIdentity(certificate, key)
+
+
+@pytest.fixture
+def dsn(tmp_path: Path) -> str:
+    """A NanoMDM's database with two devices, one of them with a user and a command, and one that has expired."""
+    url = f"sqlite:///{tmp_path / 'nano.db'}"
+    storage = NanomdmStorage(url, "nano_")
+    made = push_certificate(TOPIC)
+    storage.add_push_certificate(TOPIC, made.certificate_pem, made.key_pem)
+    storage.add(
+        Kept(MAC, identity(), users=(ADA,), commands=(("C1", "ProfileList", None), ("C2", "EraseDevice", None)))
+    )
+    storage.add(Kept(IPAD, hashes=(b"h" * 32,)))
+    storage.add(Kept(BAD, identity(-1)))
+    storage.close()
+    return url
+
+
+def test_import_is_rehearsed_first(muster: CommandLine, dsn: str) -> None:
+    told = muster("import", "nanomdm", dsn)
+
+    assert (told["devices"], told["users"], told["commands"], told["identities_awaited"]) == (2, 1, 1, 1)
+    assert told["push_certificates"] == [TOPIC]
+    assert not told["is_applied"]
+    assert [one["id"] for one in muster("devices", "list") if one["id"] in (id_of(MAC), id_of(IPAD))] == []
+
+
+def test_import_brings_over_what_it_told(muster: CommandLine, dsn: str) -> None:
+    rehearsed = muster("import", "nanomdm", dsn)
+    done = muster("import", "nanomdm", dsn, "--apply")
+    again = muster("import", "nanomdm", dsn, "--apply")
+
+    assert done == {**rehearsed, "is_applied": True}
+    assert [why for _, why in done["stayed"]][-1].endswith(
+        f"expired on {datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
+    )
+    listed = {one["id"]: one for one in muster("devices", "list")}
+    assert listed[id_of(MAC)]["state"] == "enrolled"
+    assert listed[id_of(MAC)]["commands_waiting"] == 1
+    assert (again["devices"], again["known"]) == (0, 2)
+    assert again["push_certificates"] == []
+
+
+def test_queue_may_stay_behind(muster: CommandLine, dsn: str) -> None:
+    done = muster("import", "nanomdm", dsn, "--apply", "--without-queue")
+
+    assert done["commands"] == 0
+
+
+def test_people_are_told_in_words(muster: CommandLine, dsn: str) -> None:
+    code, told, note = muster.run("import", "nanomdm", dsn)
+
+    assert code == 0
+    assert "2 devices with 1 users and 1 commands; 0 are here already." in told
+    assert "EraseDevice C2" in told
+    assert note == "Nothing was changed; --apply does it.\n"
+
+
+def test_files_are_brought_over_too(muster: CommandLine, tmp_path: Path) -> None:
+    directory = tmp_path / "dbkv"
+    directory.mkdir()
+    write_files(directory, [Kept(MAC, identity(), users=(ADA,))])
+
+    done = muster("import", "nanomdm", str(directory), "--apply")
+
+    assert (done["devices"], done["users"]) == (1, 1)
+
+
+def test_what_is_no_storage_is_refused(muster: CommandLine, tmp_path: Path) -> None:
+    code, _, said = muster.run("import", "nanomdm", str(tmp_path))
+
+    assert code == 1
+    assert "file storage" in said
+    assert muster.run("import", "nanomdm", "nowhere")[0] == 1
+
+
+def test_micromdm_is_brought_over(muster: CommandLine, tmp_path: Path) -> None:
+    made = push_certificate(TOPIC)
+    device: dict[int, int | bytes | str] = {1: "uuid-000", 2: "UDID-1", 3: "C02XK9", 13: 1}
+    push: dict[int, int | bytes | str] = {1: "UDID-1", 2: (b"t" * 32).hex(), 3: "magic", 4: TOPIC}
+    file = tmp_path / "micromdm.db"
+    file.write_bytes(
+        micromdm_file([device], {"UDID-1": push}, {"UDID-1": b"h" * 32}, (made.certificate_pem, made.key_pem))
+    )
+
+    told = muster("import", "micromdm", str(file))
+    done = muster("import", "micromdm", str(file), "--apply")
+
+    assert (told["devices"], told["identities_awaited"], told["push_certificates"]) == (1, 1, [TOPIC])
+    assert done == {**told, "is_applied": True}
+    [listed] = [one for one in muster("devices", "list") if one["id"] == "UDID-1"]
+    assert (listed["state"], listed["serial_number"]) == ("enrolled", "C02XK9")
+    assert muster.run("import", "micromdm", str(tmp_path / "absent.db"))[0] == 1

@@ -1,0 +1,62 @@
+"""What devices say of themselves is printed, and never obeyed by the terminal."""
+
+import plistlib
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import MAC
+from tests.cli.test_commands import answer
+from tests.support.command_line import CommandLine
+from tests.support.fleet import add_device, add_user
+from tests.support.runner import NOW
+
+from muster.storage.sqlite import SqliteEngine
+
+HOSTILE = "E\x1b]0;t\x07\x1b[31mvil\r\n\x9b2JX\u202e"
+OTHER = "22222222-2222-4333-8444-555555555555"
+COMMANDS = (
+    ("status",),
+    ("incidents",),
+    ("devices", "list"),
+    ("devices", "show", OTHER),
+    ("devices", "inventory", OTHER),
+    ("why", OTHER),
+    ("timeline", OTHER),
+    ("recover", OTHER),
+    ("commands", "list", OTHER),
+    ("profiles", "list", OTHER),
+    ("apps", "list", OTHER),
+    ("push", "explain", OTHER),
+    ("push", "explain", f"{OTHER}:U"),
+    ("identities", "list"),
+    ("report", "control"),
+)
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_names_of_devices_are_no_orders_to_the_terminal(
+    muster: CommandLine, data_dir: Path, arguments: tuple[str, ...]
+) -> None:
+    engine = SqliteEngine(data_dir / "muster.db", synchronous="OFF")
+    add_device(engine, OTHER, name=HOSTILE, serial_number=HOSTILE, os_version=HOSTILE, contacts=[NOW])
+    add_user(engine, OTHER, "U", HOSTILE)
+    engine.close()
+
+    code, printed, said = muster.run(*arguments)
+
+    assert code == 0, said
+    assert not [one for one in printed + said if one != "\n" and not one.isprintable()]
+
+
+def test_answer_of_a_device_is_no_order_to_the_terminal(muster: CommandLine, data_dir: Path) -> None:
+    command_uuid = muster("commands", "send", MAC, "DeviceInformation", "--set", 'Queries=["DeviceName"]')[
+        "command_uuid"
+    ]
+    said = {"QueryResponses": {"DeviceName": "E\u202evil\x9b2J"}, "Status": "Acknowledged", "UDID": MAC}
+    answer(data_dir, command_uuid, plistlib.dumps(said))
+
+    code, printed, _ = muster.run("commands", "show", command_uuid)
+
+    assert code == 0
+    assert "vil" in printed
+    assert not [one for one in printed if one != "\n" and not one.isprintable()]
