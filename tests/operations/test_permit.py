@@ -73,6 +73,7 @@ ITEMS: dict[str, Any] = {
     "install_apps": AppOrder((OUTSIDE,), CommandRequest("InstallApplication", {"Identifier": "org.example.app"})),
     "install_profiles": ProfileOrder((INSIDE, OUTSIDE), b""),
     "make_administrators": AdministratorOrder(DeviceId(OUTSIDE), "admin"),
+    "make_reach_links": OUTSIDE,
     "pause_queues": PauseOrder(OUTSIDE, "why"),
     "queue_commands": CommandOrder((INSIDE, OUTSIDE), INFORMATION),
     "recover_now": OUTSIDE,
