@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 from tests.operations.test_judge_channels import hold_push_certificate, judge
+from tests.support.pushed_fleet import claim, record
 from tests.support.site import IPAD, MAC, SOURCE, TOPIC, Site, authenticate, id_of, token_update
 
 from muster.crypto.cms.signing import SignerIdentity
@@ -18,6 +19,7 @@ from muster.domain.control.reasons import Reason
 from muster.domain.control.review_schedule import ROUTINE
 from muster.domain.inventory.kinds import InventoryKind
 from muster.operations.judge_channels import reason_about
+from muster.protocol.apns import OutcomeClass
 from muster.protocol.command import CommandRequest
 from muster.protocol.connect import Status
 from muster.storage import cohorts, dossiers, evidence, outages, renewals, schema, set_ups, verdicts
@@ -130,6 +132,14 @@ def be_pushed_in_vain(site: Site, identity: SignerIdentity) -> None:
     site.wait(minutes=20)
 
 
+def bring_its_refused_token_again(site: Site, identity: SignerIdentity) -> None:
+    site.check_in(token_update(MAC), identity)
+    site.wait(minutes=1)
+    record(site, claim(site), OutcomeClass.TOKEN_BAD, 400)
+    site.wait(hours=1)
+    site.check_in(token_update(MAC), identity)
+
+
 def have_a_user_without_channel(site: Site, identity: SignerIdentity) -> None:
     def store(tx: Transaction) -> None:
         tx.connection.execute(sa.update(schema.device_facts).values(is_user_approved=True))
@@ -163,6 +173,7 @@ def have_a_user_without_channel(site: Site, identity: SignerIdentity) -> None:
         be_at_a_silent_site,
         begin_anew,
         be_pushed_in_vain,
+        bring_its_refused_token_again,
         have_a_user_without_channel,
     ],
 )

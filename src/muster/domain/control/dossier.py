@@ -58,7 +58,8 @@ class PushRecord:
     """The way of the push. *accepted*: when APNs accepted pushes in LOOK_BACK, oldest first, those while it was away
     and those that were answered alike; *answered*: those of them that a contact followed within minutes, with its time.
 
-    *refused_at*: APNs said for good that the token is no use, by *refusal*, *unregistered_at* where it said since when.
+    *refused_at*: APNs said for good that the token is no use, by *refusal*, *unregistered_at* where it said since when;
+    that stands, too, where a TokenUpdate has brought the same token again since and no push has gone out to it yet.
     *updated_at*: the last TokenUpdate, *token_since*: the first one that brought this very token (None: the last).
     *has_certificate*: we hold one for *topic*. *magic_changed_at*: when a TokenUpdate of this life brought another
     magic than the one before it. *throttled_until*: APNs asked for fewer pushes.

@@ -41,7 +41,7 @@ class Glance:
     silence: Silence
     is_push_proved: bool
     is_push_answered: bool
-    push_refused_at: datetime | None
+    is_push_refused: bool
     throttled_until: datetime | None
     certificate_not_after: datetime | None
     identity_not_before: datetime
@@ -110,7 +110,7 @@ def _is_called(glance: Glance, now: datetime) -> bool:
     ends_at = glance.certificate_not_after
     return (
         glance.is_push_answered
-        and glance.push_refused_at is None
+        and not glance.is_push_refused
         and glance.throttled_until is None
         and ends_at is not None
         and ends_at >= now + ROUTINE

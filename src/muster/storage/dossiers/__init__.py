@@ -134,7 +134,9 @@ def gather(
         or not pushing.is_last_answered(row, contacts[id_])
         or _is_last_unconnected(row, ddm.get(id_))
     ]
-    refused = [id_ for id_, row in rows.items() if row.push_refused_at is not None]
+    refused = [
+        id_ for id_, row in rows.items() if row.push_refused_at is not None or pushing.is_refused_token_told_anew(row)
+    ]
     queued = obeying.read_queued(tx, channel_ids)
     devices = [id_ for id_, row in rows.items() if row.device_id == id_]
     users = relations.read_users(tx, devices)

@@ -14,7 +14,7 @@ from muster.domain.control.contact import SLOT
 from muster.domain.control.dossier import PushRecord
 from muster.domain.control.reasons import Reason
 from muster.domain.push_breaker import Breaker
-from muster.domain.push_outcomes import Consequence
+from muster.domain.push_outcomes import TOKEN_REFUSALS, Consequence
 from muster.protocol.apns import OutcomeClass
 from muster.protocol.identifiers import ChannelId
 from muster.storage import push_breakers, push_certificates
@@ -33,6 +33,7 @@ A_DAY: Final = timedelta(days=1)
 DEAF_TO: Final = 2
 """A single push may have come while it slept."""
 _NO_PUSH: Final = frozenset({Reason.PUSH_PATH_BLOCKED.value, Reason.PUSH_MAGIC_WRONG.value})
+_NO_USE: Final = frozenset(one.value for one in (*TOKEN_REFUSALS, OutcomeClass.TOKEN_UNREGISTERED))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -156,6 +157,7 @@ def push_record(
     answers = {at: answer for at in accepted if (answer := answer_to(at, contacts, row.last_contact_at)) is not None}
     breaker = topics.breakers.get(topic)
     is_open = breaker is not None and breaker.opened_at is not None
+    is_told_anew = is_refused_token_told_anew(row) and refused is not None and refused.outcome == row.push_last_outcome
     return PushRecord(
         topic=topic,
         updated_at=row.push_updated_at,
@@ -163,8 +165,8 @@ def push_record(
         accepted=tuple(accepted),
         answered=MappingProxyType(answers),
         accepted_at=row.push_accepted_at,
-        refused_at=row.push_refused_at,
-        refusal=_refusal(row, refused),
+        refused_at=row.push_last_outcome_at if is_told_anew else row.push_refused_at,
+        refusal=refused.outcome if is_told_anew and refused is not None else _refusal(row, refused),
         unregistered_at=None if refused is None else refused.unregistered_at,
         throttled_until=row.push_throttled_until,
         magic_changed_at=_magic_changed_at(row),
@@ -172,6 +174,19 @@ def push_record(
         certificate_not_after=topics.not_after.get(topic),
         breaker=breaker.cause if breaker is not None and is_open else None,
         breaker_opened_at=breaker.opened_at if breaker is not None else None,
+    )
+
+
+def is_refused_token_told_anew(row: Row) -> bool:
+    """Tell whether APNs said last that a token is no use, and a TokenUpdate has brought that very token again since.
+
+    It is pushed soon; until then what APNs said of it stands.
+    """
+    return (
+        row.push_refused_at is None
+        and row.push_token_since is not None
+        and row.push_last_outcome in _NO_USE
+        and row.push_last_outcome_at < row.push_updated_at
     )
 
 

@@ -69,6 +69,7 @@ _TARGET: Final = (
     "accepted_at",
     "unanswered",
     "last_outcome",
+    "last_outcome_at",
 )
 _LOGIN: Final = ("is_on_console", "console_at", "is_logged_in", "logged_in_at", "logged_in_changed_at")
 _ROWS = (

@@ -103,7 +103,7 @@ def _dead_token(
     push = dossier.push
     if push is None or push.refusal is not refusal or push.refused_at is None:
         return None
-    if not is_enrolled(dossier) or is_away(dossier) or push.refused_at < push.updated_at:
+    if not is_enrolled(dossier) or is_away(dossier) or push.refused_at < (push.token_since or push.updated_at):
         return None
     refused_at, since = push.refused_at, push.unregistered_at or push.refused_at
     evidence = (*push_answer(dossier, now), *last_heard(dossier, now))
