@@ -108,6 +108,7 @@ def chromium(profile: Path) -> Iterator[Chromium]:
         "--disable-dev-shm-usage",
         "--no-first-run",
         "--disable-background-networking",
+        "--window-size=1280,900",
         "--remote-debugging-pipe",
         f"--user-data-dir={profile}",
     ]

@@ -33,7 +33,8 @@ def serving(runner: InlineRunner) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://localhost:{listening.getsockname()[1]}"
         app: Any = make_console(runner, secure_cookies=False, public_url=url)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        # streams of events have no end: a page that is still open when the test ends keeps nobody waiting
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
         thread.start()
         try:

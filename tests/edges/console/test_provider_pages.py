@@ -69,7 +69,7 @@ def test_who_the_provider_knows_is_in_with_the_role_of_their_groups(
     assert "Sign in with Example ID" in Browser(app).get("/sign-in").text
     browser, reply = through(app, provider)
 
-    assert (reply.status, reply.header("location")) == (303, "/devices")
+    assert (reply.status, reply.header("location")) == (303, "/")
     assert browser.get("/devices").status == 200
     assert people(runner) == [("ada", "operator")]
     assert "muster_away" not in browser.cookies

@@ -34,7 +34,7 @@ def test_opening_a_link_uses_nothing_up(visitor: Browser, link: str) -> None:
         visitor.get(link)
         visitor.ask("HEAD", link)
 
-    assert visitor.post(link).header("location") == "/devices"
+    assert visitor.post(link).header("location") == "/"
 
 
 def test_a_link_opens_once(visitor: Browser, link: str) -> None:
@@ -128,7 +128,7 @@ def test_the_page_of_any_device_is_found_again(visitor: Browser, link: str, devi
 def test_a_planted_cookie_leads_nowhere_else(visitor: Browser, link: str, wanted: str) -> None:
     visitor.cookies["muster_return"] = wanted
 
-    assert visitor.post(link).header("location") == "/devices"
+    assert visitor.post(link).header("location") == "/"
 
 
 @pytest.mark.parametrize(

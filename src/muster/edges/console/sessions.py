@@ -128,9 +128,9 @@ class Sessions:
         return response
 
     def begin(self, request: Request, session: Session, now: datetime) -> Response:
-        """Set the cookie of *session*, and lead to the page that was wanted, or the list."""
+        """Set the cookie of *session*, and lead to the page that was wanted, or to the fleet."""
         wanted = request.cookies.get(self._return_cookie, "")
-        response = RedirectResponse(wanted if _is_page_of_ours(wanted) else "/devices", 303, _NOT_KEPT)
+        response = RedirectResponse(wanted if _is_page_of_ours(wanted) else "/", 303, _NOT_KEPT)
         self._set(response, self._cookie, session.token, int((session.expires_at - now).total_seconds()))
         self._delete(response, self._return_cookie)
         return response
