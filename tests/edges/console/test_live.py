@@ -2,22 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import pytest
 from starlette.applications import Starlette
-from tests.edges.console.test_people_pages import signed_in
+from tests.edges.console.test_people_pages import ANA, signed_in
 from tests.support.browser import Browser
 from tests.support.runner import InlineRunner
 from tests.support.site import IPAD, MAC, Site, id_of
 
 from muster.domain.roles import Role
 from muster.edges.console.app import make_console
-from muster.edges.console.live import STREAMS_OF_SESSION, EventPages, Watcher
+from muster.edges.console.live import LOOKED_AT_AGAIN, STREAMS_OF_SESSION, EventPages, Watcher
 from muster.edges.console.sessions import Sessions
 from muster.operations.manage_groups import GroupOrder, create_groups
+from muster.operations.set_roles import AccessOrder, RoleOrder, set_access, set_roles
+from muster.operations.sign_in import sign_out as leave
 from muster.storage.engine import Transaction
 from muster.storage.errors import Unavailable
 
@@ -181,6 +184,69 @@ def test_a_session_has_a_few_streams_and_one_that_ended_makes_room(ana: Browser,
 
     assert STREAMS_OF_SESSION == 4
     assert asyncio.run(follow()) == ["200", "200", "200", "200", "429", "200"]
+
+
+class Slow(InlineRunner):
+    """A runner during whose reads others go on."""
+
+    async def read(self, view: Callable[[Transaction], T]) -> T:
+        await asyncio.sleep(0)
+        return await super().read(view)
+
+
+def test_as_few_streams_are_there_when_all_are_asked_for_at_once(ana: Browser, site: Site) -> None:
+    app = console_of(Slow(site.engine))
+
+    async def ask() -> list[str]:
+        async with AsyncExitStack() as stack:
+            asked = [await stack.enter_async_context(stream(app, ana.cookies, "fleet")) for _ in range(10)]
+            return [await one() for one in asked]
+
+    assert sorted(asyncio.run(ask())) == ["200"] * STREAMS_OF_SESSION + ["429"] * (10 - STREAMS_OF_SESSION)
+
+
+def sign_out(ana: Browser, site: Site) -> None:
+    site.runner.engine.write(lambda tx: leave(tx, [ana.cookies["muster_session"]], site.runner.context()))
+
+
+def shut_out(_ana: Browser, site: Site) -> None:
+    site.do(set_access, AccessOrder("ben", is_disabled=True))
+
+
+def put_elsewhere(_ana: Browser, site: Site) -> None:
+    site.do(set_roles, RoleOrder("ben", Role.VIEWER, ("ipads",)), actor=ANA)
+
+
+@pytest.mark.parametrize("happens", [sign_out, shut_out, put_elsewhere])
+def test_a_stream_ends_with_the_session_and_the_scope(
+    ana: Browser, site: Site, runner: InlineRunner, happens: Callable[[Browser, Site], None]
+) -> None:
+    identity = site.enroll(MAC)
+    site.do(create_groups, GroupOrder("ipads", f"id = '{id_of(IPAD)}'"))
+    ben = signed_in(runner, "ben", Role.VIEWER)
+
+    async def follow() -> list[str]:
+        async with stream(console_of(runner), ben.cookies, f"device:{DEVICE}") as next_part:
+            begun = [await next_part() for _ in range(3)]
+            happens(ben, site)
+            site.wait(seconds=LOOKED_AT_AGAIN.total_seconds())
+            site.connect(identity)
+            return [*begun, await next_part()]
+
+    assert asyncio.run(follow()) == ["200", "retry: 2000\n\n", "data: changed\n\n", ""]
+
+
+def test_a_page_that_is_left_open_shows_nobodys_presence(ana: Browser, runner: InlineRunner) -> None:
+    async def follow() -> str:
+        async with stream(console_of(runner), ana.cookies, "fleet") as next_part:
+            return await next_part()
+
+    statuses = []
+    for _ in range(4):
+        runner.time += timedelta(minutes=50)
+        statuses.append(asyncio.run(follow()))
+
+    assert statuses == ["200", "200", "401", "401"]
 
 
 def test_a_stream_is_not_compressed_and_not_kept(ana: Browser, runner: InlineRunner, site: Site) -> None:

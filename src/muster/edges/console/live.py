@@ -6,7 +6,7 @@ longer it rests. An event says that something changed and nothing of what: nobod
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,9 +16,10 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from muster.edges.console.rendering import PAGE_HEADERS
-from muster.edges.console.sessions import Sessions
+from muster.edges.console.sessions import EVENTS, NotForThem, Sessions
 from muster.operations.permit import of_devices, of_no_device
 from muster.operations.ports import Runner
 from muster.operations.views.freshness import device_versions, fleet_version
@@ -30,7 +31,9 @@ TICK_SECONDS: Final = 1.0
 HEARTBEAT_SECONDS: Final = 15.0
 """Proxies end connections over which nothing comes for a minute; and who has left is noticed by writing to them."""
 LIFETIME: Final = timedelta(minutes=10)
-"""Of a stream: its browser opens another, and whether it is signed in is looked at anew."""
+"""Of a stream: its browser opens another."""
+LOOKED_AT_AGAIN: Final = timedelta(seconds=15)
+"""After so long it is asked anew, before anything is told, whether they are signed in and may see what they follow."""
 STREAMS: Final = 400
 """Of one process; who comes later asks again and again, as without streams."""
 STREAMS_OF_SESSION: Final = 4
@@ -120,7 +123,7 @@ class EventPages:
 
     def routes(self) -> tuple[Route, ...]:
         """Return the address of the streams."""
-        return (Route("/events", self.stream),)
+        return (Route(EVENTS, self.stream),)
 
     async def stream(self, request: Request) -> Response:
         """Tell of changes of `topic`, for those who may see it; 401, 400 or 429 where there is nothing to be told."""
@@ -131,33 +134,73 @@ class EventPages:
         sight = of_no_device(_nothing) if topic in OF_ALL else of_devices([device_id], _nothing)
         if await self._sessions.read(request, sight) is None:
             return _refused(401)
-        if self._watcher.count >= STREAMS or self._of_session[token] >= STREAMS_OF_SESSION:
+        if self._of_session.total() >= STREAMS or self._of_session[token] >= STREAMS_OF_SESSION:
             return _refused(429)
         headers = {
             **PAGE_HEADERS,
             "X-Accel-Buffering": "no",
         }  # nginx would keep events until it has a page full of them
-        return StreamingResponse(self._events(topic, token), media_type="text/event-stream", headers=headers)
+        self._of_session[token] += 1  # at once: many may come at the same moment
+        events = self._events(topic, lambda: self._sessions.read(request, sight))
+        return _Counted(events, partial(self._forget, token), media_type="text/event-stream", headers=headers)
 
-    async def _events(self, topic: str, token: str) -> AsyncIterator[str]:
-        until = self._runner.now() + LIFETIME
+    def _forget(self, token: str) -> None:
+        self._of_session[token] -= 1
+        if not self._of_session[token]:
+            del self._of_session[token]
+
+    async def _events(self, topic: str, look: Callable[[], Awaitable[object]]) -> AsyncIterator[str]:
+        looked_at = self._runner.now()
+        until = looked_at + LIFETIME
         follower = self._watcher.add(topic)
-        self._of_session[token] += 1
         try:
             yield "retry: 2000\n\n"
             while self._runner.now() < until:
-                try:
-                    await asyncio.wait_for(follower.changed.wait(), HEARTBEAT_SECONDS)
-                except TimeoutError:
-                    yield ": still here\n\n"
-                    continue
-                follower.changed.clear()
-                yield "data: changed\n\n"
+                has_changed = await _has_changed(follower)
+                if self._runner.now() - looked_at >= LOOKED_AT_AGAIN:
+                    if not await _may_still(look):
+                        return
+                    looked_at = self._runner.now()
+                yield "data: changed\n\n" if has_changed else ": still here\n\n"
         finally:
             self._watcher.remove(follower)
-            self._of_session[token] -= 1
-            if not self._of_session[token]:
-                del self._of_session[token]
+
+
+class _Counted(StreamingResponse):
+    """A stream that *forget* is told of when it is over, whether it came to begin or not."""
+
+    def __init__(
+        self, parts: AsyncIterator[str], forget: Callable[[], None], *, media_type: str, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(parts, media_type=media_type, headers=headers)
+        self._forget = forget
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._forget()
+
+
+async def _has_changed(follower: Follower) -> bool:
+    """Wait for a change; False where none came for a while."""
+    try:
+        await asyncio.wait_for(follower.changed.wait(), HEARTBEAT_SECONDS)
+    except TimeoutError:
+        return False
+    follower.changed.clear()
+    return True
+
+
+async def _may_still(look: Callable[[], Awaitable[object]]) -> bool:
+    """Tell whether *look* still finds somebody who is signed in and may see it."""
+    try:
+        return await look() is not None
+    except NotForThem:
+        return False
+    except Unavailable:
+        return True  # the database is away, and nothing else changed; pages say so when they ask
 
 
 def _nothing(_tx: Transaction) -> None:

@@ -41,8 +41,9 @@ RETURN_LIMIT = 1000
 """Longest address remembered; cookies are small."""
 
 
-FRAGMENTS = "/fragments/"
-"""What pages ask for by themselves; it shows nobody's presence."""
+EVENTS = "/events"
+_BY_THEMSELVES = ("/fragments/", EVENTS)
+"""What open pages ask for by themselves; it shows nobody's presence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Sessions:
         if read is None:
             return None
         signed_in, is_use_due = read
-        if is_use_due and not request.url.path.startswith(FRAGMENTS):
+        if is_use_due and not request.url.path.startswith(_BY_THEMSELVES):
             await self._runner.write(note_session_uses, [token])
         if isinstance(signed_in.value, Refusal):
             raise NotForThem(signed_in.value, signed_in.administrator)
