@@ -87,14 +87,14 @@ def test_run_ends_with_2_without_a_file(tmp_path: Path, capsys: pytest.CaptureFi
     assert "does not exist" in capsys.readouterr().err
 
 
-def test_run_ends_with_2_where_only_the_server_knows_that_a_name_is_none(
+def test_run_ends_with_2_where_the_server_has_no_worker_of_the_name(
     scenario: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     worker = SCENARIO.replace('do = "errors"', 'do = "worker_dead"').replace("answered_500 = 0.5", 'worker = "nobody"')
     scenario.write_text(worker)
 
     assert main(["lab", "run", str(scenario)]) == ExitCode.USAGE
-    assert "event[2].worker: the server has no worker nobody" in capsys.readouterr().err
+    assert "event[2].worker: there is no 'nobody' here" in capsys.readouterr().err
 
 
 def test_equal_seeds_give_equal_runs_in_two_processes_and_another_seed_another(scenario: Path) -> None:

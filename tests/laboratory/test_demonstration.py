@@ -57,17 +57,18 @@ class Demo:
 
 
 @contextmanager
-def demo(tmp_path: Path, *arguments: str, on_terminal: bool = False) -> Iterator[Demo]:
+def demo(tmp_path: Path, *arguments: str, on_terminal: bool = False, has_past: bool = False) -> Iterator[Demo]:
     """Run a demonstration in a process group of its own, with *tmp_path* for temporary files."""
     output, its_end = pty.openpty() if on_terminal else os.pipe()
     if on_terminal:
         termios.tcsetwinsize(its_end, (30, 100))
+    past = () if has_past else ("--fresh",)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
     environment |= {"TMPDIR": str(tmp_path), "TERM": "xterm-256color", "PYTHONUTF8": "1"}
     # what a real server on this machine would be given must not matter
     environment |= {"MUSTER_DATA_DIR": "/nonexistent/data", "MUSTER_PUBLIC_URL": "https://mdm.example.org"}
     process = subprocess.Popen(
-        [*MUSTER, "demo", *arguments], stdout=its_end, stderr=its_end, env=environment, start_new_session=True
+        [*MUSTER, "demo", *past, *arguments], stdout=its_end, stderr=its_end, env=environment, start_new_session=True
     )
     os.close(its_end)
     hung = threading.Timer(PATIENCE_SECONDS, process.kill)
@@ -119,6 +120,18 @@ def test_demonstration_ends_by_itself(tmp_path: Path) -> None:
 def test_ctrl_c_while_the_server_starts_ends_it_as_well(tmp_path: Path) -> None:
     with demo(tmp_path, "--devices", "1") as running:
         running.read_until("Starting the server")
+        running.interrupt()
+        code = running.end()
+
+        assert code == 0
+        assert "Nothing is left running" in running.text
+        assert "Traceback" not in running.text
+        assert_nothing_is_left(running, tmp_path)
+
+
+def test_ctrl_c_while_the_past_is_played_ends_it_as_well(tmp_path: Path) -> None:
+    with demo(tmp_path, "--devices", "1", has_past=True) as running:
+        running.read_until("four weeks of a small company")
         running.interrupt()
         code = running.end()
 

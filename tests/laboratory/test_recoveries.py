@@ -100,7 +100,7 @@ for = "10d"
 def played(text: str, directory: Path) -> tuple[Played, dict[ChannelId, list[Recovery]]]:
     """Play a scenario; returns it with the recoveries of each channel, the first one first."""
     found = play_scenario(parse_scenario(text), directory=directory)
-    engine = SqliteEngine(directory / "data" / "muster.db")
+    engine = SqliteEngine(directory / "muster.db")
     table = schema.recoveries
 
     def read(tx: Transaction) -> dict[ChannelId, list[Recovery]]:
@@ -149,7 +149,7 @@ def test_identity_that_expired_is_renewed_in_the_restricted_lane_and_proved(tmp_
     settings = {"inventory_hours": 24, "identity_lifetime_days": 6, "renew_before_days": 1}
     play(scene, seed=13, settings=settings, directory=tmp_path)
 
-    engine = SqliteEngine(tmp_path / "data" / "muster.db")
+    engine = SqliteEngine(tmp_path / "muster.db")
     rows = engine.read(lambda tx: [*recoveries.list_open(tx, limit=10)])
     (channel_id,) = engine.read(lambda tx: tx.connection.scalars(sa.select(schema.channels.c.id)).all())
     expired = by_reason(list(engine.read(lambda tx: recoveries.of_channel(tx, ChannelId(channel_id), limit=100)))[::-1])

@@ -11,7 +11,7 @@ from tests.support.site import Site
 from muster.domain.access import SERVER
 from muster.domain.control.dossier import SiteRecord
 from muster.domain.control.evidence import Signal
-from muster.domain.control.own_side import EVERYTHING, Outage
+from muster.domain.control.own_side import CALLED_AGAIN_WITHIN, EVERYTHING, Outage
 from muster.domain.control.reasons import Reason
 from muster.operations.count_cohorts import count_cohorts
 from muster.operations.watch_ourselves import NodeFindings, watch_ourselves
@@ -121,7 +121,8 @@ def test_time_in_which_we_heard_nobody_is_nobodys_silence(site: Site) -> None:
     site.engine.write(lambda tx: outages.open_one(tx, down))
 
     assert counted(site)[OFFICE].silent == 0
-    assert counted(site, after=23 * HOUR)[OFFICE].silent == 6
+    assert counted(site, after=23 * HOUR)[OFFICE].silent == 0
+    assert counted(site, after=CALLED_AGAIN_WITHIN)[OFFICE].silent == 6
 
 
 def test_it_is_counted_once_an_hour(site: Site) -> None:

@@ -18,6 +18,7 @@ from muster.cli.errors import CommandFailed, ExitCode
 if TYPE_CHECKING:
     from muster.cli.demo_screen import Screen
     from muster.laboratory.demonstration import Demonstration, Figures
+    from muster.laboratory.former_life import FormerLife
 
 DEVICES = 25
 MAXIMUM_DEVICES = 500
@@ -45,21 +46,27 @@ def demo(
     listen: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where the server listens; port 0 takes a free one.")
     ] = ANY_PORT,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin without a past: with the devices alone that enroll before your eyes.")
+    ] = False,
 ) -> int:
     """Run the real server with simulated devices and a simulated push service, all on this machine.
 
-    Nothing to prepare, nothing left behind: Ctrl-C ends it.
+    It begins with four weeks of a small company, played in some seconds. Nothing to prepare, nothing left behind:
+    Ctrl-C ends it.
     """
     with _ending() as ending:
-        print(f"Muster with {_count(devices)}, all on this machine. Starting the server ...", flush=True)
+        print(f"Muster with {_count(devices)}, all on this machine.", flush=True)
         from muster.cli import demo_screen  # noqa: PLC0415 - slow to import for other commands
         from muster.laboratory.demo_directory import UnfitDirectory, demo_directory  # noqa: PLC0415 - the same
 
         screen = demo_screen.choose_screen()
         try:
             with demo_directory(data_dir) as directory:
+                former = None if fresh else _former_life(directory, ending)
+                print("Starting the server ...", flush=True)
                 figures = asyncio.run(
-                    _run(directory, screen, ending, devices=devices, listen_on=listen, duration=duration)
+                    _run(directory, screen, ending, former, devices=devices, listen_on=listen, duration=duration)
                 )
         except UnfitDirectory as error:
             raise CommandFailed(
@@ -113,14 +120,31 @@ def _ending() -> Iterator[_Ending]:
             signal.signal(one, handler)
 
 
+def _former_life(directory: Path, ending: _Ending) -> "FormerLife | None":
+    from muster.laboratory.demonstration import live_before  # noqa: PLC0415 - slow to import for other commands
+    from muster.laboratory.former_life import Unwanted  # noqa: PLC0415 - the same
+
+    print("First, four weeks of a small company, in some seconds (--fresh leaves them out) ...", flush=True)
+    with suppress(Unwanted):
+        return live_before(directory, lambda: not ending.is_wanted)
+    return None
+
+
 async def _run(
-    directory: Path, screen: "Screen", ending: _Ending, *, devices: int, listen_on: str, duration: float | None
+    directory: Path,
+    screen: "Screen",
+    ending: _Ending,
+    former: "FormerLife | None",
+    *,
+    devices: int,
+    listen_on: str,
+    duration: float | None,
 ) -> "Figures":
     from muster.laboratory import demonstration  # noqa: PLC0415 - slow to import for other commands
 
     with ending.heard():
         opening = demonstration.demonstration(
-            directory, devices=devices, listen_on=listen_on, administrator=OWNER, tell=screen.tell
+            directory, devices=devices, listen_on=listen_on, administrator=OWNER, tell=screen.tell, former=former
         )
         try:
             async with opening as shown:

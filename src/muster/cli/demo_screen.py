@@ -228,6 +228,8 @@ def _figures_line(figures: Figures) -> str:
         enrolled = f"{_number(figures.devices, 'device')} enrolled"
     if figures.first_enrolled_after is not None:
         enrolled += f", the first after {figures.first_enrolled_after.total_seconds():.1f} s"
+    if figures.former:
+        enrolled += f", beside {figures.former} with a past"
     traffic = ", ".join(
         (
             _number(figures.requests, "request"),

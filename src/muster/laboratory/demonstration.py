@@ -9,7 +9,7 @@ import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -22,10 +22,16 @@ from muster.bootstrap.serving import listen
 from muster.domain.access import SERVER, Actor, ActorKind, LinkKind
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.errors import Refusal
+from muster.domain.push_certificates import Deliberately
 from muster.laboratory.administrator import Addressee, ask_now_and_then, search
 from muster.laboratory.cast import Story, Way
+from muster.laboratory.demo_directory import MARK
+from muster.laboratory.former_life import FormerLife, live_through
 from muster.laboratory.local_server import serving
-from muster.laboratory.simulated_fleet import Doors, Member, SimulatedFleet
+from muster.laboratory.scenario.reading import read_scenario
+from muster.laboratory.scenario.shipped import scenario_file
+from muster.laboratory.server import TOPIC
+from muster.laboratory.simulated_fleet import HABITS, Doors, Member, SimulatedFleet
 from muster.laboratory.simulated_push import SimulatedPush, simulated_push
 from muster.operations.enrollment_links import LinkOrder, NewLink, create_links
 from muster.operations.sign_in import create_sign_in_links
@@ -37,7 +43,8 @@ from muster.settings import Settings, read_settings
 from muster.simulator.device_authority import device_authority
 from muster.storage.engine import Transaction
 
-TOPIC = "com.apple.mgmt.External.muster-demonstration"
+PAST = "demonstration"
+"""The scenario that a demonstration begins with."""
 ORGANIZATION = "Muster demonstration"
 ADMINISTRATOR = Actor(ActorKind.ADMINISTRATOR, "simulated administrator")
 LINK_LIFETIME = timedelta(days=1)
@@ -46,8 +53,11 @@ BACKLOG_LIMIT = 4
 HAPPENINGS_KEPT = 50
 MISSED_AFTER = (8.0, 14.0)
 """Seconds until somebody notices that a device is gone."""
-SURROUNDINGS = Surroundings(device_roots=(device_authority().root_der,))
-"""Everything is real but who vouches for the devices."""
+SURROUNDINGS = Surroundings(
+    device_roots=(device_authority().root_der,),
+    policy=lambda policy: replace(policy, accepts_published_keys=True),
+)
+"""Everything is real but who vouches for the devices, and that those with a former life have keys everybody knows."""
 
 
 class AddressUnavailable(Exception):
@@ -72,11 +82,15 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What happened so far. *first_enrolled_after* counts from the server's start; absent before."""
+    """What happened so far. *first_enrolled_after* counts from the server's start; absent before.
+
+    *former*: how many devices have a past here, beside *devices*, which enroll now.
+    """
 
     elapsed: timedelta
     first_enrolled_after: timedelta | None
     devices: int
+    former: int
     enrolled: int
     requests: int
     pushes: int
@@ -86,7 +100,7 @@ class Figures:
 class Demonstration:
     """A demonstration that runs: `server_url` and `sign_in_url` lead to it, `log_path` and `data_dir` are its files.
 
-    *tell* is told of every happening; the latest are kept in `happenings`.
+    *tell* is told of every happening; the latest are kept in `happenings`. `runner` reads and acts on the server.
     """
 
     def __init__(
@@ -99,13 +113,15 @@ class Demonstration:
         started: float,
         sign_in_url: str,
         tell: Callable[[Happening], None],
+        former: FormerLife | None,
     ) -> None:
         self.server_url = settings.effective_public_url
         self.sign_in_url = sign_in_url
         self.data_dir = settings.data_dir
         self.happenings: deque[Happening] = deque(maxlen=HAPPENINGS_KEPT)
-        self._runner = service.runner
+        self.runner = service.runner
         self._push = push
+        self._former = former
         self._rng = Random()  # noqa: S311 - plays, keeps no secret
         self._tell_caller = tell
         self._started = started
@@ -122,9 +138,17 @@ class Demonstration:
         async with asyncio.TaskGroup() as players:
             players.create_task(self.fleet.live(doors, self._on_enrolled))
             players.create_task(self._search())
+            if self._former is not None:
+                players.create_task(self._former.go_on(self.server_url, clock=utc_now, habits=HABITS))
             players.create_task(
-                ask_now_and_then(self._runner, ADMINISTRATOR, self._addressees, rng=self._rng, tell=self._tell)
+                ask_now_and_then(self.runner, ADMINISTRATOR, self._addressees, rng=self._rng, tell=self._tell)
             )
+
+    def close(self) -> None:
+        """Close the devices' connections; waits for requests under way."""
+        self.fleet.close()
+        if self._former is not None:
+            self._former.close()
 
     async def _search(self) -> None:
         """Look for the devices that are missed, once each has enrolled."""
@@ -134,17 +158,17 @@ class Demonstration:
             for member in [member for member in missed if member.enrolled]:
                 missed.remove(member)
                 channel_id = ChannelId(member.part.facts.udid)
-                await search(self._runner, ADMINISTRATOR, channel_id, name=member.name, tell=self._tell)
+                await search(self.runner, ADMINISTRATOR, channel_id, name=member.name, tell=self._tell)
 
     async def _open_way(self, kind: LinkKind) -> str:
         order = LinkOrder(None, LINK_LIFETIME, note=f"The demonstration's devices ({kind.value})", kind=kind)
-        made = (await self._runner.write(create_links, [order], ADMINISTRATOR))[0]
+        made = (await self.runner.write(create_links, [order], ADMINISTRATOR))[0]
         assert isinstance(made, NewLink), made
         return made.token
 
     async def look(self) -> list[Seen]:
         """Return this demonstration's devices as the server knows them now, in the order of the cast."""
-        rows, answers = await self._runner.read(self._read)
+        rows, answers = await self.runner.read(self._read)
         return [Seen(rows[device_id], answers.get(device_id)) for device_id in self._device_ids() if device_id in rows]
 
     async def figures(self) -> Figures:
@@ -153,10 +177,11 @@ class Demonstration:
             elapsed=timedelta(seconds=monotonic() - self._started),
             first_enrolled_after=self._first_enrolled_after,
             devices=len(self.fleet.members),
+            former=0 if self._former is None else self._former.devices,
             enrolled=self.fleet.enrolled,
-            requests=self.fleet.requests,
+            requests=self.fleet.requests + (0 if self._former is None else self._former.requests),
             pushes=self._push.apns.received.total(),
-            answers=await self._runner.read(lambda tx: count_answers(tx, self._began_at)),
+            answers=await self.runner.read(lambda tx: count_answers(tx, self._began_at)),
         )
 
     def _on_enrolled(self, member: Member) -> None:
@@ -209,17 +234,17 @@ async def demonstration(
     listen_on: str,
     administrator: str,
     tell: Callable[[Happening], None],
+    former: FormerLife | None = None,
 ) -> AsyncIterator[Demonstration]:
     """Start everything in *data_dir*, which must exist, and take it down at the end of the context.
 
     *listen_on* is HOST:PORT, port 0 being any free one; *administrator* is whom the sign-in link lets in. The devices
-    do nothing before `Demonstration.play`. Raises SettingsError, AddressUnavailable, Unavailable, SchemaOutdated,
-    WrongKeyRing.
+    do nothing before `Demonstration.play`. *former* is what `live_before` made; absent: the data has no past. Raises
+    SettingsError, AddressUnavailable, Unavailable, SchemaOutdated, WrongKeyRing.
     """
     async with AsyncExitStack() as stack:
-        push = await stack.enter_async_context(
-            simulated_push(TOPIC, rng=Random(), now=utc_now)  # noqa: S311 - plays, keeps no secret
-        )
+        rng, apns = Random(), None if former is None else former.apns  # noqa: S311 - plays, keeps no secret
+        push = await stack.enter_async_context(simulated_push(TOPIC, rng=rng, now=utc_now, apns=apns))
         settings = _settings(data_dir, listen_on, push)
         bound = stack.enter_context(_listen(settings))
         settings = _with_port(settings, bound)
@@ -237,9 +262,20 @@ async def demonstration(
             started=started,
             sign_in_url=f"{settings.effective_public_url}/sign-in/{link.token}",
             tell=tell,
+            former=former,
         )
-        stack.push_async_callback(asyncio.to_thread, shown.fleet.close)
+        stack.push_async_callback(asyncio.to_thread, shown.close)
         yield shown
+
+
+def live_before(data_dir: Path, is_wanted: Callable[[], bool]) -> FormerLife | None:
+    """Give the data a past that ends now, before the demonstration; None: it has one already.
+
+    It takes seconds, as `former_life.live_through` says, and raises as that does.
+    """
+    if any(file.name != MARK for file in data_dir.iterdir()):
+        return None
+    return live_through(data_dir, read_scenario(scenario_file(PAST)), until=utc_now(), is_wanted=is_wanted)
 
 
 def log_path(data_dir: Path) -> Path:
@@ -292,7 +328,9 @@ def _logging(settings: Settings) -> Iterator[None]:
 
 
 async def _upload(service: Service, push: SimulatedPush) -> None:
-    upload = UploadedPushCertificate(push.push_certificate_pem, push.push_key_pem)
+    upload = UploadedPushCertificate(
+        push.push_certificate_pem, push.push_key_pem, frozenset({Deliberately.ALLOW_OLDER})
+    )
     outcome = (await service.runner.write(upload_push_certificates, [upload], ADMINISTRATOR))[0]
     if isinstance(outcome, Refusal):
         raise RuntimeError(outcome.message)

@@ -29,8 +29,13 @@ class SimulatedPush:
 
 
 @asynccontextmanager
-async def simulated_push(topic: str, *, rng: Random, now: Callable[[], datetime]) -> AsyncIterator[SimulatedPush]:
-    """Run a push service on a free port of 127.0.0.1, with a push certificate for *topic*."""
+async def simulated_push(
+    topic: str, *, rng: Random, now: Callable[[], datetime], apns: SimulatedAPNs | None = None
+) -> AsyncIterator[SimulatedPush]:
+    """Run a push service on a free port of 127.0.0.1, with a push certificate for *topic*.
+
+    *apns* is what it knows of tokens already; absent: nothing.
+    """
     authority = _make_authority(rng, now())
     server_key = generate_ec_key()
     server_certificate = make_server_certificate(
@@ -41,7 +46,7 @@ async def simulated_push(topic: str, *, rng: Random, now: Callable[[], datetime]
         topic, push_key, now=now(), lifetime=LIFETIME, serial_number=_serial_number(rng), authority=authority
     )
     authority_pem = pem_from_der([authority.certificate_der])
-    apns = SimulatedAPNs(rng)
+    apns = apns or SimulatedAPNs(rng)
     identity = ServerIdentity(pem_from_der([server_certificate]), private_key_pem(server_key), authority_pem)
     async with SimulatedApnsServer(apns, identity, now=now) as server:
         yield SimulatedPush(

@@ -104,7 +104,7 @@ class World:
         )
         self.complaints = complaints
         self.inhabitants: list[Inhabitant] = []
-        self._loop = loop
+        self.clock: Callable[[], datetime] = loop.now
         self._began_at = loop.now()
         self._push_certificate_lifetime = push_certificate_lifetime
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,8 +114,8 @@ class World:
     # Time and chance
 
     def now(self) -> datetime:
-        """The present instant, aware UTC."""
-        return self._loop.now()
+        """The present instant, aware UTC; by another clock than the loop's once somebody has put one in its place."""
+        return self.clock()
 
     async def sleep(self, duration: timedelta) -> None:
         """Let *duration* pass."""
@@ -252,12 +252,12 @@ def play(
         stack.enter_context(_seldom_searched_for_garbage())
         complaints = stack.enter_context(heard_complaints())
         if directory is None:
-            directory = Path(stack.enter_context(TemporaryDirectory(prefix="muster-laboratory-")))
+            directory = Path(stack.enter_context(TemporaryDirectory(prefix="muster-laboratory-"))) / "data"
         loop = VirtualTimeLoop(start, keeps_to_grain=keeps_to_grain)
         world = World(
             loop,
             seed,
-            directory / "data",
+            directory,
             complaints,
             settings,
             control=control,

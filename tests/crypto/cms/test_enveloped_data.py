@@ -230,13 +230,16 @@ def test_every_failure_to_decrypt_is_the_same_error() -> None:
         assembled(transported=transported, encrypted=b""),
     ]
 
-    seen = set()
+    seen, noise = set(), []
     for cms in failures:
-        with pytest.raises(CannotDecrypt) as caught:
-            open_envelope(cms, rsa_key(), allow_legacy=False)
-        seen.add((str(caught.value), caught.value.__cause__))
+        try:
+            noise.append(open_envelope(cms, rsa_key(), allow_legacy=False).content)
+        except CannotDecrypt as error:
+            seen.add((str(error), error.__cause__))
 
     assert seen == {("", None)}
+    assert BODY not in noise  # of what it cannot decrypt OpenSSL makes a random key, which fits once in 256 times
+    assert len(noise) <= 3
 
 
 def test_another_key_does_not_open_it() -> None:

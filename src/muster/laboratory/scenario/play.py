@@ -47,8 +47,11 @@ def play_scenario(
     duration: timedelta | None = None,
     directory: Path | None = None,
     watch: Callable[[Stage], None] | None = None,
+    keeps_to_grain: bool | None = None,
 ) -> Played:
     """Play *scenario* and take down what came of it. *seed* and *duration* are used instead of its own.
+
+    *keeps_to_grain*: whether time passes in steps; None: in large fleets only.
 
     *directory* is the server's data directory; absent, a temporary one. *watch* is given the stage once it is built,
     for whoever wants to look closer. Equal seeds give equal runs. Raises whatever is raised in the world.
@@ -79,7 +82,7 @@ def play_scenario(
         push_certificate_lifetime=max(
             SHORTEST_LIFETIME, min(expiries, default=scenario.duration + PUSH_CERTIFICATE_LIFETIME)
         ),
-        keeps_to_grain=len(scenario.devices) >= LARGE,
+        keeps_to_grain=len(scenario.devices) >= LARGE if keeps_to_grain is None else keeps_to_grain,
         beat=BEAT,
     )
     return replace(finished[0], report=report)

@@ -154,7 +154,7 @@ class Stage:
         """Unpack one device; *facts* absent: it is made up."""
         rng = self.world.rng(f"{name} facts")
         facts = facts or self._facts(cohort, rng)
-        inhabitant = self.world.add_device(cohort.platform, self._habits(cohort), name=name, facts=facts)
+        inhabitant = self.world.add_device(cohort.platform, self.habits_of(cohort), name=name, facts=facts)
         actor = Actor(name, cohort, len(self.actors), inhabitant, self.world.rng(f"{name} user"))
         self.actors[name] = actor
         device = inhabitant.device
@@ -191,7 +191,8 @@ class Stage:
         return facts
 
     @staticmethod
-    def _habits(cohort: Cohort) -> Habits:
+    def habits_of(cohort: Cohort) -> Habits:
+        """How its devices live."""
         if cohort.own_connects is None:
             return Habits()
         span = cohort.own_connects
