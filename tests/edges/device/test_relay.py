@@ -23,6 +23,7 @@ def relay(engine: SqliteEngine, *, is_wanted: bool = True) -> MessageRelay:
         (b"a=%C3%BC+b", {"a": "ü b"}),
         (b"&".join([b"a=1"] * (MAXIMUM_PARAMETERS + 1)), {}),
         (b"\xff%zz", {"ÿ%zz": ""}),
+        (b"a%00=b%00", {"a\ufffd": "b\ufffd"}),  # PostgreSQL keeps no NUL
     ],
 )
 def test_parameters_of_an_address_are_read(

@@ -26,11 +26,14 @@ class MessageRelay:
         return None
 
     def parameters(self, query: bytes) -> dict[str, str] | None:
-        """Read the parameters of an address, the first of each name; None where nobody is told."""
+        """Read the parameters of an address, the first of each name; None where nobody is told.
+
+        A NUL, which not every database keeps, stands as U+FFFD: no message is lost for it.
+        """
         if not self.is_wanted:
             return None
         try:
             pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAXIMUM_PARAMETERS)
         except ValueError:
             return {}  # too many: none that we gave a device
-        return dict(reversed(pairs))
+        return {name.replace("\0", "\ufffd"): value.replace("\0", "\ufffd") for name, value in reversed(pairs)}
