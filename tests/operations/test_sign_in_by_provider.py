@@ -11,10 +11,11 @@ from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.roles import Role
 from muster.operations.end_sessions import EndOrder, end_own_sessions, end_sessions
 from muster.operations.manage_groups import GroupOrder, create_groups
-from muster.operations.set_roles import RoleOrder, set_roles
+from muster.operations.set_roles import AccessOrder, RoleOrder, set_access, set_roles
 from muster.operations.sign_in import LinkUse, Session, Visit, create_sign_in_links, find_session, sign_in
 from muster.operations.sign_in_by_provider import (
     LIFETIME,
+    MAXIMUM_SUBJECT,
     Departure,
     Identified,
     leave_for_provider,
@@ -86,6 +87,34 @@ def test_who_has_no_role_any_more_is_out(site: Site) -> None:
 
     assert isinstance(refused, Refusal)
     assert refused.code is RefusalCode.ROLE_MISSING
+    assert not is_open(site, session)
+
+
+def test_the_same_subject_of_another_provider_is_somebody_else(site: Site) -> None:
+    first = come_in(site)
+    other = come_in(site, replace(ADA, issuer="https://other.example"))
+
+    assert other.administrator.id != first.administrator.id
+
+
+def test_subjects_that_begin_alike_are_not_one_person(site: Site) -> None:
+    first = come_in(site, replace(ADA, subject="x" * MAXIMUM_SUBJECT))
+
+    for subject in ("x" * MAXIMUM_SUBJECT + "y", "4711\0"):
+        [refused] = site.do(sign_in_by_provider, replace(ADA, subject=subject))
+        assert isinstance(refused, Refusal)
+    assert is_open(site, first)
+
+
+def test_who_is_shut_out_here_does_not_come_in_by_the_provider(site: Site) -> None:
+    owner(site)
+    session = come_in(site)
+    site.do(set_access, AccessOrder("ada", is_disabled=True), actor=ADMIN)
+
+    [refused] = site.do(sign_in_by_provider, ADA)
+
+    assert isinstance(refused, Refusal)
+    assert refused.code is RefusalCode.SIGN_IN_WRONG
     assert not is_open(site, session)
 
 

@@ -107,14 +107,17 @@ def _return(tx: Transaction, state: str, ctx: Context) -> Return | None:
 def sign_in_by_provider(tx: Transaction, identified: Sequence[Identified], ctx: Context) -> list[SignInOutcome]:
     """Open a session for each person whose groups have a role; who is new here is added, an act of the audit log.
 
-    Refused without a role, which ends what sessions they have, and for who is shut out here.
+    Refused without a role, which ends what sessions they have, for who is shut out here, and for a subject that is too
+    long (MAXIMUM_SUBJECT) or can't be printed.
     """
     return [_sign_in(tx, one, ctx) for one in identified]
 
 
 def _sign_in(tx: Transaction, one: Identified, ctx: Context) -> SignInOutcome:
+    if len(one.subject) > MAXIMUM_SUBJECT or not one.subject.isprintable():
+        return _UNFIT_SUBJECT  # never cut: others may begin alike
     tx.lock_name("roles")
-    external_id = f"{one.issuer} {one.subject[:MAXIMUM_SUBJECT]}"
+    external_id = f"{one.issuer} {one.subject}"
     known = sign_in_ways.of_external(tx, external_id)
     if one.role is None:
         if known is not None:
@@ -131,6 +134,13 @@ def _sign_in(tx: Transaction, one: Identified, ctx: Context) -> SignInOutcome:
         _add(tx, one, external_id, one.role, ctx) if known is None else _follow(tx, known, one, one.role, ctx)
     )
     return begin_session(tx, administrator, one.visit, Way.PROVIDER, ctx)
+
+
+_UNFIT_SUBJECT: Final = Refusal(
+    RefusalCode.SIGN_IN_WRONG,
+    f"the identity provider names you by more than {MAXIMUM_SUBJECT} characters, or by some that can't be printed",
+    "Ask an owner: the claim sub of its ID tokens has to be a plain name.",
+)
 
 
 def _add(tx: Transaction, one: Identified, external_id: str, role: Role, ctx: Context) -> Administrator:

@@ -120,8 +120,12 @@ def test_nobody_ends_the_session_of_somebody_else(ana: Browser, stranger: Browse
         "/people/tokens",
     ],
 )
-def test_forms_take_the_token_of_the_session(ana: Browser, path: str) -> None:
-    for fields in ({}, {"form_token": "x" * 64}, {"form_token": "é"}):
+def test_forms_take_the_token_of_the_session(ana: Browser, runner: InlineRunner, path: str) -> None:
+    [link] = runner.engine.write(lambda tx: create_sign_in_links(tx, ["ana"], runner.context()))
+    other = Browser(ana.app)
+    other.post(f"/sign-in/{link.token}")
+    of_another = hidden(other.get("/account"))
+    for fields in ({}, {"form_token": "x" * 64}, {"form_token": "é"}, of_another):
         reply = ana.submit(path, {**fields, "password": PASSWORD, "again": PASSWORD})
 
         assert reply.status == 400

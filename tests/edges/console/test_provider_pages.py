@@ -143,6 +143,16 @@ def test_a_token_that_says_something_else_signs_nobody_in(
     assert people(runner) == []
 
 
+@pytest.mark.parametrize(("off", "status"), [(-59, 303), (59, 303), (-62, 502), (62, 502)])
+def test_clocks_may_differ_by_a_minute(
+    app: Any, provider: FakeProvider, runner: InlineRunner, off: int, status: int
+) -> None:
+    now = int(runner.time.timestamp())
+    provider.spoil = {"iat": now + off, "exp": now + off if off < 0 else now + off + 300}
+
+    assert through(app, provider)[1].status == status
+
+
 @pytest.mark.parametrize("how", ["another key", "none", "secret"])
 def test_a_token_that_is_signed_otherwise_signs_nobody_in(
     app: Any, provider: FakeProvider, runner: InlineRunner, how: str
@@ -245,6 +255,36 @@ def test_a_provider_that_is_ill_signs_nobody_in(
 
     assert reply.status == 502
     assert people(runner) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ({"issuer": "https://evil.example"}, "somebody else"),
+        (
+            {"token_endpoint": "http://127.0.0.2:9/token"},
+            "ValueError at 127.0.0.2",
+        ),  # unencrypted, and not this machine
+        ({"token_endpoint": "file:///etc/passwd"}, "ValueError at None"),
+        ({"jwks_uri": "http://127.0.0.2:9/keys"}, "ValueError at 127.0.0.2"),
+    ],
+)
+def test_a_provider_that_leads_elsewhere_is_not_followed(
+    app: Any, provider: FakeProvider, said: dict[str, str], what: str
+) -> None:
+    honest = provider.answer
+
+    def answer(path: str, body: bytes, who: str) -> tuple[int, object]:
+        status, told = honest(path, body, who)
+        return (status, {**told, **said}) if isinstance(told, dict) and "jwks_uri" in told else (status, told)
+
+    provider.answer = answer  # type: ignore[method-assign, assignment]
+    browser = Browser(app)
+    reply = browser.get("/sign-in/provider")
+    if reply.status == 303:
+        reply = back(browser, provider.authorize(reply.header("location") or ""))
+
+    assert (reply.status, what in reply.text) == (502, True)
 
 
 def test_departures_of_an_address_are_bounded_until_right(app: Any, provider: FakeProvider) -> None:
