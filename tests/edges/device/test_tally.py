@@ -8,8 +8,9 @@ from typing import Any
 from muster.domain.control.self_watch import LOOK_BACK, MAXIMUM_CLOCKS
 from muster.edges.device.tally import MAXIMUM_CLAIMANTS, Tally
 from muster.operations.watch_ourselves import DifferingClocks
-from muster.protocol.identifiers import ChannelId
+from muster.protocol.identifiers import ChannelId, DeviceId
 
+A, B, C = DeviceId("A"), DeviceId("B"), DeviceId("C")
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
@@ -111,15 +112,16 @@ def test_whom_strangers_claim_to_be_is_bounded() -> None:
 def test_clocks_that_agree_on_another_time_count_until_one_agrees_with_ours() -> None:
     clock = Clock()
     tally = Tally(clock)
-    tally.note_clock(b"a", 7200)
-    tally.note_clock(b"a", 7201)
-    tally.note_clock(b"b", 7199)
+    tally.note_clock(b"a", C, 7200)
+    tally.note_clock(b"a", A, 7201)
+    tally.note_clock(b"b", B, 7199)
+    tally.note_clock(b"renewed", B, 7199)
     few = tally.take()
     clock.time += timedelta(minutes=5)
-    tally.note_clock(b"c", 7200)
+    tally.note_clock(b"c", C, 7200)
     found = tally.take()
     still = tally.take()
-    tally.note_clock(b"d", 10)
+    tally.note_clock(b"d", C, 10)
 
     assert few.differing is None
     assert found.differing == still.differing == DifferingClocks(NOW, -7200, 3)
@@ -130,7 +132,7 @@ def test_what_clocks_told_is_forgotten_after_a_day_and_bounded() -> None:
     clock = Clock()
     tally = Tally(clock)
     for number in range(MAXIMUM_CLOCKS + 5):
-        tally.note_clock(str(number).encode(), 7200)
+        tally.note_clock(str(number).encode(), DeviceId(str(number)), 7200)
 
     found = tally.take().differing
     clock.time += LOOK_BACK + timedelta(seconds=1)

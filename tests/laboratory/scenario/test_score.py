@@ -164,6 +164,29 @@ def test_a_check_out_that_nobody_could_hear_is_no_known_end() -> None:
     assert [one.cause for one in found.causes] == ["profile_removed_unreported"]
 
 
+def test_a_backup_of_an_earlier_life_brings_an_identity_back_that_is_nobodys() -> None:
+    erased = Episode(0, "erase", "phones/1", None, {"by": "user"}, BEGIN + 25 * DAY, BEGIN + 25.2 * DAY)
+    restored = Episode(1, "restore_to_same", "phones/1", None, {"age": 10 * DAY}, BEGIN + 30 * DAY)
+    told = [step(0, WELL), step(32, LOST, Reason.IDENTITY_UNRECOGNIZED)]
+
+    found = scored(told, erased, restored, off=(30, 60))
+
+    assert (found.right_state_faulted, found.faulted_days) == (1, 27)
+    assert [one.cause for one in found.causes] == ["identity_unrecognized"]
+
+
+def test_who_was_restored_unheard_has_a_token_of_which_nobody_was_told() -> None:
+    down = Episode(0, "server_down", None, None, {}, BEGIN + 29 * DAY, BEGIN + 31 * DAY)
+    restored = Episode(1, "restore_to_same", "phones/1", None, {"age": 2 * DAY}, BEGIN + 30 * DAY)
+
+    told = [step(0, WELL), step(32, ControlState.AT_RISK, Reason.PUSH_TOKEN_UNREGISTERED)]
+
+    found = scored(told, down, restored, off=(29, 31))
+
+    assert (found.right_state_faulted, found.faulted_days) == (1, 27)
+    assert [one.cause for one in found.causes] == ["push_token_unregistered"]
+
+
 def test_nobody_knows_of_an_assignment_while_apple_refuses_the_token() -> None:
     refused = Episode(0, "token_expired", None, None, {}, BEGIN + 29 * DAY, BEGIN + 40 * DAY)
     moved = Episode(1, "assign_elsewhere", "ipads/1", None, {}, BEGIN + 30 * DAY)

@@ -281,7 +281,7 @@ class MessageDoor:
         if signed_at is None:
             return None  # as nearly all do
         now = self._connect_runner.now()
-        self._tally.note_clock(request.fingerprint, round((signed_at - now).total_seconds()))
+        self._tally.note_clock(request.fingerprint, device_id, round((signed_at - now).total_seconds()))
         return self._clocks.to_note(device_id, signed_at, now)
 
     async def _flush_connects(self, batch: list[ConnectRequest]) -> list[ConnectOutcome]:

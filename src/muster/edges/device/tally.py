@@ -22,7 +22,7 @@ from muster.domain.control.self_watch import (
 )
 from muster.edges.device.http import Send
 from muster.operations.watch_ourselves import DifferingClocks, Dropped, Failing, NodeFindings
-from muster.protocol.identifiers import ChannelId
+from muster.protocol.identifiers import ChannelId, DeviceId
 
 MAXIMUM_CLAIMANTS = 100
 """Whom requests without an identity claim to come from, as many as are remembered; anyone can claim anything."""
@@ -48,7 +48,7 @@ class Tally:
         self._identities = 0
         self._claimed: set[ChannelId] = set()
         self._without_since: datetime | None = None
-        self._clocks: dict[bytes, tuple[datetime, int]] = {}
+        self._clocks: dict[bytes, tuple[datetime, DeviceId, int]] = {}
 
     def counting(self, endpoint: str, send: Send) -> Send:
         """Return a *send* that counts the answer to a request to *endpoint*, which is one of few."""
@@ -83,13 +83,15 @@ class Tally:
         if claimed_id is not None and len(self._claimed) < MAXIMUM_CLAIMANTS:
             self._claimed.add(claimed_id)
 
-    def note_clock(self, identity: bytes, seconds: int) -> None:
-        """A request was signed by *identity* when its clock was *seconds* ahead of ours. One that agrees with ours
-        disproves that ours is wrong."""
+    def note_clock(self, identity: bytes, device_id: DeviceId, seconds: int) -> None:
+        """A request of *device_id* was signed by *identity* when its clock was *seconds* ahead of ours. One that agrees
+        with ours disproves that ours is wrong. A device counts once, whatever identities it has, and an identity once,
+        whomever it claims to be."""
         if abs(seconds) < CLOCK_OFF_BY.total_seconds():
             self._clocks.clear()
         elif identity in self._clocks or len(self._clocks) < MAXIMUM_CLOCKS:
-            self._clocks[identity] = (self._now(), seconds)
+            self._clocks.pop(identity, None)
+            self._clocks[identity] = (self._now(), device_id, seconds)
 
     def take(self) -> NodeFindings:
         """Close the bucket, and tell what the last ones show."""
@@ -109,7 +111,8 @@ class Tally:
 
     def _differing(self, now: datetime) -> DifferingClocks | None:
         self._clocks = {name: one for name, one in self._clocks.items() if abs(now - one[0]) <= LOOK_BACK}
-        error = own_clock_error([seconds for _, seconds in self._clocks.values()])
+        devices = {device_id: seconds for _, device_id, seconds in self._clocks.values()}  # what each said last
+        error = own_clock_error(list(devices.values()))
         if error is None:
             return None
-        return DifferingClocks(min(at for at, _ in self._clocks.values()), error, len(self._clocks))
+        return DifferingClocks(min(at for at, _, _ in self._clocks.values()), error, len(devices))

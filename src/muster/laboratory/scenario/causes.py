@@ -200,8 +200,7 @@ def _remove_profile(life: Life, number: int, episode: Episode) -> Iterable[Claim
         return
     yield from _returning(life, number, episode)
     # it checks out once, and whoever can't hear it then never does
-    unheard = merged((*life.cuts, *life.deafened("tls_changed", "proxy_drops_identity", "errors")))
-    if episode.parameters.get("reported") is not False and covering(unheard, episode.began_at) is None:
+    if episode.parameters.get("reported") is not False and not _is_unheard(life, episode):
         reasons = {Reason.PROFILE_REMOVED}
         if life.cohort.way is Way.ACCOUNT:
             reasons.add(Reason.USER_ENDED_ENROLLMENT)
@@ -238,6 +237,12 @@ def _remove_profile(life: Life, number: int, episode: Episode) -> Iterable[Claim
         yield life.claim(cause, number, episode, AT_RISK, None, reasons=frozenset(_DEAD_TOKEN), user=user)
 
 
+def _is_unheard(life: Life, episode: Episode) -> bool:
+    """Whether what the device said of it could not be heard."""
+    unheard = merged((*life.cuts, *life.deafened("tls_changed", "proxy_drops_identity", "errors")))
+    return covering(unheard, episode.began_at) is not None
+
+
 def _unenroll(life: Life, number: int, episode: Episode) -> Iterable[Claim]:
     if episode.note:
         return
@@ -264,16 +269,32 @@ def _send(life: Life, number: int, episode: Episode) -> Iterable[Claim]:
 
 
 def _restore_to_same(life: Life, number: int, episode: Episode) -> Iterable[Claim]:
-    """An identity that was renewed since comes back with a backup that is older than that."""
+    """An identity that was renewed since comes back with a backup that is older than that; or one of an earlier life,
+    which is nobody's any more, so that only another enrollment helps."""
     if episode.note:
         return
     taken_at = episode.began_at - (span_of(episode, "age") or timedelta(0))
+    if any(taken_at < at <= episode.began_at for at in life.lives_began_at):
+        yield from _of_earlier_life(life, number, episode)
+        return
+    if _is_unheard(life, episode):  # nobody was told of the token that came with it
+        yield from _dead_token(life, number, episode, Reason.PUSH_TOKEN_UNREGISTERED)
     issued = [one.issued_at for one in life.identities if one.issued_at <= episode.began_at]
     is_superseded = any(taken_at < at for at in issued[1:])
     renewed_at = next((one.issued_at for one in life.identities if one.issued_at > episode.began_at), life.ended_at)
     if is_superseded:
         span = (episode.began_at, max(episode.began_at, renewed_at))
         yield life.claim(Reason.RESTORED_OLDER_BACKUP, number, episode, AT_RISK, A_DAY, span=span)
+
+
+def _of_earlier_life(life: Life, number: int, episode: Episode) -> Iterable[Claim]:
+    cause = Reason.IDENTITY_UNRECOGNIZED
+    span = (episode.began_at, min((at for at in life.lives_began_at if at > episode.began_at), default=life.ended_at))
+    yield life.claim(cause, number, episode, LOST, timedelta(days=3), span=span)
+    yield life.claim(cause, number, episode, SILENCE, None, reasons=frozenset({cause, Reason.SILENT}), span=span)
+    states, reasons = SILENCE | AWAY | ENDED, _OF_USERS | {cause, Reason.USER_EVICTED}
+    for user in life.users():
+        yield life.claim(cause, number, episode, states, None, reasons=reasons, span=span, user=user)
 
 
 def _restore_to_other(life: Life, number: int, episode: Episode) -> Iterable[Claim]:

@@ -114,6 +114,12 @@ class Life:
         """The enrollments that somebody began and that were not to break off."""
         return tuple(one for one in self.of("enroll") if not one.note and "ends_after" not in one.parameters)
 
+    @cached_property
+    def lives_began_at(self) -> tuple[datetime, ...]:
+        """When it was enrolled anew, by whomever, after its first enrollment."""
+        back = [one.ended_at for one in self.of("erase", "remove_profile") if one.ended_at is not None and not one.note]
+        return tuple(sorted([*back, *(one.began_at for one in self.enrolled_anew)]))
+
     def during(self, episode: Episode) -> Intervals:
         """When it bore on this device: all the time, or while the device was at the site."""
         whole = (episode.began_at, self.end_of(episode))

@@ -117,6 +117,8 @@ EVERY_FOUR_HOURS = tuple(ago(hours=hours) for hours in range(96, 0, -4))
 PUSHES = tuple(ago(days=days, hours=-1) for days in (4, 3.5, 3, 2.5, 2, 1.5))
 WELL_THEN = (ago(days=6), ago(days=5))
 """Pushes that were answered, before any was missed."""
+APART = (ago(hours=2), ago(hours=2) + timedelta(minutes=7))
+"""Pushed again as soon as what comes can't be taken for the contact before."""
 SINCE_WELL = (*WELL_THEN, *PUSHES)
 TWICE = (*PUSHES[:4], PUSHES[3] + timedelta(seconds=10), *PUSHES[4:])
 
@@ -144,6 +146,7 @@ ALIKE = SiteRecord("1.2.3.4", 5, 0, None, unpushable=4)
         (comes(way={"answered": {PUSHES[2]: PUSHES[2], PUSHES[3]: PUSHES[3]}}), WELL),  # two in a row
         (comes(pushes=SINCE_WELL, way={"answered": {at: at for at in (*WELL_THEN, PUSHES[4])}}), BLOCKED),  # and one
         (comes(pushes=TWICE, way={"answered": {PUSHES[3]: PUSHES[3], TWICE[4]: TWICE[4]}}), BLOCKED),  # by one contact
+        (comes(pushes=(*PUSHES, *APART), way={"answered": {at: at for at in APART}}), WELL),  # by two
         (comes(way={"answered": {PUSHES[1]: PUSHES[1], PUSHES[3]: PUSHES[3]}}), WELL),  # too many for chance
         (comes(way={"answered": {PUSHES[5]: PUSHES[5]}}), BLOCKED),  # the last one, which the next has to confirm
         (comes(way={"answered": {PUSHES[4]: PUSHES[4], PUSHES[5]: PUSHES[5]}}), WELL),
@@ -181,6 +184,15 @@ def test_a_device_that_sleeps_whenever_it_is_pushed_is_not_held_to_be_blocked() 
     nightly = [ago(days=days, hours=9) for days in range(7, 0, -1)]
     mornings = [ago(days=days, hours=4) for days in range(7, -1, -1)]
     one = comes(pushes=nightly, contacts=mornings)
+
+    assert (verdict_on(one), noted(one)) == (WELL, {Reason.PUSH_PATH_BLOCKED})
+
+
+def test_a_device_that_is_shut_down_before_the_question_of_each_evening_is_not_held_to_be_blocked() -> None:
+    evenings = [ago(days=days, hours=9) for days in range(7, 0, -1)]
+    leaves = [at - timedelta(minutes=40) for at in evenings]
+    mornings = [ago(days=days, hours=-2) for days in range(7, 0, -1)]
+    one = comes(pushes=evenings, contacts=sorted([*leaves, *mornings]))
 
     assert (verdict_on(one), noted(one)) == (WELL, {Reason.PUSH_PATH_BLOCKED})
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
+from muster.domain.control.contact import SLOT
 from muster.domain.control.control_policy import ControlPolicy
 from muster.domain.control.dossier import Dossier, PushRecord
 from muster.domain.control.finding import Cited, Finding, NotYet
@@ -22,8 +23,9 @@ from muster.domain.control.words import count, instant
 UNANSWERED_PUSHES: Final = 5
 OVER: Final = timedelta(days=2)
 """So many pushes without an answer, over so long, with a contact between."""
-ABOUT_AFTER_CONTACT: Final = timedelta(hours=1)
-"""So long after a contact a device is taken to be awake."""
+ABOUT_AFTER_CONTACT: Final = timedelta(minutes=15)
+"""So long after a contact a device is taken to be awake; what is pushed to settle it goes out within that. No longer,
+for the last contact of a working day and a question of every evening may lie as near to each other on many days."""
 ABOUT_BETWEEN_CONTACTS: Final = timedelta(hours=6)
 """And all the time between two contacts as near as this: a night is longer."""
 MISSED_WHILE_ABOUT: Final = 2
@@ -32,6 +34,8 @@ BY_CHANCE: Final = 5
 """Of so many pushes that were missed one may seem answered."""
 WITH_A_CONTACT: Final = timedelta(minutes=7)
 """A push so soon after a TokenUpdate can't be told from it: contacts are kept by slots of five minutes."""
+AFTER_AN_ANSWER: Final = SLOT + timedelta(minutes=1)
+"""A push so long after a contact is answered by another one: slots, and a minute in which a push is recorded late."""
 ALIKE: Final = 2
 """Devices of one address, this one included, that no push reaches."""
 
@@ -123,15 +127,15 @@ def _missed_of(pushes: Sequence[datetime], push: PushRecord) -> tuple[datetime, 
     """
     missed: list[datetime] = []
     answered: list[datetime] = []
-    answer_after: datetime | None = None  # of the push that came next
+    next_push: datetime | None = None  # the one that came next, if that was answered
     for at in reversed(pushes):
-        answer, later = push.answered.get(at), answer_after
-        answer_after = answer
+        answer, later = push.answered.get(at), next_push
+        next_push = None if answer is None else at
         if answer is None:
             missed.append(at)
         elif later is None:
             answered.append(at)
-        elif later - answer > ANSWER_WINDOW:
+        elif later - answer >= AFTER_AN_ANSWER:
             answered.pop()  # one of the two that are proof
             break
     if len(answered) * BY_CHANCE > len(missed):
