@@ -187,6 +187,34 @@ def test_who_was_restored_unheard_has_a_token_of_which_nobody_was_told() -> None
     assert [one.cause for one in found.causes] == ["push_token_unregistered"]
 
 
+def test_a_dead_token_is_a_loss_a_day_after_the_last_contact() -> None:
+    gone = Episode(0, "unregister", "ipads/1", None, {}, BEGIN + 30 * DAY)
+    token = Reason.PUSH_TOKEN_UNREGISTERED
+    told = [step(30.1, ControlState.AT_RISK, token), step(31.1, LOST, token)]
+    revived = [step(40, ControlState.AT_RISK, token), step(41, LOST, token)]
+
+    found = scored([step(0, WELL), *told, *revived], gone, off=(30, 60), spoke=40, cohort="ipads")
+    silent = scored([step(0, WELL), *told, *revived], gone, off=(30, 60), cohort="ipads")
+
+    assert (found.right_state_faulted, silent.right_state_faulted < 1) == (1, True)
+
+
+def test_who_is_heard_again_has_a_day_to_obey() -> None:
+    busy = Episode(0, "not_now", "macs/1", None, {"share_of_commands": 1.0}, BEGIN + 20 * DAY)
+    dead = Episode(1, "user_dies", "macs/1", None, {"user": 1}, BEGIN + 25 * DAY, BEGIN + 36 * DAY)
+    lost = step(28, LOST, Reason.USER_CHANNEL_DEAD, USER)
+    risk = step(37, ControlState.AT_RISK, Reason.ALWAYS_NOT_NOW, USER)
+
+    found = scored(
+        [step(0, WELL), step(0, WELL, channel=USER), lost, step(36, WELL, channel=USER), risk],
+        busy,
+        dead,
+        cohort="macs",
+    )
+
+    assert found.right_state_faulted == 1
+
+
 def test_nobody_knows_of_an_assignment_while_apple_refuses_the_token() -> None:
     refused = Episode(0, "token_expired", None, None, {}, BEGIN + 29 * DAY, BEGIN + 40 * DAY)
     moved = Episode(1, "assign_elsewhere", "ipads/1", None, {}, BEGIN + 30 * DAY)

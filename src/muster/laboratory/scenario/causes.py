@@ -4,6 +4,8 @@ Causes that leave the same traces share their reasons: naming either is right. W
 nothing true. Delays are those of the manual's table of reasons, in time that the device is about.
 """
 
+import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -284,7 +286,9 @@ def _restore_to_same(life: Life, number: int, episode: Episode) -> Iterable[Clai
     renewed_at = next((one.issued_at for one in life.identities if one.issued_at > episode.began_at), life.ended_at)
     if is_superseded:
         span = (episode.began_at, max(episode.began_at, renewed_at))
-        yield life.claim(Reason.RESTORED_OLDER_BACKUP, number, episode, AT_RISK, A_DAY, span=span)
+        # soon after its renewal it can't be told from one that failed in its last step
+        reasons = frozenset({Reason.RESTORED_OLDER_BACKUP, Reason.IDENTITY_RENEWAL_REFUSED})
+        yield life.claim(Reason.RESTORED_OLDER_BACKUP, number, episode, AT_RISK, A_DAY, reasons=reasons, span=span)
 
 
 def _of_earlier_life(life: Life, number: int, episode: Episode) -> Iterable[Claim]:
@@ -343,15 +347,16 @@ def _dead_token(life: Life, number: int, episode: Episode, cause: Reason) -> Ite
         ended = max(ended, min(life.heard_after(episode.ended_at), life.ended_at))
     states = AT_RISK if comes else LOST
     delay = ONE_DAY_ON if comes else timedelta(days=3)
-    span = (episode.began_at, ended)
     reasons = _DEAD_TOKEN
-    yield life.claim(cause, number, episode, states, delay, reasons=reasons, span=span, needs_contact=True)
-    until = min(ended, life.awake_after(episode.began_at, delay))
     earlier = SILENCE | AT_RISK
-    yield life.claim(
-        cause, number, episode, earlier, None, reasons=reasons | {Reason.SILENT}, span=(episode.began_at, until)
-    )
-    yield from _users_unpushed(life, number, episode, cause, span, reasons)
+    times = life.heard()
+    spoke = () if comes else times[bisect_right(times, episode.began_at) : bisect_left(times, ended)]
+    for began, until in itertools.pairwise([episode.began_at, *spoke, ended]):  # who speaks is lost a day later at most
+        span = (began, until)
+        yield life.claim(cause, number, episode, states, delay, reasons=reasons, span=span, needs_contact=True)
+        span = (began, min(until, life.awake_after(began, delay)))
+        yield life.claim(cause, number, episode, earlier, None, reasons=reasons | {Reason.SILENT}, span=span)
+    yield from _users_unpushed(life, number, episode, cause, (episode.began_at, ended), reasons)
 
 
 def _users_unpushed(
@@ -492,7 +497,11 @@ def _not_now(life: Life, number: int, episode: Episode) -> Iterable[Claim]:
     cause = Reason.ALWAYS_NOT_NOW
     yield life.claim(cause, number, episode, AT_RISK, None, reasons=reasons, is_fault=False)
     for user in life.users():
-        yield life.claim(cause, number, episode, AT_RISK, delay, reasons=reasons, user=user)
+        one = life.claim(cause, number, episode, AT_RISK, delay, reasons=reasons, user=user)
+        deaf = [life.end_of(dead) for dead in life.of("user_dies") if dead.parameters.get("user") == user]
+        # who is heard again has a day to obey
+        back = [life.awake_after(at, A_DAY) for at in deaf if one.began_at < at < one.ended_at]
+        yield replace(one, right_by=max([one.right_by or one.began_at, *back]))
     yield from _inventory_limit(life, number, episode)
 
 
