@@ -25,6 +25,8 @@ from muster.edges.apns.tunnel import read_proxy
 PREFIX = "MUSTER_"
 FILE_NAME = "muster.toml"
 FOREIGN_PREFIXES = ("MUSTER_TEST_",)
+OF_THE_COMMAND_LINE = frozenset({"MUSTER_SERVER", "MUSTER_TOKEN", "MUSTER_TOKEN_FILE", "MUSTER_CA_FILE"})
+"""Where a command asks, and by which token: no settings of a server."""
 """Variables that begin with our prefix and belong to the test suite."""
 
 
@@ -348,6 +350,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     named: dict[str, Any] = {}
     for variable, value in environment.items():
         if not variable.startswith(PREFIX) or variable.startswith(FOREIGN_PREFIXES):
+            continue
+        if variable in OF_THE_COMMAND_LINE:
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in Settings.model_fields:

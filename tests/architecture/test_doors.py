@@ -46,7 +46,7 @@ def test_every_operation_of_the_command_line_says_what_it_takes(path: Path) -> N
     called = [
         name
         for on, method, call in calls(path)
-        if on == "data" and method in {"run", "run_all"}
+        if on in {"data", "here"} and method in {"run", "run_all"}
         for name in names(call.args[0])
     ]
 

@@ -13,11 +13,12 @@ from tests.support.runner import NOW
 from tests.support.verdicts import hold
 
 from muster.cli import marks
-from muster.cli.status import Needs, print_history, print_status
+from muster.cli.status import print_history, print_status
 from muster.domain.control.reasons import Reason
 from muster.domain.control.saying import GRAVITY
 from muster.domain.control.states import ControlState, Forecast
 from muster.operations.views.control import ControlDay, FleetControl, ReasonRow
+from muster.operations.views.fleet_needs import Needs
 from muster.operations.views.incidents import IncidentRow
 from muster.storage.sqlite import SqliteEngine
 

@@ -19,8 +19,8 @@ from muster.domain.control.finding import Cited, Considered, Finding, Judgement
 from muster.domain.control.reasons import Reason
 from muster.domain.control.states import ControlState, Forecast
 from muster.domain.control.words import day, instant
-from muster.operations.judge_channels import Reasoning
 from muster.operations.views.verdicts import answers_of
+from muster.operations.views.why import Why
 from muster.protocol.identifiers import ChannelId
 from muster.storage import enrollments
 from muster.storage.enrollments import Facts
@@ -94,7 +94,7 @@ def test_the_reasoning_is_told_rule_by_rule_and_what_decides_is_marked() -> None
     answers = answers_of(judgement)
 
     def work() -> None:
-        print_why(Page(), Reasoning(None, judgement, None), answers, NOW, every_rule=False)  # type: ignore[arg-type]
+        print_why(Page(), Why(ChannelId(MAC), None, verdict, answers, None), NOW, every_rule=False)
 
     assert printed(work) == GOLDEN
     assert [one.decides for one in answers] == [False, True, False, False]

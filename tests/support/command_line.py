@@ -40,11 +40,15 @@ class CommandLine:
     def __init__(self, *where: str) -> None:
         self._where = where
 
+    def arguments(self, *arguments: str) -> list[str]:
+        """Name the data behind the command."""
+        return [*arguments, *self._where]
+
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """Run one command: its exit code, what it printed, and what it said on standard error."""
         out, err = io.TextIOWrapper(io.BytesIO()), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
-            code = main([*arguments, *self._where])
+            code = main(self.arguments(*arguments))
         out.seek(0)
         return code, out.read(), err.getvalue()
 

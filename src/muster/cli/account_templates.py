@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from muster.cli.assignments import read_assignments
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import connect
 from muster.cli.errors import CommandRefused
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import ago, print_json, print_table
 from muster.domain.account_templates import AccountKind, AccountTemplate, Setting, parse_setting
 from muster.domain.errors import Refusal

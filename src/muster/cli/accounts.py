@@ -7,8 +7,9 @@ import typer
 
 from muster.cli.account_templates import app as templates
 from muster.cli.assignments import read_assignments
-from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import Connection, connect
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import ago, print_json, print_table
 from muster.crypto.keys import RSAPrivateKey, generate_rsa_key
 from muster.operations.account_profiles import IDENTITY_KEY_BITS

@@ -8,12 +8,13 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from typer.core import TyperGroup
 
-from muster.cli.acting import ACTING_AS
+from muster.cli.acting import ACTING_AS, SERVER, ServerAddress
 from muster.cli.errors import ExitCode, exit_code_of, explain, explain_usage
 from muster.cli.parts import add_parts
 
@@ -46,8 +47,33 @@ def _root(
         str | None,
         typer.Option("--as", metavar="NAME", help="With the role and scope of this administrator."),
     ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="URL", help="A server elsewhere, asked by a token.", envvar="MUSTER_SERVER"),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            help="The token. Others on this machine see it; better is a file, or MUSTER_TOKEN.",
+            envvar="MUSTER_TOKEN",
+            show_envvar=False,
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", help="File with the token, for you alone to read.", envvar="MUSTER_TOKEN_FILE"),
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option("--ca-file", help="Who vouches for the server (PEM).", envvar="MUSTER_CA_FILE"),
+    ] = None,
+    allow_http: Annotated[
+        bool, typer.Option("--allow-http", help="The server may be asked unencrypted, by http://.")
+    ] = False,
 ) -> None:
     ACTING_AS.set(acting_as)
+    SERVER.set(ServerAddress(server, token, token_file, ca_file, allow_http) if server else None)
 
 
 def root() -> TyperGroup:

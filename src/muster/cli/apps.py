@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import Connection, connect
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import ago, print_json, print_table
 from muster.cli.queued import require_queued, tell_findings, unknown_channel
 from muster.operations.install_apps import AppOrder, AppRemovalOrder, install_apps, remove_apps

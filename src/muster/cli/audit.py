@@ -9,8 +9,9 @@ from typing import Annotated, Final, TextIO
 
 import typer
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import print_json, print_table
 from muster.domain.permissions import Permission
 from muster.operations.views.audit import export_line, is_of_chain, list_acts, read_acts, verify_chain

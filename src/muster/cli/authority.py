@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import Connection, connect
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import print_json, print_table
 from muster.operations.rotate_authority import rotate_authorities
 from muster.operations.views.authorities import AuthorityRow, list_authorities

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from muster.cli.command_pages import command_page, needs, since
-from muster.cli.connection import AsJson
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson
 from muster.cli.output import print_json, print_table
 from muster.protocol.catalogue.commands import all_commands, command_names, find_command, similar_commands
 from muster.protocol.catalogue.facts import CommandFacts, KeyFacts, Support, SupportByFamily, ValueKind

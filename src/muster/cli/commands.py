@@ -2,20 +2,22 @@
 
 import plistlib
 import sys
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from muster.cli.command_words import standing, times
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import Connection
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import ago, print_json, print_table, print_told
 from muster.cli.queued import unknown_channel
-from muster.operations.views.commands import CommandDetails, list_commands, show_command
-from muster.protocol.errors import MalformedMessage
+from muster.cli.server_calls import Server, at
+from muster.edges.api.plist_values import from_json
+from muster.operations.views.commands import CommandRow, CommandShown, as_shown, list_commands, show_command
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.protocol.plist import read_plist
 
 app = typer.Typer(help="Commands and what became of them.", no_args_is_help=True)
 
@@ -35,8 +37,11 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List a channel's commands: those that wait, then those that were answered."""
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(lambda tx: list_commands(tx, ChannelId(channel_id)), about=[channel_id])
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(
+            lambda here: here.view(lambda tx: list_commands(tx, ChannelId(channel_id)), about=[channel_id]),
+            lambda there: there.find(at("devices", channel_id, "commands"), tuple[CommandRow, ...]),
+        )
         now = data.now
     if rows is None:
         raise unknown_channel(channel_id)
@@ -81,24 +86,25 @@ def show(
     Of one that went to many, it is shown how many stand where, and of some of them where; name one for its answer.
     """
     only = None if channel_id is None else ChannelId(channel_id)
-    with connect(data_dir, database, key_ring) as data:
-        details = data.view(lambda tx: show_command(tx, CommandUUID(command_uuid), only), about=only and [only])
+    with open_office(data_dir, database, key_ring) as data:
+        details = data.ask(
+            lambda here: _shown_here(here, CommandUUID(command_uuid), only),
+            lambda there: _shown_there(there, command_uuid, only),
+        )
         now = data.now
     if details is None:
         raise CommandFailed(f"no command {command_uuid} is known", code=ExitCode.ABSENT)
-    if only is not None and not details.rows:
+    if only is not None and not details.channels:
         raise CommandFailed(f"{command_uuid} did not go to {only}", code=ExitCode.ABSENT)
     if as_json:
-        answers = {
-            channel_id: SEALED if body is None else _readable(body) for channel_id, body in details.answers.items()
-        }
+        answers = {channel_id: SEALED if one is None else one for channel_id, one in details.answers.items()}
         fields = {name: getattr(details, name) for name in ("command_uuid", "request_type", "created_at", "created_by")}
         print_json(
             {
                 **fields,
-                "command": SEALED if details.body is None else _readable(details.body),
+                "command": SEALED if details.command is None else details.command,
                 "counts": details.counts,
-                "channels": details.rows,
+                "channels": details.channels,
                 "answers": answers,
             }
         )
@@ -109,34 +115,44 @@ def show(
     if sum(details.counts.values()) > SHOWN_WITH_ANSWER and only is None:
         _print_many(details, now)
         return
-    for row in details.rows:
+    for row in details.channels:
         print_told(f"\n{row.channel_id}: {standing(row, now)}")
         for line in times(row):
             print_told(f"  {line}")
         if row.channel_id in details.answers and row.reported_at is not None:
-            body = details.answers[row.channel_id]
-            print_told(SEALED if body is None else _as_text(body))
+            answer = details.answers[row.channel_id]
+            print_told(SEALED if answer is None else _as_text(answer))
 
 
-def _print_many(details: CommandDetails, now: datetime) -> None:
+def _print_many(details: CommandShown, now: datetime) -> None:
     """Print how many channels stand where, and of some of them where, those that refused it first."""
     print(", ".join(f"{count:,} {status}" for status, count in details.counts.items()) + "\n")
-    refused_first = sorted(details.rows, key=lambda row: row.failure is None)
+    refused_first = sorted(details.channels, key=lambda row: row.failure is None)
     rows = [(row.channel_id, standing(row, now)) for row in refused_first[:ROWS_SHOWN]]
     print_table(("ID", "WHERE IT STANDS"), rows)
     print(f"\nFor an answer: muster commands show {details.command_uuid} ID", file=sys.stderr)
 
 
-def _readable(body: bytes) -> object:
-    """Decode an answer for JSON; what can't be decoded is given as text."""
-    try:
-        return read_plist(body)
-    except MalformedMessage:
-        return body.decode(errors="replace")
+def _shown_here(here: Connection, uuid: CommandUUID, only: ChannelId | None) -> CommandShown | None:
+    found = here.view(lambda tx: show_command(tx, uuid, only), about=only and [only])
+    return None if found is None else as_shown(found, lambda value: value)
 
 
-def _as_text(body: bytes) -> str:
+def _shown_there(there: Server, uuid: str, only: ChannelId | None) -> CommandShown | None:
+    found = there.find(at("commands", uuid), CommandShown, channel_id=only)
+    if found is None and only is not None:
+        of_all = there.find(at("commands", uuid), CommandShown)
+        return None if of_all is None else replace(of_all, channels=())
+    if found is None:
+        return None
+    answers = {channel_id: from_json(answer) for channel_id, answer in found.answers.items()}
+    return replace(found, command=from_json(found.command), answers=answers)
+
+
+def _as_text(answer: object) -> str:
+    if isinstance(answer, str):
+        return answer
     try:
-        return plistlib.dumps(read_plist(body)).decode()
-    except (MalformedMessage, TypeError, OverflowError):
-        return body.decode(errors="replace")
+        return plistlib.dumps(answer).decode()  # type: ignore[arg-type] # it is a property list, decoded
+    except (TypeError, OverflowError):
+        return str(answer)

@@ -8,49 +8,38 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import typer
-
-from muster.bootstrap.data_directory import Surroundings, open_engine, read_key_ring
-from muster.bootstrap.journaling import open_journal
-from muster.bootstrap.profiles import enrollment_terms
-from muster.bootstrap.runner import EngineRunner, make_context
 from muster.cli.acting import ACTING_AS
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
+from muster.cli.office import several_of
 from muster.domain.access import SERVER, Actor, ActorKind
 from muster.domain.errors import Refusal
 from muster.domain.permissions import Permission
 from muster.domain.principals import Principal
 from muster.domain.roles import Role
 from muster.operations.context import Context
-from muster.operations.enrollment_profiles import EnrollmentTerms
-from muster.operations.first_start import check_key_ring
 from muster.operations.permit import Sight, outside, permitted, seen, within_scope
 from muster.protocol.identifiers import ChannelId
-from muster.settings import Settings, read_settings
-from muster.storage import enrollments, installations, migrate, people
+from muster.storage import enrollments, people
 from muster.storage.engine import Transaction
 from muster.storage.queries import Bounds
+
+if TYPE_CHECKING:
+    from muster.bootstrap.runner import EngineRunner
+    from muster.cli.server_calls import Server
+    from muster.operations.enrollment_profiles import EnrollmentTerms
+    from muster.settings import Settings
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="The server's data directory.", envvar="MUSTER_DATA_DIR")
-]
-Database = Annotated[
-    str | None, typer.Option("--database", help="postgresql:// URL, where the data is not in the data directory.")
-]
-KeyRingFile = Annotated[Path | None, typer.Option("--key-ring", help="File with the sealing keys.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
 
 class Connection:
     """The server's data, opened for one command."""
 
-    def __init__(self, settings: Settings, runner: EngineRunner) -> None:
+    def __init__(self, settings: "Settings", runner: "EngineRunner") -> None:
         self.settings = settings
         self._runner = runner
         who = f"{getpass.getuser()}@{socket.gethostname()}"
@@ -68,6 +57,10 @@ class Connection:
                 code=ExitCode.ABSENT,
             )
         return Principal(Actor(ActorKind.COMMAND_LINE, f"{who} as {name}", known.role), known.groups)
+
+    def ask(self, here: "Callable[[Connection], T]", there: "Callable[[Server], T]") -> T:  # noqa: ARG002 - it is here
+        """Return what *here* finds in the data; at a server elsewhere it would be *there*."""
+        return here(self)
 
     def run(
         self,
@@ -127,19 +120,18 @@ class Connection:
         """
         found = self._runner.read_now(lambda tx: _in_scope(tx, self._principal, enrollments.named(tx, name), self.now))
         if len(found) > 1:
-            raise CommandFailed(
-                f"{name} is the serial number of several: {', '.join(found)}",
-                remedy="Name one of them by its id.",
-                code=ExitCode.CONFLICT,
-            )
+            raise several_of(name, found)
         return found[0] if found else ChannelId(name)
 
-    def terms(self) -> EnrollmentTerms:
+    def terms(self) -> "EnrollmentTerms":
         """What enrollment profiles say: as set, else as the running server announced it."""
+        from muster.bootstrap.profiles import enrollment_terms  # noqa: PLC0415 - most commands need none
+        from muster.storage import installations  # noqa: PLC0415 - likewise
+
         return enrollment_terms(self.settings, self.view(installations.read, about=()))
 
     @property
-    def runner(self) -> EngineRunner:
+    def runner(self) -> "EngineRunner":
         """What runs operations, for those that take more than one transaction."""
         return self._runner
 
@@ -167,6 +159,14 @@ def connect(data_dir: Path | None, database: str | None, key_ring: Path | None) 
 
     Raises SettingsError, CommandFailed where there is no data yet, Unavailable, SchemaOutdated, WrongKeyRing.
     """
+    # what opens the data, and what is settled about it, is loaded for no command that asks a server elsewhere
+    from muster.bootstrap.data_directory import Surroundings, open_engine, read_key_ring  # noqa: PLC0415
+    from muster.bootstrap.journaling import open_journal  # noqa: PLC0415
+    from muster.bootstrap.runner import EngineRunner, make_context  # noqa: PLC0415
+    from muster.operations.first_start import check_key_ring  # noqa: PLC0415
+    from muster.settings import read_settings  # noqa: PLC0415
+    from muster.storage import migrate  # noqa: PLC0415
+
     settings = read_settings({"data_dir": data_dir, "database": database, "key_ring": key_ring})
     if settings.database is None and not settings.database_path.exists():
         raise CommandFailed(

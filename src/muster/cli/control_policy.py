@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import Connection, connect
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import ago, print_json, print_table
 from muster.domain.control.control_policy import ControlPolicy
 from muster.domain.control.policy_settings import SETTINGS, read_settings, texts_of

@@ -1,7 +1,7 @@
 """`muster devices`: which devices there are, and what is known of one."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
@@ -10,10 +10,12 @@ from typing import Annotated
 import typer
 
 from muster.cli import inventory
-from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
-from muster.cli.device_tables import by_gravity, print_devices
+from muster.cli.connection import Connection
+from muster.cli.device_tables import ListedVerdict, Verdicts, by_gravity, listed_by, print_devices
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import ago, print_json, print_table, without_orders
+from muster.cli.server_calls import at
 from muster.cli.verdict_lines import print_verdict
 from muster.domain.control import saying
 from muster.domain.enrollment import EnrollmentState
@@ -22,9 +24,11 @@ from muster.operations.ask_for_renewals import AskedRenewal, ask_for_renewals
 from muster.operations.note_reach import make_reach_links
 from muster.operations.read_query import read_query
 from muster.operations.views.device_lists import PAGE_LIMIT, DeviceQuery, DeviceRow, find_devices, list_devices
-from muster.operations.views.devices import DeviceDetails, show_device
+from muster.operations.views.devices import DeviceDetails
 from muster.operations.views.holds import HELD_SHOWN, held_left_out
-from muster.operations.views.identities import RenewalRow, renewal_of
+from muster.operations.views.identities import RenewalRow
+from muster.operations.views.one_device import OneDevice, show_one_device
+from muster.operations.views.reach import ReachLinkMade
 from muster.operations.views.verdicts import VerdictRow, verdicts_of
 from muster.protocol.identifiers import ChannelId
 
@@ -60,17 +64,12 @@ def list_(
         raise typer.BadParameter(
             "leave --search and --state out: a query has `name contains` and `state =`", param_hint="--where"
         )
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         now = data.now
-        rows: Sequence[DeviceRow]
-        if where is None:
-            rows = _all_devices(data, search, state)
-        else:
-            query = data.view(lambda tx: read_query(tx, where), about=())
-            if isinstance(query, Refusal):
-                raise CommandRefused(query)
-            rows = data.view_within(lambda tx, within: find_devices(tx, query, now, within))
-        verdicts = data.view(lambda tx: verdicts_of(tx, [row.id for row in rows], now), about=[row.id for row in rows])
+        rows, verdicts = data.ask(
+            lambda here: _found_here(here, search, state, where),
+            lambda there: listed_by(there, search=search or None, state=state, where=where),
+        )
     if order is ListOrder.GRAVITY:
         rows = by_gravity(rows, verdicts)
     if as_json:
@@ -81,7 +80,22 @@ def list_(
         print("No devices. `muster enroll link` makes a link that enrolls one.")
 
 
-def _control(verdict: VerdictRow | None) -> dict[str, object]:
+def _found_here(
+    here: Connection, search: str, state: EnrollmentState | None, where: str | None
+) -> tuple[list[DeviceRow], Verdicts]:
+    now = here.now
+    if where is None:
+        rows = _all_devices(here, search, state)
+    else:
+        query = here.view(lambda tx: read_query(tx, where), about=())
+        if isinstance(query, Refusal):
+            raise CommandRefused(query)
+        rows = list(here.view_within(lambda tx, within: find_devices(tx, query, now, within)))
+    ids = [row.id for row in rows]
+    return rows, here.view(lambda tx: verdicts_of(tx, ids, now), about=ids)
+
+
+def _control(verdict: VerdictRow | ListedVerdict | None) -> dict[str, object]:
     """Return what programs are told of a verdict in a list; all of it is in `devices show`."""
     if verdict is None:
         return dict.fromkeys(("control", "reason", "control_since", "proof", "forecast"))
@@ -94,7 +108,7 @@ def _control(verdict: VerdictRow | None) -> dict[str, object]:
     }
 
 
-def _all_devices(data: Connection, search: str, state: EnrollmentState | None) -> Sequence[DeviceRow]:
+def _all_devices(data: Connection, search: str, state: EnrollmentState | None) -> list[DeviceRow]:
     rows: list[DeviceRow] = []
     after: ChannelId | None = None
     while True:
@@ -119,19 +133,20 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show everything known of one device."""
-    with connect(data_dir, database, key_ring) as data:
-        now = data.now
+    with open_office(data_dir, database, key_ring) as data:
         # a user channel's id is its device's, a colon, and the user's
-        channel_id, policy = ChannelId(data.channel(device_id).partition(":")[0]), data.settings.policy()
-        details, renewal = data.view(
-            lambda tx: (show_device(tx, channel_id, now), renewal_of(tx, channel_id, now, policy)), about=[channel_id]
+        channel_id, now = ChannelId(data.channel(device_id).partition(":")[0]), data.now
+        found = data.ask(
+            lambda here: here.view(
+                lambda tx: show_one_device(tx, channel_id, now, here.settings.policy()), about=[channel_id]
+            ),
+            lambda there: there.find(at("devices", channel_id), OneDevice),
         )
-        ids = [] if details is None else [channel.id for channel in details.channels]
-        verdicts = data.view(lambda tx: verdicts_of(tx, ids, now), about=ids)
-    if details is None:
+    if found is None:
         raise CommandFailed(
             f"no device {device_id} is known", remedy="See `muster devices list`.", code=ExitCode.ABSENT
         )
+    details, verdicts, renewal = found.details, found.verdicts, found.renewal
     if as_json:
         print_json({**asdict(details), "renewal": renewal, "verdicts": verdicts})
         return
@@ -148,7 +163,7 @@ def renew(
     as_json: AsJson = False,
 ) -> None:
     """Renew the identities of devices now, whenever they end."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         outcomes = data.run_all(ask_for_renewals, [ChannelId(device_id) for device_id in device_ids])
     asked = [outcome for outcome in outcomes if isinstance(outcome, AskedRenewal)]
     refused = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
@@ -172,14 +187,21 @@ def reach_link(
     as_json: AsJson = False,
 ) -> None:
     """Print a link for a browser on the device: it tells whether the device reaches this server, and that is kept."""
-    with connect(data_dir, database, key_ring) as data:
-        made = data.run(make_reach_links, ChannelId(device_id))
-        url = f"{data.terms().public_url}/reach/{made.token}"
+    with open_office(data_dir, database, key_ring) as data:
+        made = data.ask(
+            lambda here: _reach_link(here, ChannelId(device_id)),
+            lambda there: there.send("POST", at("devices", device_id, "reach-link"), ReachLinkMade),
+        )
     if as_json:
-        print_json({"device_id": made.device_id, "url": url, "expires_at": made.expires_at})
+        print_json(made)
         return
-    print(url)
+    print(made.url)
     print(f"Good until {made.expires_at:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)
+
+
+def _reach_link(here: Connection, device_id: ChannelId) -> ReachLinkMade:
+    made = here.run(make_reach_links, device_id)
+    return ReachLinkMade(made.device_id, f"{here.terms().public_url}/reach/{made.token}", made.expires_at)
 
 
 app.command("inventory")(inventory.show)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import Connection, connect
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import print_json
 from muster.cli.users import FromStdin, ask_for_password
 from muster.edges.directory.password_file import PasswordFile, PasswordFileError

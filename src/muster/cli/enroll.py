@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from muster.bootstrap.profiles import profile_signer
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import ago, print_json, print_table
 from muster.domain.access import ALL_ACCESS_RIGHTS, EnrollmentLink, IdentityKind, LinkKind, may_use_link
 from muster.operations.enrollment_links import (

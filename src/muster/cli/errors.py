@@ -38,6 +38,7 @@ class CommandRefused(CommandFailed):
     def __init__(self, refusal: Refusal) -> None:
         code = _CODES.get(refusal.code, ExitCode.REFUSED)
         super().__init__(refusal.message, remedy=refusal.remedy, code=code)
+        self.refusal = refusal
 
 
 _CODES = {

@@ -4,7 +4,8 @@ import sys
 
 import typer
 
-from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import Connection, connect
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import print_json, print_table
 from muster.operations.end_flips import FlipEnded, FlipOrder, end_flips, settle_flips
 from muster.storage import tellings

@@ -1,14 +1,18 @@
 """`muster groups`: devices that are meant together, by a query or by name."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
-from muster.cli.device_tables import by_gravity, print_devices
+from muster.cli.connection import Connection
+from muster.cli.device_tables import Verdicts, by_gravity, listed_by, print_devices
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import ago, print_json, print_table
+from muster.cli.server_calls import Server
 from muster.domain.errors import Refusal
+from muster.domain.queries.groups import GroupDefinition, name_key
 from muster.operations.manage_groups import (
     GroupOrder,
     MembersChanged,
@@ -21,8 +25,9 @@ from muster.operations.manage_groups import (
     remove_members,
     rename_groups,
 )
-from muster.operations.views.device_lists import find_devices
-from muster.operations.views.groups import find_group, list_groups, meaning_of
+from muster.operations.permit import quoted
+from muster.operations.views.device_lists import DeviceRow, find_devices
+from muster.operations.views.groups import GroupRow, find_group, list_groups, meaning_of
 from muster.operations.views.verdicts import verdicts_of
 from muster.protocol.identifiers import DeviceId
 
@@ -43,7 +48,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a group: with --where by a query, else of devices that are put in (`muster groups add`)."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         group = data.run(create_groups, GroupOrder(name, where))
     if as_json:
         print_json(group)
@@ -61,7 +66,7 @@ def query(
     as_json: AsJson = False,
 ) -> None:
     """Give a group by query another query."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         group = data.run(change_queries, GroupOrder(name, where))
     if as_json:
         print_json(group)
@@ -79,7 +84,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Put devices into a group."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         changed = data.run(add_members, MembersOrder(name, tuple(map(DeviceId, device_ids))))
     _print_change(changed, as_json, "put in")
 
@@ -94,7 +99,7 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Take devices out of a group."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         changed = data.run(remove_members, MembersOrder(name, tuple(map(DeviceId, device_ids))))
     _print_change(changed, as_json, "taken out")
 
@@ -116,7 +121,7 @@ def rename(
     as_json: AsJson = False,
 ) -> None:
     """Give a group another name."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         group = data.run(rename_groups, RenameOrder(name, new_name))
     if as_json:
         print_json(group)
@@ -133,7 +138,7 @@ def delete(
     as_json: AsJson = False,
 ) -> None:
     """Delete a group; its devices stay as they are."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         group = data.run(delete_groups, name)
     if as_json:
         print_json(group)
@@ -149,9 +154,12 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the groups, with how many devices each has now."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         now = data.now
-        rows = data.view(lambda tx: list_groups(tx, now))
+        rows = data.ask(
+            lambda here: here.view(lambda tx: list_groups(tx, now)),
+            lambda there: there.get("/groups", tuple[GroupRow, ...]),
+        )
     if as_json:
         print_json(rows)
         return
@@ -179,19 +187,39 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a group: its query, and the devices in it now."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         now = data.now
-        group = data.view(lambda tx: find_group(tx, name))
-        if group is None:
-            raise CommandFailed(f"there is no group {name}", remedy="See `muster groups list`.", code=ExitCode.ABSENT)
-        meaning = data.view(lambda tx: meaning_of(tx, group))
-        if isinstance(meaning, Refusal):
-            raise CommandRefused(meaning)
-        found = data.view(lambda tx: find_devices(tx, meaning, now))
-        verdicts = data.view(lambda tx: verdicts_of(tx, [row.id for row in found], now))
+        group, found, verdicts = data.ask(lambda here: _group_here(here, name), lambda there: _group_there(there, name))
     rows = by_gravity(found, verdicts)
     if as_json:
         print_json({"name": group.name, "query": group.query, "devices": rows})
         return
     print(f"{group.name}: {'devices that were put in' if group.query is None else group.query}\n")
     print_devices(rows, verdicts, now)
+
+
+Shown = tuple[GroupDefinition | GroupRow, Sequence[DeviceRow], Verdicts]
+
+
+def _group_here(here: Connection, name: str) -> Shown:
+    now = here.now
+    group = here.view(lambda tx: find_group(tx, name))
+    if group is None:
+        raise _absent(name)
+    meaning = here.view(lambda tx: meaning_of(tx, group))
+    if isinstance(meaning, Refusal):
+        raise CommandRefused(meaning)
+    found = here.view(lambda tx: find_devices(tx, meaning, now))
+    return group, found, here.view(lambda tx: verdicts_of(tx, [row.id for row in found], now))
+
+
+def _group_there(there: Server, name: str) -> Shown:
+    listed = there.get("/groups", tuple[GroupRow, ...])
+    group = next((one for one in listed if name_key(one.name) == name_key(name)), None)
+    if group is None:
+        raise _absent(name)
+    return group, *listed_by(there, where=f"group = {quoted(group.name)}")
+
+
+def _absent(name: str) -> CommandFailed:
+    return CommandFailed(f"there is no group {name}", remedy="See `muster groups list`.", code=ExitCode.ABSENT)

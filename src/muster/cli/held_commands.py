@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import ago, print_json, print_table
 from muster.operations.release_commands import Verdict, settle_held_commands
-from muster.operations.views.commands import list_held
+from muster.operations.views.commands import HeldCommand, list_held
 from muster.operations.views.holds import WHY_HELD
 from muster.protocol.identifiers import CommandUUID
 
@@ -31,8 +31,10 @@ def held(
     They may have been handed out before a database was restored; or were never answered, and are parked so that the
     rest goes on; or can't be opened.
     """
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(list_held)
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(
+            lambda here: here.view(list_held), lambda there: there.get("/held-commands", tuple[HeldCommand, ...])
+        )
         now = data.now
     if as_json:
         print_json(rows)
@@ -82,7 +84,7 @@ def settle_held(
     if (command_uuid is None) != is_all:
         raise CommandFailed("name one command by its UUID, or give --all", code=ExitCode.USAGE)
     verdict = Verdict(None if command_uuid is None else CommandUUID(command_uuid), does_release)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         settled = data.run(settle_held_commands, verdict)
     if as_json:
         print_json([{"id": channel_id, "command_uuid": uuid} for channel_id, uuid in settled.entries])

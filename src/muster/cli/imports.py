@@ -10,8 +10,9 @@ from typing import Annotated, Final, Protocol
 
 import typer
 
-from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import Connection, connect
 from muster.cli.errors import CommandFailed
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import print_json, print_told
 from muster.domain.adoption import AdoptionOrder, PushCertificateElsewhere, Unfit
 from muster.domain.errors import Refusal, RefusalCode

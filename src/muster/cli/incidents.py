@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import print_json, print_table
-from muster.operations.views.incidents import LIST_LIMIT, list_incidents
+from muster.operations.views.incidents import LIST_LIMIT, IncidentRow, list_incidents
 
 
 def register(app: typer.Typer) -> None:
@@ -23,8 +23,11 @@ def incidents(
     as_json: AsJson = False,
 ) -> None:
     """List what many devices have in common that went wrong: one line for one cause."""
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(lambda tx: list_incidents(tx, limit=limit, only_open=only_open))
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(
+            lambda here: here.view(lambda tx: list_incidents(tx, limit=limit, only_open=only_open)),
+            lambda there: there.get("/fleet/incidents", tuple[IncidentRow, ...], limit=limit, only_open=only_open),
+        )
     if as_json:
         print_json(rows)
         return

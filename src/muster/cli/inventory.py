@@ -6,14 +6,19 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import Connection
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import ago, print_json, print_table
+from muster.cli.server_calls import at
 from muster.domain.errors import Refusal
 from muster.domain.inventory.kinds import InventoryKind
 from muster.operations.ask_for_inventory import AskedInventory, InventoryOrder, ask_now
-from muster.operations.views.inventory import Inventory, KindInventory, show_inventory
+from muster.operations.views.inventory import CHANGES_SHOWN, Inventory, KindInventory, show_inventory
 from muster.protocol.identifiers import ChannelId
+
+ITEMS_SHOWN = 100_000
+"""Of each list, at a server elsewhere: more than a device has of anything."""
 
 ChannelArgument = Annotated[
     str, typer.Argument(metavar="ID", help="The device's id or serial number, or the id of a channel of its.")
@@ -30,12 +35,13 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what a device said of itself, and how long ago; what should be newer by now is marked with an asterisk."""
-    with connect(data_dir, database, key_ring) as data:
-        now, policy = data.now, data.settings.policy()
-        interval, others_every = policy.inventory_interval, policy.inventory_others_every
-        shown = data.channel(channel_id)
-        found = data.view(
-            lambda tx: show_inventory(tx, shown, interval, now, kind=kind, others_every=others_every), about=[shown]
+    with open_office(data_dir, database, key_ring) as data:
+        now, shown = data.now, data.channel(channel_id)
+        found = data.ask(
+            lambda here: _inventory_here(here, shown, kind),
+            lambda there: there.find(
+                at("devices", shown, "inventory"), Inventory, kind=kind, changes=CHANGES_SHOWN, items=ITEMS_SHOWN
+            ),
         )
     if found is None:
         raise CommandFailed(
@@ -52,6 +58,15 @@ def show(
             _print_kind(one, now)
 
 
+def _inventory_here(here: Connection, channel_id: ChannelId, kind: InventoryKind | None) -> Inventory | None:
+    policy, now = here.settings.policy(), here.now
+    interval, others_every = policy.inventory_interval, policy.inventory_others_every
+    return here.view(
+        lambda tx: show_inventory(tx, channel_id, interval, now, kind=kind, others_every=others_every),
+        about=[channel_id],
+    )
+
+
 def refresh(
     channel_ids: Annotated[
         list[str], typer.Argument(metavar="ID...", help="The devices' UDIDs or EnrollmentIDs, or ids of channels.")
@@ -66,7 +81,7 @@ def refresh(
 ) -> None:
     """Ask devices about themselves now; the answers are there seconds after they come."""
     orders = [InventoryOrder(ChannelId(channel_id), tuple(kinds or ())) for channel_id in channel_ids]
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         outcomes = data.run_all(ask_now, orders)
     asked = [outcome for outcome in outcomes if isinstance(outcome, AskedInventory)]
     refused = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]

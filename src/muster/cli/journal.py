@@ -11,8 +11,9 @@ import typer
 from muster.bootstrap.data_directory import read_key_ring
 from muster.bootstrap.journaling import JOURNAL
 from muster.bootstrap.replaying import Tally, rehearse_all, replay_all
-from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import Connection, connect
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import print_json, print_table
 from muster.operations.replay_journal import ReplayResult
 from muster.storage import journal_marks

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from importlib import import_module
 from typing import Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from muster.cli.places import check_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +139,23 @@ def _load(name: str) -> TyperCommand | TyperGroup:
         first.register(around)
     loaded = typer.main.get_group(around).commands[name]
     assert isinstance(loaded, TyperCommand | TyperGroup), "made by Typer"
+    _have_place_checked(loaded, name)
     return loaded
+
+
+def _have_place_checked(command: TyperCommand | TyperGroup, words: str) -> None:
+    """Have each command of a part look first whether it can be where it is told to be."""
+    if isinstance(command, TyperGroup):
+        for name, child in command.commands.items():
+            assert isinstance(child, TyperCommand | TyperGroup), "made by Typer"
+            _have_place_checked(child, f"{words} {name}")
+        return
+    work = command.callback
+    assert work is not None, "commands do something"
+
+    @wraps(work)
+    def done(**given: Any) -> Any:
+        check_place(words, given)
+        return work(**given)
+
+    command.callback = done

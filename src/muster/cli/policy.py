@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import connect
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import ago, print_json, print_table
 from muster.domain.standing_policies import KINDS, PolicyName, PolicyValue
 from muster.operations.set_policy import PolicyOrder, set_policies

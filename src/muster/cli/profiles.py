@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import ago, print_json, print_table
 from muster.cli.queued import require_queued, tell_findings, unknown_channel
 from muster.domain.installed_profiles import ProfileState

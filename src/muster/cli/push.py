@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import print_json, print_table, print_told
 from muster.domain.push_explanation import answer_sentence, breaker_sentence, moment, wish_sentence
 from muster.domain.push_standing import KnownOfPushing, Standing

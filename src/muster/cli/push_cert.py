@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import print_json, print_table
 from muster.crypto.certificate_files import MAX_FILE_OCTETS
 from muster.domain.push_certificate_refusals import PORTAL, day

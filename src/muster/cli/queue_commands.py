@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.held_commands import settle_held
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import print_json
 from muster.operations.cancel_commands import Cancelled, CancelOrder, cancel_commands
 from muster.operations.pause_queues import PauseOrder, pause_queues, resume_queues
@@ -45,7 +45,7 @@ def cancel(
         settle_held(command_uuid, all_, data_dir, database, key_ring, as_json=as_json, does_release=False)
         return
     order = CancelOrder(CommandUUID(command_uuid), tuple(ChannelId(one) for one in channel_ids or ()))
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         cancelled = data.run(cancel_commands, order)
     _tell(cancelled, as_json=as_json)
 
@@ -58,7 +58,7 @@ def clear(
     as_json: AsJson = False,
 ) -> None:
     """Take back all that waits for a device or user; a renewal of its identity stays."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         cancelled = data.run(cancel_commands, CancelOrder(None, (ChannelId(channel_id),)))
     _tell(cancelled, as_json=as_json)
 
@@ -93,7 +93,7 @@ def pause(
     """
     if not reason.strip():
         raise CommandFailed("say why: --reason is empty", code=ExitCode.USAGE)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         paused = data.run(pause_queues, PauseOrder(ChannelId(channel_id), reason.strip()))
     if as_json:
         print_json(paused)
@@ -109,7 +109,7 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """End a pause; what waits is handed out, and the channel is pushed for it."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         resumed = data.run(resume_queues, ChannelId(channel_id))
     if as_json:
         print_json(resumed)

@@ -8,20 +8,27 @@ from typing import Annotated
 import segno
 import typer
 
-from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
-from muster.cli.enroll import PATHS
+from muster.cli.connection import Connection
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, Office, open_office
 from muster.cli.output import print_json, print_table, without_orders
-from muster.domain.access import LinkKind
+from muster.cli.server_calls import Server, at
 from muster.domain.control.recovery import StepKind
 from muster.domain.control.saying import STATES
 from muster.domain.control.states import ControlState
 from muster.domain.control.words import instant_near
-from muster.operations.recover_by_hand import ConfirmOrder, DoneNow, confirm_steps, recover_now, stop_recoveries
-from muster.operations.views.recoveries import LIST_LIMIT, Planned, Recovering, list_recoveries, show_recovery
+from muster.operations.recover_by_hand import ConfirmOrder, confirm_steps, recover_now, stop_recoveries
+from muster.operations.views.recoveries import (
+    LIST_LIMIT,
+    Planned,
+    Recovering,
+    RecoveryDone,
+    RecoveryRow,
+    list_recoveries,
+    show_recovery,
+    told_as_done,
+)
 from muster.protocol.identifiers import ChannelId
-
-ENROLL_PATH = PATHS[LinkKind.PROFILE]
 
 
 def register(app: typer.Typer) -> None:
@@ -55,7 +62,7 @@ def recover(
         raise CommandFailed("give one of --list, --dry-run, --now, --confirm and --stop", code=ExitCode.USAGE)
     if (channel_id is None) is not list_:
         raise CommandFailed("name a device, or give --list", code=ExitCode.USAGE)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         if channel_id is None:
             _list(data, as_json=as_json)
         elif now or stop or confirm is not None:
@@ -64,8 +71,11 @@ def recover(
             _show(data, data.channel(channel_id), dry_run=dry_run, as_json=as_json)
 
 
-def _list(data: Connection, *, as_json: bool) -> None:
-    rows = data.view_within(lambda tx, within: list_recoveries(tx, within=within))
+def _list(data: Office, *, as_json: bool) -> None:
+    rows = data.ask(
+        lambda here: here.view_within(lambda tx, within: list_recoveries(tx, within=within)),
+        lambda there: there.get("/recoveries", tuple[RecoveryRow, ...]),
+    )
     if as_json:
         print_json(rows)
         return
@@ -89,8 +99,11 @@ def _list(data: Connection, *, as_json: bool) -> None:
         print(f"The {LIST_LIMIT} oldest are listed.", file=sys.stderr)
 
 
-def _show(data: Connection, channel_id: ChannelId, *, dry_run: bool, as_json: bool) -> None:
-    found = data.look(lambda tx, ctx: show_recovery(tx, channel_id, ctx), about=[channel_id])
+def _show(data: Office, channel_id: ChannelId, *, dry_run: bool, as_json: bool) -> None:
+    found = data.ask(
+        lambda here: here.look(lambda tx, ctx: show_recovery(tx, channel_id, ctx), about=[channel_id]),
+        lambda there: there.find(at("devices", channel_id, "recovery"), Recovering),
+    )
     if found is None:
         raise CommandFailed(
             f"no channel {channel_id} is known", remedy="See `muster devices list`.", code=ExitCode.ABSENT
@@ -106,7 +119,7 @@ def _show(data: Connection, channel_id: ChannelId, *, dry_run: bool, as_json: bo
     _print_recoveries(data, found)
 
 
-def _print_recoveries(data: Connection, found: Recovering) -> None:
+def _print_recoveries(data: Office, found: Recovering) -> None:
     if not found.recoveries:
         print("Nothing was done to bring it back, and nothing has to be.")
     for row in found.recoveries:
@@ -117,8 +130,8 @@ def _print_recoveries(data: Connection, found: Recovering) -> None:
         for done in row.log:
             print(without_orders(f"  {done.at:%Y-%m-%d %H:%M} UTC  {done.step}: {done.what}"))
         if row.next:
-            at = "" if row.next_at is None else f", {instant_near(row.next_at, data.now)}"
-            print(f"  next: {row.next}{at}")
+            when = "" if row.next_at is None else f", {instant_near(row.next_at, data.now)}"
+            print(f"  next: {row.next}{when}")
     for kind in found.confirmable:
         print(f"\n`muster recover {found.channel_id} --confirm {kind}` does what needs your go-ahead.", file=sys.stderr)
 
@@ -141,7 +154,7 @@ def _what(one: Planned) -> str:
 
 
 def _act(
-    data: Connection,
+    data: Office,
     channel_id: ChannelId,
     confirm: StepKind | None,
     svg: Path | None,
@@ -149,34 +162,47 @@ def _act(
     is_now: bool,
     as_json: bool,
 ) -> None:
-    if confirm is not None:
-        done = data.run(confirm_steps, ConfirmOrder(channel_id, confirm))
-    else:
-        done = data.run(recover_now if is_now else stop_recoveries, channel_id)
-    url = None if done.link is None else f"{data.terms().public_url}{ENROLL_PATH}{done.link.token}"
+    done = data.ask(
+        lambda here: _done_here(here, channel_id, confirm, is_now=is_now),
+        lambda there: _done_there(there, channel_id, confirm, is_now=is_now),
+    )
+    url = done.url
     code = None if url is None else segno.make_qr(url)
     if svg is not None and code is not None:
         code.save(str(svg), kind="svg", scale=8, light="#fff")
     if as_json:
-        print_json(_fields(done, url))
+        print_json(_fields(done))
         return
     for step in done.steps:
         print(f"{channel_id}: {step}.", file=sys.stderr)
     if done.command_uuid is not None:
         print(done.command_uuid)
-    if url is not None and done.link is not None:
+    if url is not None:
         print(url)
         if code is not None and sys.stdout.isatty():
             code.terminal(compact=True)
-        print(f"Good for one device until {done.link.link.expires_at:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)
+        print(f"Good for one device until {done.expires_at:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)
 
 
-def _fields(done: DoneNow, url: str | None) -> dict[str, object]:
-    expires_at = None if done.link is None else done.link.link.expires_at
+def _done_here(here: Connection, channel_id: ChannelId, confirm: StepKind | None, *, is_now: bool) -> RecoveryDone:
+    if confirm is not None:
+        done = here.run(confirm_steps, ConfirmOrder(channel_id, confirm))
+    else:
+        done = here.run(recover_now if is_now else stop_recoveries, channel_id)
+    return told_as_done(done, here.terms().public_url)
+
+
+def _done_there(there: Server, channel_id: ChannelId, confirm: StepKind | None, *, is_now: bool) -> RecoveryDone:
+    act = "now" if is_now else "stop" if confirm is None else "confirm"
+    body = None if confirm is None else {"step": confirm}
+    return there.send("POST", at("devices", channel_id, "recovery", act), RecoveryDone, body)
+
+
+def _fields(done: RecoveryDone) -> dict[str, object]:
     return {
         "id": done.channel_id,
         "steps": done.steps,
         "command_uuid": done.command_uuid,
-        "url": url,
-        "expires_at": expires_at,
+        "url": done.url,
+        "expires_at": done.expires_at,
     }

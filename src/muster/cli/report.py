@@ -12,8 +12,9 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import Connection, connect
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import print_json, print_table, without_orders
 from muster.crypto.certificates import der_from_pem, inspect_certificate, pem_from_der
 from muster.crypto.errors import CryptoError

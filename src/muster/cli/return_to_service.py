@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import ago, print_json, print_table
 from muster.domain.return_to_service import MAXIMUM_WIFI_PROFILE_BYTES
 from muster.operations.return_to_service import ReturnOrder, ReturnPolicyOrder, return_devices, set_return_policies

@@ -7,8 +7,9 @@ from typing import Annotated, Final, TypeVar
 
 import typer
 
-from muster.cli.connection import AsJson, Connection, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import Connection, connect
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import ago, print_json, print_table
 from muster.domain.bulk_sends import WOKEN_PER_SECOND
 from muster.domain.errors import Refusal

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from muster.cli.command_types import complete_assignment, complete_request_type
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import connect
 from muster.cli.errors import CommandRefused
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import print_json
 from muster.cli.requests import read_request
 from muster.cli.send_by_query import DryRun, Users, Where, Yes, only_type, send_to_found, target

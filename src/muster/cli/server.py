@@ -14,8 +14,8 @@ from muster.bootstrap.journaling import open_journal
 from muster.bootstrap.pem_files import check_pem_files
 from muster.bootstrap.runner import EngineRunner, make_context
 from muster.cli.admins import OWNER
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import print_json
 from muster.domain.access import SERVER
 from muster.operations.first_start import lay_foundation

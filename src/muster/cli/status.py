@@ -1,47 +1,28 @@
 """`muster status`: the fleet at a glance, and how it stood before."""
 
 import re
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Final
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.marks import Indented, Page
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import print_json
+from muster.cli.server_calls import Server
 from muster.domain.control import saying
 from muster.domain.control.states import ControlState
 from muster.domain.control.words import count, instant_near
-from muster.domain.queries.parser import parse_query
-from muster.domain.queries.saved import SAVED
-from muster.edges.console.sentences import EXPIRY_NOTICE
 from muster.operations.views.control import ControlDay, FleetControl, control_history, fleet_control
-from muster.operations.views.flips import held_flip_words
+from muster.operations.views.fleet_needs import FleetStanding, Needs, fleet_needs
 from muster.operations.views.marks import CONTROL
-from muster.operations.views.push_certificates import push_certificate_state
-from muster.storage import queries, queue_holds
-from muster.storage.engine import Transaction
 
 REASONS_SHOWN: Final = 8
 INCIDENTS_SHOWN: Final = 3
 """So that all of it stands on a terminal of 30 lines."""
 LONGEST_HISTORY: Final = 800
 _DAYS: Final = re.compile(r"([0-9]{1,3})d?")
-_EXPIRING: Final = SAVED["identity-expires-soon"]
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What else asks for somebody. *identities_ending* are devices whose identity ends within 30 days."""
-
-    identities_ending: int
-    commands_held: int
-    push_certificates_ending: dict[str, datetime]
-    held_flip: str | None = None
-    """What is said of many that came out of control at once, of whom others are not told; absent: there are none."""
 
 
 def register(app: typer.Typer) -> None:
@@ -61,17 +42,27 @@ def status(
 ) -> None:
     """Tell how much of the fleet is under control, why not the rest, and what needs a person."""
     days = None if history is None else _read_days(history)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         now = data.now
         if days is not None:
-            past = data.view(lambda tx: control_history(tx, now, days))
+            past = data.ask(
+                lambda here: here.view(lambda tx: control_history(tx, now, days)),
+                lambda there: there.get("/fleet/history", tuple[ControlDay, ...], days=days),
+            )
             print_json(past) if as_json else print_history(past)
             return
-        fleet, needs = data.view(lambda tx: (fleet_control(tx, now), _needs(tx, now)))
+        fleet, needs = data.ask(
+            lambda here: here.view(lambda tx: (fleet_control(tx, now), fleet_needs(tx, now))), _standing
+        )
     if as_json:
         print_json({"fleet": fleet, "needs": needs})
     else:
         print_status(fleet, needs)
+
+
+def _standing(there: Server) -> tuple[FleetControl, Needs]:
+    stands = there.get("/fleet", FleetStanding)
+    return stands.control, stands.needs
 
 
 def _read_days(text: str) -> int:
@@ -79,16 +70,6 @@ def _read_days(text: str) -> int:
     if read is None or not 1 <= int(read[1]) <= LONGEST_HISTORY:
         raise typer.BadParameter(f"a number of days from 1 to {LONGEST_HISTORY}, such as 30d", param_hint="--history")
     return int(read[1])
-
-
-def _needs(tx: Transaction, now: datetime) -> Needs:
-    assert _EXPIRING.query is not None, "it is a query"
-    return Needs(
-        queries.count(tx, parse_query(_EXPIRING.query), now),
-        len(queue_holds.held(tx)),
-        dict(push_certificate_state(tx, now, within=EXPIRY_NOTICE).ending),
-        held_flip_words(tx),
-    )
 
 
 def print_status(fleet: FleetControl, needs: Needs) -> None:

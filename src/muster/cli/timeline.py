@@ -8,17 +8,18 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.marks import Page
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import print_json
+from muster.cli.server_calls import at
 from muster.domain.control.contact import ContactDay, contacts_of
 from muster.domain.control.silence_clock import day_of, start_of
 from muster.domain.control.states import ControlState
 from muster.domain.control.words import day
-from muster.operations.views.devices import show_device
-from muster.operations.views.story import StoryFacts, story_of
+from muster.operations.views.story import StoryFacts
 from muster.operations.views.storytelling import Line, LineKind, tell_story
+from muster.operations.views.timeline import Timeline, show_timeline
 from muster.operations.views.verdicts import Held
 from muster.protocol.identifiers import ChannelId
 
@@ -43,22 +44,23 @@ def timeline(
     as_json: AsJson = False,
 ) -> None:
     """Tell a device's story, the oldest first."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         channel_id, now = ChannelId(data.channel(device_id).partition(":")[0]), data.now
         since = start_of(day_of(now)) - timedelta(days=days - 1)
-        facts, details = data.view(
-            lambda tx: (story_of(tx, channel_id, since, now), show_device(tx, channel_id, now)), about=[channel_id]
+        story = data.ask(
+            lambda here: here.view(lambda tx: show_timeline(tx, channel_id, since, now), about=[channel_id]),
+            lambda there: there.find(at("devices", channel_id, "timeline"), Timeline, days=days),
         )
-    if facts is None or details is None:
+    if story is None:
         raise CommandFailed(
             f"no device {device_id} is known", remedy="See `muster devices list`.", code=ExitCode.ABSENT
         )
+    facts = story.facts()
     lines = tell_story(facts, now)
     if as_json:
         print_json({"id": channel_id, "since": since, "lines": [_plain(line) for line in lines]})
         return
-    name = details.device.name or details.device.serial_number or channel_id
-    print_timeline(Page(), name, facts, lines, now)
+    print_timeline(Page(), story.name, facts, lines, now)
 
 
 def _plain(line: Line) -> dict[str, object]:
@@ -78,12 +80,12 @@ def print_timeline(page: Page, name: str, facts: StoryFacts, lines: Sequence[Lin
     table.add_column()
     shown = None
     for line in lines:
-        at = line.at.astimezone(UTC)
-        day_text = f"{at.day} {at:%b}" if at.date() != shown else ""
-        shown = at.date()
+        told_at = line.at.astimezone(UTC)
+        day_text = f"{told_at.day} {told_at:%b}" if told_at.date() != shown else ""
+        shown = told_at.date()
         whose = f"{line.whose}: " if line.whose else ""
         text = Text(whose + line.text, style="bold" if line.kind is LineKind.VERDICT else "")
-        table.add_row(f"{day_text:>6} {at:%H:%M}", page.mark(line.mark, ""), text)
+        table.add_row(f"{day_text:>6} {told_at:%H:%M}", page.mark(line.mark, ""), text)
     page.say(table)
 
 

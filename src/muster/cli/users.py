@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import ago, print_json, print_table
 from muster.domain.enrollment_users import MAXIMUM_PASSWORD_CHARACTERS, EnrollmentUser
 from muster.operations.enrollment_users import UserOrder, add_enrollment_users, disable_users, set_passwords

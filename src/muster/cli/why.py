@@ -8,17 +8,18 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
 from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.marks import Indented, Page
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import print_json
+from muster.cli.server_calls import at
 from muster.domain.control import saying
 from muster.domain.control.finding import Cited, Finding, Verdict
 from muster.domain.control.reasons import REASONS
 from muster.domain.control.words import instant_near
-from muster.operations.judge_channels import Reasoning, reason_about
 from muster.operations.views.marks import CONTROL
-from muster.operations.views.verdicts import Answer, answers_of
+from muster.operations.views.verdicts import Answer
+from muster.operations.views.why import Why, tell_why
 
 
 def register(app: typer.Typer) -> None:
@@ -44,41 +45,35 @@ def why(
     as_json: AsJson = False,
 ) -> None:
     """Tell why a device is held to be as it is, rule by rule."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         now, channel_id = data.now, data.channel(name)
-        reasoning = data.look(lambda tx, ctx: reason_about(tx, channel_id, ctx), about=[channel_id])
-    if reasoning is None:
+        told = data.ask(
+            lambda here: here.look(lambda tx, ctx: tell_why(tx, channel_id, ctx), about=[channel_id]),
+            lambda there: there.find(at("devices", channel_id, "verdict"), Why),
+        )
+    if told is None:
         raise CommandFailed(
             f"no device {channel_id} is known", remedy="See `muster devices list`.", code=ExitCode.ABSENT
         )
-    answers = answers_of(reasoning.judgement)
     if as_json:
-        print_json(
-            {
-                "id": channel_id,
-                "at": now,
-                "verdict": reasoning.judgement.verdict,
-                "rules": answers,
-                "held": reasoning.held,
-            }
-        )
+        print_json({"id": channel_id, "at": now, "verdict": told.found, "rules": told.rules, "held": told.recorded})
         return
-    print_why(Page(), reasoning, answers, now, every_rule=every_rule)
+    print_why(Page(), told, now, every_rule=every_rule)
 
 
-def print_why(page: Page, reasoning: Reasoning, answers: Sequence[Answer], now: datetime, *, every_rule: bool) -> None:
+def print_why(page: Page, told: Why, now: datetime, *, every_rule: bool) -> None:
     """Say the verdict, what rests on it, what each rule answered, and the evidence."""
-    verdict = reasoning.judgement.verdict
+    verdict = told.found
     page.say(
         page.mark(CONTROL[verdict.state], saying.verdict_sentence(verdict.state, verdict.since, verdict.sentence, now))
     )
     _print_reason(page, verdict, now)
     page.heading("What was asked")
-    _print_answers(page, answers, every_rule=every_rule)
+    _print_answers(page, told.rules, every_rule=every_rule)
     _print_evidence(page, "Evidence that decides", verdict.evidence, now)
     for note in verdict.notes:
         _print_note(page, note)
-    held = reasoning.held
+    held = told.recorded
     if held is None:
         page.say("", "It was not reviewed yet; this is what a review would find now.")
     elif (held.verdict.state, held.verdict.reason) != (verdict.state, verdict.reason):

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import AsJson, Database, DataDir, KeyRingFile, connect
+from muster.cli.connection import connect
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
 from muster.cli.output import ago, print_json, print_table
 from muster.domain.control.witness import WitnessKind
 from muster.operations.manage_witnesses import (

@@ -23,6 +23,7 @@ NAMES = {"device_id": OUTSIDE, "channel_id": OUTSIDE, "kind": "recovery_lock"}
 """What stands in paths; all else is called x."""
 BODIES: dict[str, Any] = {
     "send_command": {"request_type": "RestartDevice", "ids": [OUTSIDE]},
+    "cancel_command_on": {"ids": [OUTSIDE]},
     "ask_for_inventory": {},
     "install_profile": {"mobileconfig": base64.b64encode(b"<plist/>").decode()},
     "install_app": {"keys": {"iTunesStoreID": 409183694}},
@@ -52,9 +53,17 @@ BODIES: dict[str, Any] = {
 }
 ABOUT_ONE = [one for one in TABLE if {"device_id", "channel_id"} & set(one.parameters)]
 ABOUT_NO_DEVICE = {"list_command_types", "describe_command_type", "tell_who_asks"}
-NARROWED = {"list_devices", "export_devices", "list_all_identities"}
+NARROWED = {"find_named", "list_devices", "export_devices", "list_all_identities"}
 """What shows, of all, those in the scope."""
-BY_WHAT_IS_NAMED = {"send_command", "get_command", "cancel_command", "unenroll", "reject", "withdraw_rejection"}
+BY_WHAT_IS_NAMED = {
+    "send_command",
+    "get_command",
+    "cancel_command",
+    "cancel_command_on",
+    "unenroll",
+    "reject",
+    "withdraw_rejection",
+}
 """What is about the devices that a body or a parameter names; tests of their own have them."""
 ABOUT_EVERYBODY = [
     one for one in TABLE if one not in ABOUT_ONE and one.name not in ABOUT_NO_DEVICE | NARROWED | BY_WHAT_IS_NAMED

@@ -4,31 +4,11 @@ import base64
 import binascii
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
 
+from muster.edges.api.plist_values import DATA, DATE
 from muster.edges.api.problems import FaultyMember, malformed
 from muster.protocol.command import CommandRequest
 from muster.protocol.plist import PlistValue, write_plist
-
-DATA: Final = "$data"
-"""Its value is base64 (RFC 4648, 4)."""
-DATE: Final = "$date"
-"""Its value is a time as in RFC 3339."""
-
-
-def to_json(value: object) -> object:
-    """Write a value of a property list as JSON."""
-    if isinstance(value, Mapping):
-        return {str(key): to_json(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [to_json(one) for one in value]
-    if isinstance(value, bytes):
-        return {DATA: base64.b64encode(value).decode()}
-    if isinstance(value, datetime):
-        return {DATE: value.astimezone(UTC).isoformat().replace("+00:00", "Z")}
-    if isinstance(value, str | int | float) or value is None:
-        return value
-    return str(value)
 
 
 def read_request(request_type: str, keys: Mapping[str, object]) -> CommandRequest:

@@ -16,7 +16,6 @@ from muster.edges.console.banners import push_certificate_banners
 from muster.edges.console.forms import Form
 from muster.edges.console.office import Office, Refused, back_to
 from muster.edges.console.rendering import PAGE_HEADERS
-from muster.edges.console.sentences import EXPIRY_NOTICE
 from muster.edges.console.sessions import SignedIn
 from muster.edges.console.times import Clock
 from muster.edges.console.uploads import read_upload
@@ -33,6 +32,7 @@ from muster.operations.upload_push_certificate import (
     upload_push_certificates,
 )
 from muster.operations.views.expiring import Expiring, ExpiringKind, list_expiring
+from muster.operations.views.fleet_needs import EXPIRY_NOTICE
 from muster.operations.views.marks import Mark, Shape, Tone
 from muster.operations.views.push_certificates import list_push_certificates, what_changed
 from muster.storage.push_certificates import RequestPurpose

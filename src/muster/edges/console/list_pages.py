@@ -26,7 +26,6 @@ from muster.edges.console.forms import hidden
 from muster.edges.console.listing import SINCE, Listing, UnknownChoice, read_listing
 from muster.edges.console.rendering import Renderer
 from muster.edges.console.sentences import (
-    EXPIRY_NOTICE,
     fleet_sentence,
 )
 from muster.edges.console.sessions import Sessions
@@ -37,6 +36,7 @@ from muster.operations.permit import of_no_device, within_scope
 from muster.operations.ports import Runner
 from muster.operations.views.contacts import contact_days_of
 from muster.operations.views.device_lists import DeviceCounts, DeviceOrder, DevicePage, DeviceRow, browse_devices
+from muster.operations.views.fleet_needs import EXPIRY_NOTICE
 from muster.operations.views.incidents import IncidentRow, list_incidents
 from muster.operations.views.marks import CONTROL, NOT_JUDGED, Mark
 from muster.operations.views.push_fleet import open_breakers

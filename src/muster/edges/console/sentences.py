@@ -10,12 +10,11 @@ from muster.edges.console.times import Clock
 from muster.operations.views import words
 from muster.operations.views.device_lists import DeviceCounts, DeviceRow
 from muster.operations.views.devices import DeviceDetails
+from muster.operations.views.fleet_needs import EXPIRY_NOTICE
 from muster.operations.views.identities import RenewalRow
 
 SILENT_AFTER = timedelta(days=7)
 """Silence of an enrolled device worth a word: Apple counts a device as away after several days to a week."""
-EXPIRY_NOTICE = timedelta(days=30)
-"""How long before its end an identity or the push certificate is worth a word."""
 
 
 def device_sentence(details: DeviceDetails, clock: Clock, renewal: RenewalRow | None = None) -> Markup:

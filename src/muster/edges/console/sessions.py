@@ -18,11 +18,11 @@ from muster.domain.principals import Principal
 from muster.domain.sign_in_limits import Way
 from muster.edges.console.navigation import is_section
 from muster.edges.console.rendering import Renderer
-from muster.edges.console.sentences import EXPIRY_NOTICE
 from muster.operations.context import Context
 from muster.operations.permit import Sight, foreseen, seen
 from muster.operations.ports import Runner
 from muster.operations.sign_in import Session, Visit, find_session, note_session_uses
+from muster.operations.views.fleet_needs import EXPIRY_NOTICE
 from muster.operations.views.push_certificates import PushCertificateState, push_certificate_state
 from muster.storage.engine import Transaction
 from muster.storage.people import Administrator

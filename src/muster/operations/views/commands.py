@@ -1,6 +1,7 @@
 """Commands of a channel, waiting and answered, and one command on every channel it went to."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from muster.protocol.apns import OutcomeClass
 from muster.protocol.connect import Status, decode_report
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.protocol.plist import read_plist
 from muster.storage.engine import Transaction
 from muster.storage.schema import channels, commands, pushes, queue, reports
 
@@ -258,3 +260,44 @@ def _failure(body: bytes | None) -> str | None:
     except MalformedMessage:
         return None
     return describe_chain(chain) if chain else None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandShown:
+    """A command and what became of it. *counts*: how many channels stand where; *channels*: of some of them, where.
+
+    *command* and *answers* are property lists, in which data is {"$data": base64} and a date {"$date": time}; null
+    where they hold a secret.
+    """
+
+    command_uuid: CommandUUID
+    request_type: str
+    created_at: datetime
+    created_by: str
+    command: object
+    counts: Mapping[str, int]
+    channels: tuple[CommandRow, ...]
+    answers: Mapping[ChannelId, object]
+
+
+def as_shown(details: CommandDetails, write: Callable[[object], object]) -> CommandShown:
+    """Return a command with its property lists decoded, as *write* has their values; what is none stays text."""
+    return CommandShown(
+        details.command_uuid,
+        details.request_type,
+        details.created_at,
+        details.created_by,
+        _decoded(details.body, write),
+        details.counts,
+        details.rows,
+        {channel: _decoded(answer, write) for channel, answer in details.answers.items()},
+    )
+
+
+def _decoded(body: bytes | None, write: Callable[[object], object]) -> object:
+    if body is None:
+        return None
+    try:
+        return write(read_plist(body))
+    except MalformedMessage:
+        return body.decode(errors="replace")

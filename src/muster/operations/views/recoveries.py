@@ -18,6 +18,8 @@ from muster.domain.control.recovery import (
 )
 from muster.operations.context import Present
 from muster.operations.judge_channels import Reasoning, reason_about
+from muster.operations.recover_by_hand import DoneNow
+from muster.operations.views.links import link_address
 from muster.protocol.identifiers import ChannelId
 from muster.storage import recoveries
 from muster.storage.engine import Transaction
@@ -155,3 +157,23 @@ def _row(one: Recovery, what_is_next: str) -> RecoveryRow:
         next=what_is_next,
         log=one.log,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryDone:
+    """What was done. *url*: the link by which the device enrolls again, until *expires_at*, where one was made; it is
+    shown this once."""
+
+    channel_id: ChannelId
+    steps: tuple[str, ...]
+    command_uuid: str | None
+    url: str | None
+    expires_at: datetime | None
+
+
+def told_as_done(done: DoneNow, public_url: str) -> RecoveryDone:
+    """Say what a person had done; a link is opened under *public_url*."""
+    link = done.link
+    url = None if link is None else link_address(public_url, link)
+    expires_at = None if link is None else link.link.expires_at
+    return RecoveryDone(done.channel_id, done.steps, done.command_uuid, url, expires_at)

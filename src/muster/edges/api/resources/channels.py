@@ -35,7 +35,7 @@ class InventoryAsked:
 
     kind: Annotated[InventoryKind | None, Limits("One kind alone.")] = None
     changes: Annotated[int, Limits("Changes at most, the latest first.", 0, CHANGES_SHOWN)] = 50
-    items: Annotated[int, Limits("Items of each list at most.", 0, 5_000)] = 1_000
+    items: Annotated[int, Limits("Items of each list at most.", 0, 100_000)] = 1_000
 
 
 @endpoint("GET", "/devices/{channel_id}/inventory", refuses=(404,))

@@ -12,18 +12,24 @@ from muster.domain.permissions import Permission
 from muster.edges.api.endpoints import MAXIMUM_FILE_BYTES, Call, Written, endpoint
 from muster.edges.api.finding import nothing_known
 from muster.edges.api.limits import Id, Ids, Limits, QueryText
+from muster.edges.api.plist_values import to_json
 from muster.edges.api.problems import FaultyMember, malformed, of_refusal
-from muster.edges.api.property_values import read_request, to_json
+from muster.edges.api.property_values import read_request
 from muster.operations.cancel_commands import Cancelled, CancelOrder, cancel_commands
 from muster.operations.permit import Sight, of_devices, of_fleet
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
 from muster.operations.send_by_query import SendOrder, order_sends
-from muster.operations.views.commands import CommandDetails, CommandRow, list_commands, show_command
+from muster.operations.views.commands import (
+    CommandDetails,
+    CommandRow,
+    CommandShown,
+    as_shown,
+    list_commands,
+    show_command,
+)
 from muster.operations.views.sends import PreviewPart, check_send, preview_part
 from muster.protocol.command import CommandRequest
-from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.protocol.plist import read_plist
 from muster.storage import sends
 from muster.storage.engine import Transaction
 from muster.storage.sends import Send
@@ -188,24 +194,6 @@ class CommandAsked:
     channel_id: Annotated[Id | None, Limits("Only what this device or user answered.", 1, 512, is_plain=True)] = None
 
 
-@dataclass(frozen=True, slots=True)
-class CommandShown:
-    """A command and what became of it. *counts*: how many channels stand where; *channels*: of some of them, where.
-
-    *command* and *answers* are property lists, in which data is {"$data": base64} and a date {"$date": time}; null
-    where they hold a secret.
-    """
-
-    command_uuid: CommandUUID
-    request_type: str
-    created_at: datetime
-    created_by: str
-    command: object
-    counts: Mapping[str, int]
-    channels: tuple[CommandRow, ...]
-    answers: Mapping[ChannelId, object]
-
-
 @endpoint("GET", "/commands/{command_uuid}", refuses=(404,))
 async def get_command(call: Call, command_uuid: str, asked: CommandAsked) -> CommandShown:
     """Show one command, how many stand where, and what was answered.
@@ -221,25 +209,7 @@ async def get_command(call: Call, command_uuid: str, asked: CommandAsked) -> Com
     details = nothing_known(await call.see(sight), "command", command_uuid)
     if only is not None and not details.rows:
         nothing_known(None, "command of this channel with the UUID", command_uuid)
-    return CommandShown(
-        details.command_uuid,
-        details.request_type,
-        details.created_at,
-        details.created_by,
-        _readable(details.body),
-        details.counts,
-        details.rows,
-        {channel: _readable(answer) for channel, answer in details.answers.items()},
-    )
-
-
-def _readable(body: bytes | None) -> object:
-    if body is None:
-        return None
-    try:
-        return to_json(read_plist(body))
-    except MalformedMessage:
-        return body.decode(errors="replace")
+    return as_shown(details, to_json)
 
 
 @endpoint("DELETE", "/commands/{command_uuid}", needs=Permission.COMMAND, refuses=(404, 409))
@@ -250,6 +220,20 @@ async def cancel_command(call: Call, command_uuid: str, asked: CommandAsked) -> 
     """
     only = () if asked.channel_id is None else (ChannelId(asked.channel_id),)
     return await call.do(cancel_commands, CancelOrder(CommandUUID(command_uuid), only))
+
+
+@dataclass(frozen=True, slots=True)
+class CancelBody:
+    """On which channels."""
+
+    ids: Ids
+
+
+@endpoint("POST", "/commands/{command_uuid}/cancel", needs=Permission.COMMAND, refuses=(404, 409))
+async def cancel_command_on(call: Call, command_uuid: str, body: CancelBody) -> Cancelled:
+    """Take a command back on some channels; what comes after it there is closed with it."""
+    channels = tuple(map(ChannelId, dict.fromkeys(body.ids)))
+    return await call.do(cancel_commands, CancelOrder(CommandUUID(command_uuid), channels))
 
 
 @endpoint("GET", "/devices/{channel_id}/commands", refuses=(404,))
@@ -282,6 +266,7 @@ ENDPOINTS = (
     send_command,
     get_command,
     cancel_command,
+    cancel_command_on,
     list_channel_commands,
     cancel_channel_commands,
     list_sends,

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from muster.domain.control.reasons import Reason
-from muster.domain.control.states import ControlState, Forecast
+from muster.domain.control.states import ControlState, Forecast, ProofLevel
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.errors import Refusal
 from muster.domain.queries.fields import FIELDS
@@ -17,7 +17,7 @@ from muster.edges.api.cursors import cursor_after, text_place
 from muster.edges.api.endpoints import Call, Stream, endpoint
 from muster.edges.api.finding import nothing_known
 from muster.edges.api.limits import DEFAULT_PAGE, Cursor, Limits, PageSize, QueryText
-from muster.edges.api.problems import of_refusal
+from muster.edges.api.problems import Problem, of_refusal
 from muster.edges.api.writing import as_json, plain
 from muster.operations.permit import of_devices, of_no_device, within_scope
 from muster.operations.read_query import read_query
@@ -29,10 +29,10 @@ from muster.operations.views.device_lists import (
     browse_devices,
     find_devices_after,
 )
-from muster.operations.views.devices import DeviceDetails, show_device
-from muster.operations.views.identities import RenewalRow, renewal_of
+from muster.operations.views.one_device import OneDevice, show_one_device
 from muster.operations.views.verdicts import VerdictRow, verdicts_of
 from muster.protocol.identifiers import ChannelId
+from muster.storage import enrollments
 from muster.storage.engine import Transaction
 from muster.storage.queries import Bounds
 
@@ -54,8 +54,8 @@ class DevicesAsked:
 class DeviceSummary:
     """One device in a list. What is not known (yet) is null.
 
-    *state*: of its enrollment. *control*, *reason*, *control_since*, *forecast*, *verdict* and *next_step*: of the
-    verdict, absent before the first review; the last two are sentences.
+    *state*: of its enrollment. *control*, *reason*, *control_since*, *forecast*, *verdict*, *next_step* and *proof*: of
+    the verdict, absent before the first review; *verdict* and *next_step* are sentences.
     """
 
     id: ChannelId
@@ -78,6 +78,10 @@ class DeviceSummary:
     identity_not_after: datetime | None
     commands_waiting: int
     user_channels: int
+    kind: str
+    ended_reason: str | None
+    last_push_outcome: str | None
+    proof: ProofLevel | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,10 @@ def _summary(row: DeviceRow, verdict: VerdictRow | None) -> DeviceSummary:
         identity_not_after=row.identity_not_after,
         commands_waiting=row.commands_waiting,
         user_channels=row.user_channels,
+        kind=row.kind,
+        ended_reason=row.ended_reason,
+        last_push_outcome=row.last_push_outcome,
+        proof=None if verdict is None else verdict.proof_level,
     )
 
 
@@ -223,28 +231,33 @@ def _cells(row: DeviceSummary) -> list[object]:
 # --- one of them ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class OneDevice:
-    """One device: what is known of it, its verdict and those of its users, and where the renewal of its identity is."""
-
-    details: DeviceDetails
-    verdicts: Mapping[ChannelId, VerdictRow]
-    renewal: RenewalRow | None
-
-
 @endpoint("GET", "/devices/{device_id}", refuses=(404,))
 async def get_device(call: Call, device_id: str) -> OneDevice:
     """Show one device with its channels, its lives, what was last seen of it, and its verdict."""
     now, policy, device = call.runner.now(), call.site.policy, ChannelId(device_id)
-
-    def read(tx: Transaction) -> OneDevice | None:
-        details = show_device(tx, device, now)
-        if details is None:
-            return None
-        verdicts = verdicts_of(tx, [channel.id for channel in details.channels], now)
-        return OneDevice(details, verdicts, renewal_of(tx, device, now, policy))
-
-    return nothing_known(await call.see(of_devices([device], read)), "device", device_id)
+    found = await call.see(of_devices([device], lambda tx: show_one_device(tx, device, now, policy)))
+    return nothing_known(found, "device", device_id)
 
 
-ENDPOINTS = (list_devices, export_devices, get_device)
+# --- by name ----------------------------------------------------------------------------------------------------------
+
+
+@endpoint("GET", "/names/{name}")
+async def find_named(call: Call, name: str) -> tuple[ChannelId, ...]:
+    """Tell whom a person means by a name.
+
+    The device or user's channel with that id; else the devices with that serial number, in any case, ten at most.
+    """
+    meant = await call.see(of_no_device(lambda tx: enrollments.named(tx, name)))
+    return tuple([one for one in meant if await _is_seen(call, one)])
+
+
+async def _is_seen(call: Call, channel_id: ChannelId) -> bool:
+    try:
+        await call.see(of_devices([channel_id], lambda _tx: None))
+    except Problem:
+        return False
+    return True
+
+
+ENDPOINTS = (list_devices, export_devices, get_device, find_named)

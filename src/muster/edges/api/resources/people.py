@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib.metadata import version
 from typing import Annotated
 
 from muster.domain.permissions import Permission
@@ -25,13 +26,14 @@ GroupNames = Annotated[
 class Myself:
     """Who asks: the name of the token, what it may, and the ids of the groups that it is limited to; null: it sees all.
 
-    *permissions*: all that its role has.
+    *permissions*: all that its role has; *version*: Muster's own, at this node.
     """
 
     name: str
     role: Role
     groups: tuple[str, ...] | None
     permissions: tuple[Permission, ...]
+    version: str
 
 
 @endpoint("GET", "/me")
@@ -40,7 +42,7 @@ async def tell_who_asks(call: Call) -> Myself:
     principal = call.principal
     groups = None if principal.groups is None else tuple(sorted(principal.groups))
     allowed = tuple(one for one in Permission if principal.may(one))
-    return Myself(principal.actor.name, principal.role, groups, allowed)
+    return Myself(principal.actor.name, principal.role, groups, allowed, version("muster-mdm"))
 
 
 @endpoint("GET", "/administrators", needs=Permission.PEOPLE)

@@ -1,21 +1,10 @@
 """A device's own link to the page that says whether it reaches this server."""
 
-from dataclasses import dataclass
-from datetime import datetime
-
 from muster.domain.permissions import Permission
 from muster.edges.api.endpoints import Call, endpoint
 from muster.operations.note_reach import make_reach_links
+from muster.operations.views.reach import ReachLinkMade
 from muster.protocol.identifiers import ChannelId
-
-
-@dataclass(frozen=True, slots=True)
-class ReachLinkMade:
-    """A link to open in a browser on the device; what it finds there is kept among the device's evidence."""
-
-    device_id: str
-    url: str
-    expires_at: datetime
 
 
 @endpoint("POST", "/devices/{device_id}/reach-link", needs=Permission.WAKE, refuses=(404,), status=201)

@@ -1,7 +1,6 @@
 """What is done to bring devices back under control, and a person's part in it."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from muster.domain.control.recovery import StepKind
 from muster.domain.permissions import Permission
@@ -10,8 +9,14 @@ from muster.edges.api.finding import nothing_known
 from muster.operations.context import Reading
 from muster.operations.permit import of_devices, of_fleet
 from muster.operations.recover_by_hand import ConfirmOrder, DoneNow, confirm_steps, recover_now, stop_recoveries
-from muster.operations.views.links import link_address
-from muster.operations.views.recoveries import Recovering, RecoveryRow, list_recoveries, show_recovery
+from muster.operations.views.recoveries import (
+    Recovering,
+    RecoveryDone,
+    RecoveryRow,
+    list_recoveries,
+    show_recovery,
+    told_as_done,
+)
 from muster.protocol.identifiers import ChannelId
 
 
@@ -32,23 +37,8 @@ async def show_channel_recovery(call: Call, channel_id: str) -> Recovering:
     return nothing_known(found, "device", channel_id)
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryDone:
-    """What was done. *url*: the link by which the device enrolls again, until *expires_at*, where one was made; it is
-    shown this once."""
-
-    channel_id: ChannelId
-    steps: tuple[str, ...]
-    command_uuid: str | None
-    url: str | None
-    expires_at: datetime | None
-
-
 def _told(call: Call, done: DoneNow) -> RecoveryDone:
-    link = done.link
-    url = None if link is None else link_address(call.site.public_url, link)
-    expires_at = None if link is None else link.link.expires_at
-    return RecoveryDone(done.channel_id, done.steps, done.command_uuid, url, expires_at)
+    return told_as_done(done, call.site.public_url)
 
 
 @endpoint("POST", "/devices/{channel_id}/recovery/now", needs=Permission.WAKE, refuses=(404, 409, 422))
