@@ -13,6 +13,7 @@ from tests.support.site import Site
 
 import muster.operations
 from muster.domain.access import Actor, ActorKind
+from muster.domain.bulk_acts import BulkKind
 from muster.domain.control.recovery import StepKind
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.permissions import Permission
@@ -20,6 +21,7 @@ from muster.domain.principals import Principal
 from muster.domain.queries.groups import name_key
 from muster.domain.roles import Role
 from muster.domain.secrets import SecretKind
+from muster.operations.act_by_query import BulkOrder
 from muster.operations.ask_for_inventory import InventoryOrder
 from muster.operations.assign_accounts import AccountOrder
 from muster.operations.cancel_commands import CancelOrder
@@ -90,6 +92,11 @@ ITEMS: dict[str, Any] = {
     "withdraw_rejections": DepartureOrder((DeviceId(OUTSIDE),)),
 }
 """For each operation that names devices, an item about one outside of the scope."""
+BY_QUERY: dict[str, Any] = {
+    "order_bulk_acts": BulkOrder("state = 'enrolled'", BulkKind.PUSH),
+    "order_sends": SendOrder("state = 'enrolled'", INFORMATION),
+}
+"""For each operation that means devices by a query, an item."""
 INDIRECT = {"change_accounts", "remove_accounts", "settle_held_commands"}
 """Those that name something else which devices have; tested by themselves."""
 
@@ -254,7 +261,7 @@ def test_no_name_of_a_group_widens_a_scope(scoped: Site, name: str) -> None:
 @pytest.mark.parametrize("operation", list(ACTS))
 def test_who_has_too_little_of_a_role_is_refused_and_written_down(site: Site, operation: Callable[..., Any]) -> None:
     declared = ACTS[operation]
-    item = ITEMS.get(operation.__name__) or SendOrder("state = 'enrolled'", INFORMATION)
+    item = ITEMS.get(operation.__name__) or BY_QUERY.get(operation.__name__)
     refused = act(site, somebody(site, Role.VIEWER), operation, item)
 
     assert isinstance(refused, Refusal)

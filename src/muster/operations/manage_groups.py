@@ -14,7 +14,7 @@ from muster.operations.control_policies import policy_ids, query_of
 from muster.operations.permit import act
 from muster.operations.read_query import read_query
 from muster.protocol.identifiers import DeviceId
-from muster.storage import groups, people, reviews, sends
+from muster.storage import bulk_acts, groups, people, reviews, sends
 from muster.storage.engine import Transaction
 
 MAXIMUM_GROUPS = 1000
@@ -243,6 +243,9 @@ def _in_use(tx: Transaction, group: GroupDefinition) -> Refusal | None:
     if any(key in names_of(parse_query(query)) for query in sends.unfinished_queries(tx)):
         message = f"a command is being sent to those of {group.name}"
         return Refusal(RefusalCode.CONFLICT, message, "See `muster commands sends`, and wait for its end.")
+    if any(key in names_of(parse_query(query)) for query in bulk_acts.unfinished_queries(tx)):
+        message = f"something is being done to those of {group.name}"
+        return Refusal(RefusalCode.CONFLICT, message, "The console's page of orders to many shows how far it is.")
     return None
 
 

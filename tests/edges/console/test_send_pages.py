@@ -82,13 +82,13 @@ def test_devices_are_chosen_one_by_one(ana: Browser, both: Site) -> None:
     text = ana.get(f"/send?id={id_of(MAC)}&id=UNKNOWN").text
 
     assert f'name="id" value="{id_of(MAC)}"' in listed
-    assert "A command to 1 device" in text
+    assert "Act on 1 device" in text
     assert f"id in (&#39;{id_of(MAC)}&#39;, &#39;UNKNOWN&#39;)" in text
 
 
 @pytest.mark.parametrize("query", ["os_version <", "group = 'none'", "", "x" * 200])
 def test_a_query_that_can_not_be_read_reaches_nobody(ana: Browser, both: Site, query: str) -> None:
-    assert "There is nobody to send it to" in ana.get(f"/send?query={quote(query)}").text
+    assert "There is nobody whom it finds" in ana.get(f"/send?query={quote(query)}").text
     assert submit(ana, query=query, act="send").status == 409
     assert both.rows(sa.select(schema.sends)) == []
 
@@ -110,7 +110,7 @@ def test_who_is_limited_reaches_their_own_alone(ana: Browser, both: Site, runner
     sent = submit(ben, act="send")
     both.do(continue_sends, None)
 
-    assert "A command to 1 device" in page
+    assert "Act on 1 device" in page
     assert "Send ProfileList to 1 device?" in review
     assert (len(both.queued(MAC)), both.queued(IPAD)) == (1, [])
     location = sent.header("location") or ""

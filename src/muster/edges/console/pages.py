@@ -11,6 +11,7 @@ from muster.domain.policy import Policy
 from muster.domain.roles import Role
 from muster.edges.console.account_pages import AccountPages
 from muster.edges.console.audit_pages import AuditPages
+from muster.edges.console.bulk_pages import BulkPages
 from muster.edges.console.certificate_pages import CertificatePages
 from muster.edges.console.command_pages import CommandPages
 from muster.edges.console.device_pages import DevicePages
@@ -70,6 +71,7 @@ def all_pages(desk: Desk, provider: IdentityProvider | None, provider_roles: Map
         DevicePages(runner, renderer, sessions, desk.policy),
         CommandPages(runner, renderer, sessions),
         SendPages(runner, renderer, sessions),
+        BulkPages(runner, renderer, sessions),
         RecoveryPages(runner, renderer, sessions, desk.public_url, desk.policy),
         SecretPages(runner, renderer, sessions),
         LeavingPages(runner, renderer, sessions),

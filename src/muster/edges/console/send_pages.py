@@ -17,6 +17,7 @@ from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.permissions import allows, to_send
 from muster.domain.queries.syntax import AllOf
 from muster.edges.console.acting import Acting, Asked, go_to
+from muster.edges.console.bulk_pages import MAXIMUM_QUERY, NAMED, offers
 from muster.edges.console.command_forms import MAXIMUM_COMMAND_BYTES, common_types, inputs_of, read_request
 from muster.edges.console.forms import Form, hidden
 from muster.edges.console.listing import Listing
@@ -33,17 +34,13 @@ from muster.operations.views.device_lists import DeviceRow, find_devices_after
 from muster.operations.views.sends import PreviewPart, check_send, preview_part
 from muster.protocol.catalogue.commands import command_names, find_command
 from muster.protocol.command import CommandRequest
-from muster.storage import queries, sends
+from muster.storage import groups, queries, sends
 from muster.storage.engine import Transaction
 from muster.storage.queries import Bounds
 from muster.storage.sends import Send
 
-NAMED: Final = 10
-"""Devices that are named before something goes to all of them."""
 MAXIMUM_CHOSEN: Final = 500
 """Devices that are chosen one by one; a page of the list has a hundred."""
-MAXIMUM_QUERY: Final = 16_000
-"""Characters of a query, which stands in an address."""
 LARGEST_COUNT: Final = 8
 """Digits of a count of devices."""
 
@@ -55,6 +52,8 @@ class _Found:
     count: int
     first: tuple[DeviceRow, ...]
     fault: Refusal | None = None
+    groups: tuple[str, ...] = ()
+    """Names of those into which devices are put."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +166,7 @@ class SendPages:
             "request_type": form["type"],
             "needs_role": not allows(role, to_send(form["type"])),
             "inputs": [] if command is None else inputs_of(command, form if was_typed else None, faults),
+            "offers": offers(signed_in.principal, form["query"]),
             "common": list(common_types(lambda one: allows(role, to_send(one)))),
             "names": command_names(),
             "refusal": refusal or found.fault,
@@ -231,7 +231,8 @@ def _finding(query: str, now: datetime) -> Callable[[Transaction, Bounds | None]
             return _Found(0, (), read)
         bounded = read if within is None else AllOf((read, within.query))
         first = find_devices_after(tx, read, now, None, within)
-        return _Found(queries.count(tx, bounded, now), first[:NAMED])
+        into = tuple(sorted(one.name for one in groups.read_all(tx).values() if one.query is None))
+        return _Found(queries.count(tx, bounded, now), first[:NAMED], groups=into)
 
     return view
 

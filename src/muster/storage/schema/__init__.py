@@ -19,7 +19,7 @@ from muster.storage.schema.enrollment_tables import (
 )
 from muster.storage.schema.event_tables import deliveries, mass_flips, outbox, subscriptions, tellings, webhooks
 from muster.storage.schema.evidence_tables import compactions, evidence, reviews, rumours
-from muster.storage.schema.group_tables import device_groups, group_members, sends
+from muster.storage.schema.group_tables import bulk_acts, device_groups, group_members, sends
 from muster.storage.schema.identity_tables import (
     challenges,
     enrollment_links,
@@ -99,6 +99,7 @@ __all__ = [
     "api_tokens",
     "audit",
     "authorities",
+    "bulk_acts",
     "challenges",
     "channels",
     "commands",

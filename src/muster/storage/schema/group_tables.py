@@ -1,4 +1,4 @@
-"""Groups of devices, and commands that go to everyone whom a query finds."""
+"""Groups of devices, and what goes or is done to everyone whom a query finds."""
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, Table, Text
 
@@ -48,6 +48,27 @@ sends = Table(
     Column("actor_source", Text, nullable=False),
     Column("cursor", Identifier, comment="the last channel that was looked at; absent before the first"),
     Column("queued", Integer, nullable=False),
+    Column("refused", Json, nullable=False, comment="of those left out: how many for each reason, and an example"),
+    Column("finished_at", Instant),
+    Column("stopped_because", Text, comment="why it ended before its end"),
+    Index(None, "finished_at"),
+)
+
+bulk_acts = Table(
+    "bulk_acts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("group_name", Text, nullable=False, comment="the group that they are put into; empty for other acts"),
+    Column("query", Text, nullable=False),
+    Column("matched", Integer, nullable=False, comment="how many the query found when it was ordered"),
+    Column("ordered_at", Instant, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("actor_name", Text, nullable=False),
+    Column("actor_role", Text, nullable=False),
+    Column("actor_source", Text, nullable=False),
+    Column("cursor", Identifier, comment="the last device that was looked at; absent before the first"),
+    Column("done", Integer, nullable=False),
     Column("refused", Json, nullable=False, comment="of those left out: how many for each reason, and an example"),
     Column("finished_at", Instant),
     Column("stopped_because", Text, comment="why it ended before its end"),
