@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -11,14 +10,7 @@ import structlog
 from muster.bootstrap.logs import set_up_logs
 from muster.settings import read_settings
 
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("_as_before")
 
 
 @pytest.mark.parametrize(("logger", "name"), [("uvicorn.error", "uvicorn"), ("alembic.migration", "alembic.migration")])

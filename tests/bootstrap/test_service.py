@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from tests.support.browser import Browser
 
 from muster.bootstrap.data_directory import Surroundings
 from muster.bootstrap.service import Service, open_service
+from muster.domain.control.self_watch import DiskSpace
 from muster.operations.ports import PushCredentials, PushReceipt
 from muster.protocol.apns import Push
 from muster.settings import read_settings
@@ -30,9 +32,10 @@ class Idle:
             raise OSError("a socket that won't")
 
 
-def a_service(directory: Path, sender: Idle | None = None) -> Service:
+def a_service(directory: Path, sender: Idle | None = None, disk: DiskSpace | None = None) -> Service:
     settings = read_settings({"data_dir": directory / "data", "public_url": "https://muster.example"}, {})
-    return open_service(settings, Surroundings(poll=None, durable=False), push_sender=sender)
+    around = Surroundings(poll=None, durable=False, disk=lambda _directory: disk)
+    return open_service(settings, around, push_sender=sender)
 
 
 def test_what_was_never_started_closes_without_a_word(tmp_path: Path) -> None:
@@ -77,3 +80,17 @@ def test_sender_that_fails_to_close_leaves_no_database_open(tmp_path: Path) -> N
 
     with pytest.raises(RuntimeError, match="shutdown"):
         asyncio.run(service.runner.read(push.next_due))
+
+
+def test_a_node_whose_disk_is_full_is_not_ready(tmp_path: Path) -> None:
+    async def main() -> tuple[int, str]:
+        service = a_service(tmp_path, disk=DiskSpace(free=1000, total=2**40))
+        await service.start()
+        reply = await asyncio.to_thread(Browser(service.application).get, "/readyz")
+        await service.stop()
+        return reply.status, reply.json()["detail"]
+
+    status, detail = asyncio.run(main())
+
+    assert status == 503
+    assert detail.startswith("disk: 0 MiB are free")

@@ -3,6 +3,7 @@
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from muster.bootstrap.data_directory import Surroundings
 from muster.bootstrap.familiar_door import familiar_door
 from muster.bootstrap.identity_provider import identity_provider, provider_roles
 from muster.bootstrap.runners import ViewRunner
@@ -14,17 +15,18 @@ from muster.edges.health.readiness import Check
 from muster.edges.health.routes import make_health
 from muster.edges.signals.routes import make_signals_api
 from muster.edges.witness.routes import make_witness_api
-from muster.operations.views.readiness import check_clock, check_journal, check_key_ring, check_schema
+from muster.operations.views.readiness import check_clock, check_disk, check_journal, check_key_ring, check_schema
 from muster.settings import Settings
 from muster.storage import migrate
 
 
-def make_administration(settings: Settings, ring: KeyRing, views: ViewRunner) -> Starlette:
+def make_administration(settings: Settings, around: Surroundings, ring: KeyRing, views: ViewRunner) -> Starlette:
     """Make the application that answers whatever isn't a device's."""
     checks: dict[str, Check] = {
         "schema": lambda tx: check_schema(tx, migrate.head()),
         "key_ring": lambda tx: check_key_ring(tx, ring),
         "journal": check_journal,
+        "disk": lambda tx: check_disk(tx, around.disk(settings.data_dir)),
         "clock": lambda tx: check_clock(tx, views.now()),
     }
     console = make_console(

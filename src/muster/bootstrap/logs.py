@@ -8,6 +8,7 @@ from typing import Final, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
+from muster.bootstrap.log_floods import FloodGate
 from muster.settings import Settings
 
 QUIET_LOGGERS = ("alembic", "uvicorn.access", "asyncio")
@@ -54,6 +55,7 @@ def set_up_logs(settings: Settings, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
+            FloodGate(),
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],

@@ -129,7 +129,7 @@ def _compose(settings: Settings, around: Surroundings, ring: KeyRing, engine: En
         background.resurrections,
         parts.relay,
         parts.tally,
-        others=make_administration(settings, ring, runners.views),
+        others=make_administration(settings, around, ring, runners.views),
     )
 
     def close() -> None:

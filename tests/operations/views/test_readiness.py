@@ -6,8 +6,17 @@ import pytest
 import sqlalchemy as sa
 from tests.support.runner import NOW, InlineRunner
 
+from muster.domain.control.self_watch import DiskSpace
 from muster.operations.first_start import CANARY
-from muster.operations.views.readiness import NotReady, check_clock, check_journal, check_key_ring, check_schema
+from muster.operations.views.readiness import (
+    MINIMUM_FREE_OCTETS,
+    NotReady,
+    check_clock,
+    check_disk,
+    check_journal,
+    check_key_ring,
+    check_schema,
+)
 from muster.storage import installations, journal_marks
 from muster.storage.engine import Engine
 from muster.storage.journal_marks import Rollback
@@ -32,6 +41,18 @@ def test_another_schema_is_not_ready_and_says_what_to_do(engine: Engine) -> None
 def test_a_database_without_schema_is_not_ready(tmp_path_engine: SqliteEngine) -> None:
     with pytest.raises(NotReady, match="no schema"):
         tmp_path_engine.read(lambda tx: check_schema(tx, "any"))
+
+
+def test_a_disk_with_room_is_ready(engine: Engine) -> None:
+    disk = DiskSpace(MINIMUM_FREE_OCTETS, 2**40)
+
+    assert engine.read(lambda tx: check_disk(tx, disk)) == "64 MiB are free"
+    assert engine.read(lambda tx: check_disk(tx, None)) == "not measured"
+
+
+def test_a_full_disk_is_not_ready_and_says_what_to_do(engine: Engine) -> None:
+    with pytest.raises(NotReady, match=r"63 MiB are free on the disk of the data directory.*make room"):
+        engine.read(lambda tx: check_disk(tx, DiskSpace(MINIMUM_FREE_OCTETS - 1, 2**40)))
 
 
 @pytest.fixture

@@ -9,11 +9,16 @@ import sqlalchemy as sa
 
 from muster.crypto.errors import CryptoError
 from muster.crypto.sealing import KeyRing, associated_data
+from muster.domain.control.self_watch import DiskSpace
 from muster.storage import installations, journal_marks, queue_holds
 from muster.storage.engine import Transaction
 
 MAXIMUM_CLOCK_SKEW = timedelta(seconds=2)
 """Apart further than that, nodes disagree about what is due and which evidence came first."""
+
+MINIMUM_FREE_OCTETS = 64 * 1024 * 1024
+"""On the disk of the data directory: the largest message has 16 MiB, and stands in the journal and, where that is on
+the same disk, in the database and its log."""
 
 _versions = sa.table("alembic_version", sa.column("version_num", sa.Text))
 
@@ -64,6 +69,20 @@ def check_key_ring(tx: Transaction, ring: KeyRing) -> str:
         except CryptoError as error:
             raise NotReady(f"the key ring does not open what key {key_id} sealed: give the right --key-ring") from error
     return f"{len(canaries)} {'key opens' if len(canaries) == 1 else 'keys open'}"
+
+
+def check_disk(_tx: Transaction, disk: DiskSpace | None) -> str:
+    """Make sure that the disk of the data directory takes what devices say; absent: nobody can tell.
+
+    Raises NotReady when it has less than MINIMUM_FREE_OCTETS free.
+    """
+    if disk is None:
+        return "not measured"
+    said = f"{disk.free // 2**20:,} MiB are free"
+    if disk.free < MINIMUM_FREE_OCTETS:
+        least = MINIMUM_FREE_OCTETS // 2**20
+        raise NotReady(f"{said} on the disk of the data directory, and it takes {least}: make room there")
+    return said
 
 
 def check_clock(tx: Transaction, now: datetime) -> str:
