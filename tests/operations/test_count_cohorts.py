@@ -226,3 +226,29 @@ def test_a_silent_site_is_one_incident_once_its_devices_are_missed(site: Site) -
     assert unmissed == []
     assert missed == [("silent", f"site:{OFFICE}", sentence, True)]
     assert [is_open for _, _, _, is_open in over] == [False]
+
+
+def test_a_site_that_no_push_reaches_is_one_incident_until_pushes_arrive(site: Site) -> None:
+    for number in range(4):
+        add(site, f"cafe {number}", NOW, CAFE)
+        add(site, f"office {number}", NOW, OFFICE)
+
+    def watch(after: timedelta) -> list[tuple[str, str, str, bool]]:
+        site.runner.time += after
+        site.do(watch_ourselves, NodeFindings(), actor=SERVER)
+        found = site.engine.read(lambda tx: incidents.latest(tx, 10))
+        return [(one.reason.value, str(one.scope), one.sentence, one.ended_at is None) for one in found]
+
+    for name in ("cafe 0", "cafe 1", "office 0", "office 1", "office 2"):
+        hold(site, name, "at_risk", "push_path_blocked", cites="S4")
+    blocked = watch(HOUR)
+    release = sa.delete(schema.verdicts).where(schema.verdicts.c.channel_id == "office 2")
+    site.engine.write(lambda tx: tx.connection.execute(release))
+    over = watch(timedelta(minutes=1))
+
+    sentence = (
+        f"no push reaches 3 devices at {OFFICE} since 22 November at 14:31 UTC, and they come by themselves alone;"
+        " their network has to let them reach APNs (TCP 5223 or 443)"
+    )
+    assert blocked == [("push_path_blocked", f"site:{OFFICE}", sentence, True)]
+    assert [is_open for _, _, _, is_open in over] == [False]

@@ -6,7 +6,14 @@ from datetime import datetime
 
 from muster.domain.control.cohorts import HUNG_ALIKE
 from muster.domain.control.evidence import Detail
-from muster.domain.control.incidents import SILENT_TOGETHER, Cause, Incident, follow_causes, scope_of_incident
+from muster.domain.control.incidents import (
+    SILENT_TOGETHER,
+    UNPUSHED_TOGETHER,
+    Cause,
+    Incident,
+    follow_causes,
+    scope_of_incident,
+)
 from muster.domain.control.own_side import DEAFENING, HARMLESS_YET, Outage, Scope, ScopeKind, serves_channels
 from muster.domain.control.reasons import Reason
 from muster.domain.control.words import count, duration, instant
@@ -20,7 +27,12 @@ def follow_incidents(tx: Transaction, ctx: Context) -> None:
     """Bring the incidents up to what lasts now, and put into the outbox which were opened and closed."""
     known = incidents.open_ones(tx)
     lasting = outages.lasting(tx)
-    causes = (*_causes_of_ours(tx, lasting, ctx), *_causes_of_sites(tx, ctx), *_causes_of_builds(tx, ctx))
+    causes = (
+        *_causes_of_ours(tx, lasting, ctx),
+        *_causes_of_sites(tx, ctx),
+        *_causes_of_firewalls(tx, ctx),
+        *_causes_of_builds(tx, ctx),
+    )
     if not known and not causes:
         return
     steps = follow_causes(known, causes)
@@ -96,6 +108,21 @@ def _causes_of_sites(tx: Transaction, ctx: Context) -> tuple[Cause, ...]:
         reason = Reason.NETWORK_BLOCKS_SERVER if alive else Reason.SILENT
         causes.append(Cause(reason, Scope(ScopeKind.SITE, site.address), since, sentence, number))
     return tuple(causes)
+
+
+def _causes_of_firewalls(tx: Transaction, ctx: Context) -> tuple[Cause, ...]:
+    """Sites whose network keeps its devices from APNs."""
+    return tuple(
+        Cause(
+            Reason.PUSH_PATH_BLOCKED,
+            Scope(ScopeKind.SITE, site.address),
+            site.since,
+            f"no push reaches {count(site.devices, 'device')} at {site.address} since {_at(site.since, ctx)}, and they"
+            " come by themselves alone; their network has to let them reach APNs (TCP 5223 or 443)",
+            site.devices,
+        )
+        for site in cohorts.unpushed_sites(tx, at_least=UNPUSHED_TOGETHER)
+    )
 
 
 def _causes_of_builds(tx: Transaction, ctx: Context) -> tuple[Cause, ...]:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from muster.domain.control.cohorts import IN_MID_DIALOGUE, SMALLEST_SITE, TOGETHER, HungBuild, SiteCount
+from muster.domain.control.cohorts import IN_MID_DIALOGUE, SMALLEST_SITE, TOGETHER, HungBuild, SiteCount, UnpushedSite
 from muster.domain.control.dossier import SiteRecord
 from muster.domain.control.evidence import Signal
 from muster.domain.control.reasons import Reason
@@ -34,6 +34,9 @@ _MISSED = (ControlState.QUIET.value, ControlState.INACTIVE.value, ControlState.O
 
 _IS_SILENT = channels.c.last_contact_at < sa.bindparam("silent_before")
 _SILENT_SITES = sa.select(sites).where(sites.c.silent > 0).order_by(sites.c.address)
+_UNPUSHED_SITES = (
+    sa.select(sites.c.address).where(sites.c.unpushable >= sa.bindparam("at_least")).order_by(sites.c.address)
+)
 _BUILDS = sa.select(hung_builds).order_by(hung_builds.c.build)
 _HEARD = sa.select(channels.c.id, channels.c.last_source, channels.c.last_contact_at).where(
     channels.c.id == channels.c.device_id,
@@ -64,6 +67,16 @@ _NO_PUSHES = (
             verdicts.c.reason.in_(_UNPUSHABLE),
             sa.cast(verdicts.c.others, sa.Text).contains(Reason.PUSH_PATH_BLOCKED.value),
         ),
+    )
+)
+_UNPUSHED = (
+    sa.select(sa.func.count().label("number"), sa.func.min(verdicts.c.since).label("since"))
+    .select_from(channels.join(verdicts, verdicts.c.channel_id == channels.c.id))
+    .where(
+        _ENROLLED_DEVICES,
+        channels.c.last_source == sa.bindparam("address"),
+        verdicts.c.state == ControlState.AT_RISK.value,
+        verdicts.c.reason == Reason.PUSH_PATH_BLOCKED.value,
     )
 )
 _DIALOGUES = (
@@ -108,6 +121,20 @@ def count_missed(tx: Transaction, address: str) -> int:
         .select_from(channels.join(verdicts, verdicts.c.channel_id == channels.c.id))
         .where(_ENROLLED_DEVICES, channels.c.last_source == address, verdicts.c.state.in_(_MISSED))
     ).scalar_one()
+
+
+def unpushed_sites(tx: Transaction, *, at_least: int) -> tuple[UnpushedSite, ...]:
+    """Read the sites of which *at_least* so many devices are held to be reached by no push, by address.
+
+    Sites are looked for among those counted last, devices among the verdicts as they are now.
+    """
+    addresses = tx.connection.execute(_UNPUSHED_SITES, {"at_least": at_least}).scalars().all()
+    found = (tx.connection.execute(_UNPUSHED, {"address": address}).one() for address in addresses)
+    return tuple(
+        UnpushedSite(address, row.number, row.since)
+        for address, row in zip(addresses, found, strict=True)
+        if row.number >= at_least
+    )
 
 
 def builds_hung(tx: Transaction) -> tuple[HungBuild, ...]:

@@ -47,3 +47,12 @@ class HungBuild:
     build: str
     hung: int
     since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UnpushedSite:
+    """No push reaches so many *devices* at *address*, the first of them at *since*."""
+
+    address: str
+    devices: int
+    since: datetime

@@ -9,6 +9,8 @@ from muster.domain.control.reasons import Reason
 
 SILENT_TOGETHER: Final = 5
 """Devices of a site that fell silent together before it is an incident."""
+UNPUSHED_TOGETHER: Final = 3
+"""Devices of a site that no push reaches before it is an incident: two may be chance."""
 
 
 @dataclass(frozen=True, slots=True)
