@@ -344,3 +344,49 @@ def test_two_runs_of_one_seed_are_equal_step_by_step() -> None:
 
     assert run(main(7)) == run(main(7))
     assert run(main(7)) != run(main(8))
+
+
+def test_what_is_worked_out_aside_is_taken_in_order_when_nothing_else_is_ready_and_takes_no_time() -> None:
+    async def main() -> tuple[list[str], float]:
+        seen: list[str] = []
+
+        async def ask(name: str) -> None:
+            seen.append(f"{name} asks")
+            await here().aside(lambda: seen.append(f"{name} is taken"))
+            seen.append(f"{name} goes on")
+
+        async def busy() -> None:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            seen.append("the other is done")
+
+        timer = asyncio.ensure_future(asyncio.sleep(1))
+        await asyncio.gather(ask("one"), ask("two"), busy())
+        is_early = not timer.done()
+        await timer
+        return [*seen, f"before the timer: {is_early}"], here().time()
+
+    seen, seconds = run(main())
+
+    assert seen == [
+        "one asks",
+        "two asks",
+        "the other is done",
+        "one is taken",
+        "two is taken",
+        "one goes on",
+        "two goes on",
+        "before the timer: True",
+    ]
+    assert seconds == 1
+
+
+def test_what_goes_wrong_aside_is_raised_to_who_asked() -> None:
+    async def main() -> None:
+        def fail() -> None:
+            raise LookupError("nothing there")
+
+        with pytest.raises(LookupError, match="nothing there"):
+            await here().aside(fail)
+
+    run(main())

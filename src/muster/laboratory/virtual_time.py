@@ -1,9 +1,10 @@
 """An asyncio event loop whose clock is a number: sleeping costs nothing, and every run can be repeated.
 
 Whatever is ready runs first; when nothing is ready, the clock jumps to the next timer. Timers which are due at the same
-instant run in the order in which they were set. There are no sockets, no subprocesses, no signals and no threads:
-what is handed to an executor runs at once, in place, and takes no time. Two runs of the same coroutine are therefore
-equal step by step, as long as it draws its randomness from a seed and its time from the loop.
+instant run in the order in which they were set. There are no sockets, no signals and no threads: what is handed to an
+executor runs at once, in place, and takes no time. No more does what is worked out *aside*, by another process: it is
+waited for when nothing else is ready, and taken in the order in which it was asked for. Two runs of the same coroutine
+are therefore equal step by step, as long as it draws its randomness from a seed and its time from the loop.
 
 The loop is asyncio's own (`asyncio.BaseEventLoop`) with its clock, its timers and its one step replaced.
 """
@@ -92,6 +93,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         self._timers_set = 0
         self._timers_cancelled = 0
         self._steps_at_this_instant = 0
+        self._aside: list[Callable[[], None]] = []
         self._home_thread = threading.get_ident()
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
@@ -159,8 +161,33 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
             future.set_exception(error)
         return future
 
+    def aside(self, take: Callable[[], T]) -> asyncio.Future[T]:
+        """Return a future of what *take* returns, or raises, which may wait for another process but not depend on time.
+
+        It is called at this instant, once nothing else is ready, and before the clock moves; all that were asked for
+        together are taken together, in their order.
+        """
+        future: asyncio.Future[T] = self.create_future()
+
+        def settle() -> None:
+            try:
+                taken = take()
+            except Exception as error:  # who awaits the future is to meet it
+                if not future.done():
+                    future.set_exception(error)
+            else:
+                if not future.done():  # else nobody waits any more; it had to be taken all the same
+                    future.set_result(taken)
+
+        self._aside.append(settle)
+        return future
+
     def _run_once(self) -> None:
         """One step, called by asyncio until the main coroutine ends."""
+        if not self._ready and self._aside:
+            asked, self._aside = self._aside, []
+            for settle in asked:
+                settle()
         if not self._ready:
             self._jump_to_next_timer()
         self._collect_due_timers()

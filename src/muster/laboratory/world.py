@@ -24,6 +24,7 @@ from muster.laboratory.observation import channels_of, count_rumours, epochs_of,
 from muster.laboratory.pushes import SimulatedPushSender
 from muster.laboratory.report import DeviceReport, Report
 from muster.laboratory.server import BEAT, DEVICE_KEYS, PUSH_CERTIFICATE_LIFETIME, REVIEW_GRAIN, LaboratoryServer
+from muster.laboratory.signing_aside import SigningAside
 from muster.laboratory.virtual_time import START, VirtualTimeLoop
 from muster.laboratory.wire import Faults, Wire, WireTransport
 from muster.protocol.identifiers import ChannelId
@@ -33,6 +34,7 @@ from muster.simulator.apns_weather import Condition
 from muster.simulator.behaviour import Habits
 from muster.simulator.device import SimulatedDevice
 from muster.simulator.facts import DeviceFacts, Platform, make_facts
+from muster.simulator.mdm_requests import Signing, sign_in_place
 from muster.storage.engine import Transaction
 
 Scene = Callable[["World"], Awaitable[None]]
@@ -85,6 +87,7 @@ class World:
         push_certificate_lifetime: timedelta = PUSH_CERTIFICATE_LIFETIME,
         review_grain: timedelta = REVIEW_GRAIN,
         beat: timedelta = BEAT,
+        signing: Signing = sign_in_place,
     ) -> None:
         self.seed = seed
         self.arrivals: list[Arrival] = []  # every push that APNs saw, in order
@@ -109,6 +112,7 @@ class World:
         self._push_certificate_lifetime = push_certificate_lifetime
         self._tasks: set[asyncio.Task[None]] = set()
         self._keys = itertools.cycle(DEVICE_KEYS)
+        self._signing = signing
         self._group = asyncio.TaskGroup()
 
     # Time and chance
@@ -161,6 +165,7 @@ class World:
             clock=self.now,
             rng=self.rng(f"{name} device"),
         )
+        device.requests.signing = self._signing
         inhabitant = Inhabitant(name, device, transport, self.rng(f"{name} happenings"))
         self.inhabitants.append(inhabitant)
         self.background(device.live(habits))
@@ -254,6 +259,8 @@ def play(
         if directory is None:
             directory = Path(stack.enter_context(TemporaryDirectory(prefix="muster-laboratory-"))) / "data"
         loop = VirtualTimeLoop(start, keeps_to_grain=keeps_to_grain)
+        # many devices do something at one instant there, and each is signed for while the others go on
+        signing = stack.enter_context(SigningAside(loop)).sign if keeps_to_grain else sign_in_place
         world = World(
             loop,
             seed,
@@ -264,6 +271,7 @@ def play(
             push_certificate_lifetime=push_certificate_lifetime,
             review_grain=COARSE_REVIEWS if keeps_to_grain else REVIEW_GRAIN,
             beat=beat,
+            signing=signing,
         )
         return loop.run(world.live_through(scene))
 

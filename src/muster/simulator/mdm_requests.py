@@ -5,9 +5,10 @@ replies that end an enrollment.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from enum import Enum, auto
+from typing import TypeAlias
 from urllib.parse import urljoin
 
 from muster.crypto.algorithms import Digest
@@ -29,6 +30,16 @@ SIGNATURES_KEPT = 8
 MAX_BODY_REMEMBERED = 2048
 """Longer bodies are results, which do not come twice."""
 
+Signing: TypeAlias = Callable[[bytes, SignerIdentity, Digest, bool, datetime | None], Awaitable[str]]
+"""Makes an Mdm-Signature: of a body, by an identity, with a digest, with attributes or none, at a time or at none."""
+
+
+async def sign_in_place(
+    body: bytes, identity: SignerIdentity, digest: Digest, with_attributes: bool, signing_time: datetime | None
+) -> str:
+    """Make an Mdm-Signature here and now."""
+    return make_mdm_signature(body, identity, digest=digest, with_attributes=with_attributes, signing_time=signing_time)
+
 
 class Refusal(Enum):
     """What a reply does to an enrollment."""
@@ -47,8 +58,12 @@ class MdmRequests:
     """One device's way to its MDM server. Signatures over equal bodies are remembered, for they are equal."""
 
     def __init__(self, transport: Transport, user_agent: str) -> None:
-        """Everything goes through *transport*. `bearer`: the access token that every PUT carries; None: none."""
+        """Everything goes through *transport*. `bearer`: the access token that every PUT carries; None: none.
+
+        `signing` makes the signatures: another one may have them made elsewhere.
+        """
         self.transport = transport
+        self.signing: Signing = sign_in_place
         self.bearer: str | None = None
         self._user_agent = user_agent
         self._signatures: OrderedDict[tuple[bytes, SignatureStyle, bytes], str] = OrderedDict()
@@ -68,7 +83,7 @@ class MdmRequests:
         """
         headers = {"Content-Type": content_type, "User-Agent": self._user_agent, "Accept": "*/*"}
         if style is not SignatureStyle.NONE:
-            headers["Mdm-Signature"] = self._sign(body, identity, style, signing_time)
+            headers["Mdm-Signature"] = await self._sign(body, identity, style, signing_time)
         if self.bearer is not None:
             headers["Authorization"] = f"Bearer {self.bearer}"
         return await self._follow("PUT", url, headers, body)
@@ -93,11 +108,11 @@ class MdmRequests:
             url = urljoin(url, location)
         raise ConnectionLost(f"more than {MAX_REDIRECTS} redirects")
 
-    def _sign(self, body: bytes, identity: SignerIdentity, style: SignatureStyle, signing_time: datetime | None) -> str:
+    async def _sign(
+        self, body: bytes, identity: SignerIdentity, style: SignatureStyle, signing_time: datetime | None
+    ) -> str:
         if signing_time is not None:
-            return make_mdm_signature(
-                body, identity, digest=Digest.SHA256, with_attributes=True, signing_time=signing_time
-            )
+            return await self.signing(body, identity, Digest.SHA256, True, signing_time)
         name = (identity.certificate_der, style, body)
         signature = self._signatures.get(name)
         if signature is not None:
@@ -105,7 +120,7 @@ class MdmRequests:
             return signature
         is_modern = style is SignatureStyle.SHA256_WITH_ATTRIBUTES
         digest = Digest.SHA256 if is_modern else Digest.SHA1
-        signature = make_mdm_signature(body, identity, digest=digest, with_attributes=is_modern)
+        signature = await self.signing(body, identity, digest, is_modern, None)
         if len(body) <= MAX_BODY_REMEMBERED:
             self._signatures[name] = signature
             if len(self._signatures) > SIGNATURES_KEPT:
