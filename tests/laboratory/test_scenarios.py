@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from muster.domain.control.reasons import Reason
 from muster.laboratory.scenario.causes import CAUSES
 from muster.laboratory.scenario.expectations import unmet
 from muster.laboratory.scenario.play import play_scenario
@@ -23,6 +24,12 @@ def test_shipped_scenario_can_be_read_and_says_what_it_is(file: Path) -> None:
 
 def test_every_primitive_has_its_truth() -> None:
     assert set(CAUSES) == set(PRIMITIVES)
+
+
+def test_every_reason_that_can_be_played_has_a_scenario_of_its_name() -> None:
+    reasons = {reason.value for reason in Reason if reason is not Reason.NONE}
+
+    assert reasons - set(shipped()) == {Reason.AWAITING_USER_SIGN_IN, Reason.RECORD_DELETED_WHILE_ENROLLED}
 
 
 def test_a_name_means_a_shipped_scenario_and_a_path_the_file(tmp_path: Path) -> None:

@@ -215,6 +215,28 @@ def test_who_is_heard_again_has_a_day_to_obey() -> None:
     assert found.right_state_faulted == 1
 
 
+def test_nobody_has_to_notice_what_needs_pushes_while_none_are_sent() -> None:
+    expired = Episode(0, "push_certificate_expires", None, None, {}, BEGIN + 31 * DAY, BEGIN + 35 * DAY)
+    changed = Episode(1, "change_magic", "phones/1", None, {}, BEGIN + 30 * DAY)
+    unknown = step(31, ControlState.UNKNOWN, Reason.PUSH_CERTIFICATE_EXPIRED)
+    told = [step(0, WELL), unknown, step(35, WELL), step(39, ControlState.AT_RISK, Reason.PUSH_MAGIC_WRONG)]
+
+    late = scored([*told[:3], step(41.5, ControlState.AT_RISK, Reason.PUSH_MAGIC_WRONG)], expired, changed)
+
+    assert scored(told, expired, changed).right_state_faulted == 1
+    assert late.right_state_faulted < 1
+
+
+def test_who_tells_nothing_of_itself_past_the_limit_is_lost() -> None:
+    mute = Episode(0, "answer_error", "phones/1", None, {"command": "DeviceInformation"}, BEGIN - 20 * DAY)
+    told = [step(0, WELL), step(11, ControlState.AT_RISK, Reason.NO_INVENTORY), step(40, LOST, Reason.NO_INVENTORY)]
+
+    found = scored(told, mute)
+
+    assert (found.right_state_faulted, found.right_state_healthy) == (1, 1)
+    assert [one.cause for one in found.causes] == ["no_inventory"]
+
+
 def test_nobody_knows_of_an_assignment_while_apple_refuses_the_token() -> None:
     refused = Episode(0, "token_expired", None, None, {}, BEGIN + 29 * DAY, BEGIN + 40 * DAY)
     moved = Episode(1, "assign_elsewhere", "ipads/1", None, {}, BEGIN + 30 * DAY)

@@ -590,6 +590,7 @@ def _answer_error(life: Life, number: int, episode: Episode) -> Iterable[Claim]:
     command = text(episode, "command")
     if command == "DeviceInformation":
         yield life.claim(Reason.NOT_OBEYING, number, episode, AT_RISK, None, reasons=_DISOBEYS | {Reason.NO_INVENTORY})
+        yield from _inventory_limit(life, number, episode)
     if command == "InstallProfile":
         yield from _refuse_renewal(life, number, episode)
 

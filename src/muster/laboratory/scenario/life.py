@@ -160,6 +160,11 @@ class Life:
             if one.device is None and one.site is None and (one.primitive in DEAFENING or _is_of_apns(one))
         )
 
+    @cached_property
+    def unnoticed(self) -> Intervals:
+        """When nothing could be noticed of it: it was away, or we could not hear or call it."""
+        return merged((*self.away, *self.deaf))
+
     def deafened(self, *primitives: str) -> Intervals:
         """When one of these faults of ours kept every message from being heard."""
         return merged(
@@ -225,7 +230,8 @@ class Life:
         is_ours: bool = False,
         needs_contact: bool = False,
     ) -> Claim:
-        """What follows from *episode*: right after *delay* of time in which the device is about (None: never asked).
+        """What follows from *episode*: right after *delay* of time in which the device is about and, but for what is
+        ours, nothing of our own keeps us from noticing it (None: never asked).
 
         *span*: when it holds, where that is not all of the episode. *needs_contact*: its end is noticed by a contact
         alone, and nobody calls for one.
@@ -238,7 +244,7 @@ class Life:
             cause=cause.value,
             began_at=began,
             ended_at=ended,
-            right_by=None if delay is None else self.awake_after(began, delay),
+            right_by=None if delay is None else after(self.away if is_ours else self.unnoticed, began, delay),
             states=states,
             reasons=reasons or frozenset({cause}),
             lingers_until=ended if ended >= self.ended_at else self.awake_after(back, A_DAY),

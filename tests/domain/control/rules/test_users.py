@@ -80,6 +80,12 @@ def test_a_user_of_a_device_that_lost_its_identity_is_lost_for_the_same_reason()
     assert verdict_on(one) == (ControlState.OUT_OF_CONTROL, Reason.IDENTITY_EXPIRED)
 
 
+def test_a_user_obeys_whatever_the_age_of_his_devices_inventory() -> None:
+    old = silent_user(0.5, device_state=ControlState.OUT_OF_CONTROL, device_reason=Reason.NO_INVENTORY)
+
+    assert verdict_on(old) == WELL
+
+
 THREE = (ago(hours=30), ago(hours=20), ago(hours=10))
 DEAD = (ControlState.OUT_OF_CONTROL, Reason.USER_CHANNEL_DEAD)
 OUR_OUTAGE = OwnFault(Reason.OWN_TLS_CHANGED, ago(hours=31), ago(hours=19), "our TLS certificate was changed")

@@ -25,6 +25,8 @@ from muster.domain.enrollment import EnrollmentState
 PUSHES_TO_USER: Final = 3
 APART: Final = timedelta(hours=1)
 """The first pushes after a TokenUpdate come within two minutes, and are one attempt."""
+_OF_WHO_COMES: Final = frozenset({Reason.NO_INVENTORY})
+"""Reasons for which a device is lost that is in contact, and says nothing of its users' channels."""
 _LOST: Final = frozenset({ControlState.QUIET, ControlState.INACTIVE, ControlState.OUT_OF_CONTROL, ControlState.ENDED})
 
 
@@ -63,6 +65,8 @@ def is_device_lost(dossier: Dossier) -> bool:
     """Tell whether this is a user's channel whose device is silent or lost, and was not heard after it."""
     login = dossier.login
     if dossier.is_device or login is None or login.device_state not in _LOST or not is_enrolled(dossier):
+        return False
+    if login.device_reason in _OF_WHO_COMES:
         return False
     return login.device_heard_at is None or not heard_after(dossier, login.device_heard_at)
 
