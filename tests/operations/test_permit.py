@@ -258,6 +258,15 @@ def test_no_name_of_a_group_widens_a_scope(scoped: Site, name: str) -> None:
     assert send.matched == 1
 
 
+def test_a_query_of_who_has_no_group_any_more_means_nobody(scoped: Site) -> None:
+    who = somebody(scoped, Role.OPERATOR, "mine")
+    scoped.do(delete_groups, "mine")
+
+    send = act(scoped, who, order_sends, SendOrder("state = 'enrolled'", INFORMATION))
+
+    assert not isinstance(send, Send) or send.matched == 0
+
+
 @pytest.mark.parametrize("operation", list(ACTS))
 def test_who_has_too_little_of_a_role_is_refused_and_written_down(site: Site, operation: Callable[..., Any]) -> None:
     declared = ACTS[operation]
