@@ -119,6 +119,7 @@ def test_listings_print_json_for_programs(words: str) -> None:
         (["enroll", "link", "--expires", "soon"], "--expires: give a number and a unit: 30m, 12h, 7d or 2w"),
         (["enroll", "link", "--expires", "30000d"], "--expires"),
         (["enroll", "link", "--kind", "post"], "--kind': 'post' is not one of 'profile', 'ota'"),
+        (["witnesses", "add", "x"], "Choose from:\n    agent,\n    idp,"),
         (["serve", "--listen", "everywhere"], "--listen: must be HOST:PORT"),
         (["check", "--database", "mysql://x"], "--database: must be a postgresql:// URL"),
     ],

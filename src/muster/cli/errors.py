@@ -94,4 +94,5 @@ def explain_usage(error: typer.TyperException) -> None:
 
 
 def _say(lines: list[str]) -> None:
-    print(f"muster: {without_orders(lines[0])}", *map(without_orders, lines[1:]), sep="\n  ", file=sys.stderr)
+    first, *rest = (without_orders(line.expandtabs(2)) for line in lines)  # what can be chosen from is told with tabs
+    print(f"muster: {first}", *rest, sep="\n  ", file=sys.stderr)
