@@ -4,19 +4,22 @@ Beside the look at where a request comes from (`sessions.SameOriginOnly`), each 
 carries a token made from the session's: whoever plants a request has neither.
 """
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import Collection, Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from muster.domain.errors import Refusal, RefusalCode
 
 MAXIMUM_BYTES: Final = 64 * 1024
 """Of most forms: a scope of many groups is a few thousand."""
 MAXIMUM_FIELDS: Final = 200
+BODY_SECONDS: Final = 60
+"""For the body of a form: the largest, with files, over a slow line."""
 TOKEN_FIELD: Final = "form_token"  # noqa: S105 - its name
 """The name of the hidden field."""
 
@@ -53,11 +56,7 @@ async def read_form(request: Request, session_token: str | None = None, *, maxim
 
     Raises BadForm.
     """
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > maximum_bytes:
-            raise BadForm(Refusal(RefusalCode.BODY_TOO_LARGE, f"this form has at most {maximum_bytes:,} bytes"))
+    body = await read_body(request, maximum_bytes)
     try:
         form = Form(
             parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAXIMUM_FIELDS)
@@ -71,6 +70,20 @@ async def read_form(request: Request, session_token: str | None = None, *, maxim
     return form
 
 
+async def read_body(request: Request, maximum_bytes: int) -> bytes:
+    """Read the whole body. Raises BadForm for one that is too long, or doesn't come: anybody may begin to send one."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                body += part
+                if len(body) > maximum_bytes:
+                    raise BadForm(Refusal(RefusalCode.BODY_TOO_LARGE, f"this form has at most {maximum_bytes:,} bytes"))
+    except (ClientDisconnect, TimeoutError) as error:
+        raise BadForm(_UNFINISHED) from error
+    return bytes(body)
+
+
 def form_token(session_token: str) -> str:
     """Return the token that forms of this session carry; the session's own can't be told from it."""
     return hashlib.sha256(f"form {session_token}".encode()).hexdigest()
@@ -82,6 +95,9 @@ def hidden(session_token: str | None) -> Mapping[str, str]:
 
 
 _UNREADABLE: Final = Refusal(RefusalCode.BODY_MALFORMED, "this is not what a form of the console sends")
+_UNFINISHED: Final = Refusal(
+    RefusalCode.BODY_MALFORMED, f"the form did not come to its end within {BODY_SECONDS} seconds", "Send it again."
+)
 _NO_TOKEN: Final = Refusal(
     RefusalCode.BODY_MALFORMED,
     "this form was made in another session",

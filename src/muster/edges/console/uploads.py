@@ -7,7 +7,7 @@ from typing import Final
 from starlette.requests import Request
 
 from muster.domain.errors import Refusal, RefusalCode
-from muster.edges.console.forms import MAXIMUM_FIELDS, TOKEN_FIELD, BadForm, Form, form_token
+from muster.edges.console.forms import MAXIMUM_FIELDS, TOKEN_FIELD, BadForm, Form, form_token, read_body
 
 MAXIMUM_BYTES: Final = 512 * 1024
 """Of a form with files: certificates with their chains have some kilobytes."""
@@ -26,13 +26,9 @@ _DISPOSITION: Final = re.compile(
 
 async def read_upload(request: Request, session_token: str) -> tuple[Form, dict[str, bytes]]:
     """Read the fields and the files of a form; a file input that was left empty is absent. Raises BadForm."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAXIMUM_BYTES:
-            raise BadForm(Refusal(RefusalCode.BODY_TOO_LARGE, f"a form with files has at most {MAXIMUM_BYTES:,} bytes"))
+    body = await read_body(request, MAXIMUM_BYTES)
     try:
-        fields, files = split_parts(request.headers.get("content-type", ""), bytes(body))
+        fields, files = split_parts(request.headers.get("content-type", ""), body)
     except ValueError as error:
         raise BadForm(Refusal(RefusalCode.BODY_MALFORMED, "this is not what a form of the console sends")) from error
     form = Form(fields)
