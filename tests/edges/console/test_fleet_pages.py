@@ -17,6 +17,10 @@ from muster.domain.control.reasons import Reason
 from muster.domain.control.recovery import Run
 from muster.domain.control.silence_clock import day_of
 from muster.domain.control.states import ControlState, Forecast
+from muster.edges.console.fleet_pages import waiting_lines
+from muster.operations.views.expiring import Expiring, ExpiringKind
+from muster.operations.views.fleet_needs import Needs
+from muster.operations.views.last_day import Waiting
 from muster.protocol.identifiers import ChannelId
 from muster.storage import control_days, incidents, recoveries
 from muster.storage.recoveries import Outcome, Recovery
@@ -79,7 +83,8 @@ def test_a_quiet_fleet_has_a_quiet_page(runner: InlineRunner, ana: Browser) -> N
     text = ana.get("/").text
 
     assert "The one device is under control." in text
-    assert "Every device is under control." in text
+    assert "Why not the others" not in text
+    assert "What waits for you" not in text
     assert "need" not in text
     assert "Incidents" not in text
 
@@ -102,6 +107,56 @@ def test_faults_of_our_own_are_said_above_everything(judged: InlineRunner, ana: 
     for target in ("/", "/devices"):
         text = ana.get(target).text
         assert text.index("We answer with errors; it began") < text.index("devices are")
+
+
+def test_what_waits_and_what_was_done_lead_to_it(judged: InlineRunner, ana: Browser) -> None:
+    fleet.add_push_certificate(judged.engine, NOW + 12 * DAY)
+    fleet.add_push(judged.engine, "WELL", "accepted", NOW - DAY / 2)
+
+    text = ana.get("/").text
+
+    waits = text[text.index("What waits for you") : text.index("Why not the others")]
+    assert 'href="/certificates">Push certificate ends in 12 days: com.apple.mgmt.External.test</a>' in waits
+    did = text[text.index("What the server did in the last day") :]
+    assert '<td class="num">1</td><td class="text">push that Apple accepted</td>' in did
+    assert '0</td><td class="text">recoveries begun' in did
+
+
+def test_what_waits_is_said_with_its_count() -> None:
+    ended = Expiring(ExpiringKind.TOKEN, "ci", NOW - DAY, 0, 0)
+    found = Waiting(Needs(2, 1, {}), (ended,))
+
+    said = [(one.count, one.said, one.url.partition("?")[0]) for one in waiting_lines(found, "of 90", NOW)]
+
+    assert said == [
+        (1, "mass change of verdicts of which others are not told", "/waiting"),
+        (1, "command held back", "/waiting"),
+        (1, "Token of a program ended 24 hours ago: ci", "/certificates"),
+        (2, "identities end within 30 days; Muster renews them at a contact", "/devices"),
+    ]
+
+
+def test_every_line_that_leads_to_devices_lists_as_many(judged: InlineRunner, ana: Browser) -> None:
+    well, quiet = (ControlState.IN_CONTROL, Reason.NONE), (ControlState.QUIET, Reason.SILENT)
+    for name, (state, reason) in {"AWAY": well, "FINE": quiet}.items():
+        hold(judged.engine, name, state, reason, at=NOW - DAY / 4)
+
+    text = ana.get("/").text
+
+    did = text[text.index("What the server did in the last day") :]
+    assert [names(ana.get(unquote_plus(one)).text) for one in links(did)] == [["AWAY"], ["FINE"]]
+
+
+def test_what_was_counted_is_kept_for_a_minute(judged: InlineRunner, ana: Browser) -> None:
+    fleet.add_push(judged.engine, "WELL", "accepted", NOW)
+    first = ana.get("/").text
+    fleet.add_push(judged.engine, "FINE", "accepted", NOW)
+    same = ana.get("/").text
+    judged.time += timedelta(minutes=1)
+    later = ana.get("/").text
+
+    assert ["push that Apple" in one for one in (first, same, later)] == [True, True, False]
+    assert "pushes that Apple accepted" in later
 
 
 def test_days_before_are_drawn_with_their_figures(judged: InlineRunner, ana: Browser) -> None:
