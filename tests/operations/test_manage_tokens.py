@@ -45,9 +45,9 @@ def test_token_is_who_it_says_until_it_expires(site: Site) -> None:
     assert principal is not None
     assert (principal.actor.kind, principal.actor.name, principal.role) == (ActorKind.TOKEN, "backup", Role.OPERATOR)
     assert (principal.groups, principal.actor.source) == (None, "192.0.2.1")
-    site.wait(days=30)
-
-    assert who(site, token.secret) is None
+    for _ in range(2):
+        site.wait(days=30)
+        assert who(site, token.secret) is None
 
 
 def test_token_is_limited_to_its_groups(site: Site) -> None:

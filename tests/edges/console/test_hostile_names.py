@@ -1,8 +1,10 @@
 """What devices and people call themselves is text on every page, and never a part of it."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -11,8 +13,11 @@ from tests.support.browser import Browser
 from tests.support.fleet import add_command, add_device, add_report, add_user
 from tests.support.runner import NOW, InlineRunner
 
+from muster.edges.console import rendering
+from muster.edges.console.rendering import device_url, inventory_url, mark_of, with_code
 from muster.operations.enrollment_links import LinkOrder, create_links
 from muster.operations.manage_groups import GroupOrder, create_groups
+from muster.operations.views.marks import Mark, Shape, Tone
 from muster.storage import schema
 
 HOSTILE = "'\"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}</td></svg>"
@@ -102,6 +107,27 @@ def test_what_stands_in_an_address_is_text(hostile: Browser, path: str) -> None:
 
     assert running(reply.text) == []
     assert "<script>alert" not in reply.text
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        with_code(f"{HOSTILE} `{HOSTILE}` {HOSTILE}"),
+        mark_of(Mark(HOSTILE, Shape.RING, Tone.OVER)),
+        device_url(HOSTILE),
+        inventory_url(HOSTILE),
+    ],
+)
+def test_what_is_drawn_of_a_text_is_no_part_of_the_page(drawn: str) -> None:
+    assert running(f"<a href='{drawn}'>{drawn}</a>") == []
+    assert "<script>alert" not in drawn
+
+
+def test_no_template_takes_a_text_for_a_part_of_the_page() -> None:
+    templates = list((Path(rendering.__file__).parent / "templates").glob("*.html"))
+
+    assert len(templates) > 30
+    assert [one.name for one in templates if re.search(r"\|\s*safe\b|autoescape|Markup", one.read_text())] == []
 
 
 def test_such_a_page_would_be_noticed() -> None:
