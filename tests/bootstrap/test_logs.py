@@ -50,3 +50,17 @@ def test_no_value_makes_a_line_of_its_own_or_gives_the_terminal_orders(log_forma
     assert line.count("\n") == 1
     assert line.endswith("\n")
     assert line[:-1].isprintable()
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_what_an_error_says_gives_the_terminal_no_orders(log_format: str) -> None:
+    written = io.StringIO()
+    set_up_logs(read_settings({"log_format": log_format}, {}), written)
+
+    try:
+        raise ValueError("A\x1b]0;title\x07\x9b31m\u202e")
+    except ValueError:
+        structlog.get_logger("test").exception("tripped")
+    logging.getLogger("uvicorn.error").warning("from a library: \x1b[31m")
+
+    assert all(line.isprintable() for line in written.getvalue().split("\n"))
