@@ -65,6 +65,17 @@ def test_device_is_put_together_from_what_is_kept() -> None:
     assert (found.authenticated_at, found.users, found.queue) == (SEEN, (), ())
 
 
+def test_name_with_control_characters_keeps_no_device_back() -> None:
+    odd: Fields = {**DEVICE, 15: "Ada\x07\x00Mac"}
+
+    [order] = read(micromdm_file([odd], {"UDID-1": PUSH}, {}))
+
+    assert isinstance(order, AdoptionOrder)
+    said = decode_checkin(order.authenticate)
+    assert isinstance(said, Authenticate)
+    assert said.device_name == "Ada\ufffd\ufffdMac"
+
+
 def test_who_is_not_enrolled_stays_behind_and_who_never_was_is_nobody() -> None:
     gone: Fields = {**DEVICE, 2: "GONE", 13: 0}
     without_token: Fields = {**DEVICE, 2: "STARTED"}

@@ -14,6 +14,7 @@ from muster.domain.adoption import AdoptionOrder, PushCertificateElsewhere, Unfi
 from muster.protocol.checkin import Authenticate, TokenUpdate, encode_checkin
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import Identifiers, resolve_channel
+from muster.protocol.plist_values import xml_characters
 from muster.storage.other_servers.bolt import BoltFile
 from muster.storage.other_servers.errors import Unreadable
 from muster.storage.other_servers.protobuf import read_message
@@ -120,7 +121,8 @@ def _octets(fields: _Fields, number: int) -> bytes:
 
 
 def _text(fields: _Fields, number: int) -> str | None:
-    return _octets(fields, number).decode("utf-8", "replace") or None
+    """Return a text; control characters in it, which devices put into their names, become U+FFFD."""
+    return xml_characters(_octets(fields, number).decode("utf-8", "replace")) or None
 
 
 def _hex(fields: _Fields, number: int) -> bytes | None:
