@@ -177,6 +177,19 @@ def test_tries_of_an_address_are_bounded(ana: Ana) -> None:
     assert isinstance(by_link, Session), "another way in from that address stays open"
 
 
+def test_a_network_of_ipv6_is_one_address(ana: Ana) -> None:
+    for number in range(TRIES_PER_ADDRESS):
+        try_in(ana.site, name=f"name {number}", code="1", source=f"2001:db8:0:1::{number:x}")
+        ana.site.do(sign_in, LinkUse(f"guess {number}", Visit(f"2001:db8:0:1::{number:x}")))
+    [link] = ana.site.do(create_sign_in_links, "ana")
+
+    refused = try_in(ana.site, code=ana.code(), source="2001:db8:0:1:ffff::1")
+    [by_link] = ana.site.do(sign_in, LinkUse(link.token, Visit("2001:db8:0:1:ffff::1")))
+    elsewhere = try_in(ana.site, code=ana.code(), source="2001:db8:0:2::1")
+
+    assert [type(one) for one in (refused, by_link, elsewhere)] == [Refusal, Refusal, Session]
+
+
 def test_links_that_are_guessed_at_are_bounded(site: Site) -> None:
     visit = Visit("192.0.2.1")
     for number in range(TRIES_PER_ADDRESS):
