@@ -390,3 +390,21 @@ def test_what_goes_wrong_aside_is_raised_to_who_asked() -> None:
             await here().aside(fail)
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("wait", "ends_at", "beside_it"),
+    [(5000, 7200, 5400), (400, 900, 450), (61, 120, 90), (2, 10, 5), (0.05, 0.05, 0.05)],
+)
+def test_waits_that_keep_to_the_grain_end_together_and_those_beside_it_in_between(
+    wait: float, ends_at: float, beside_it: float
+) -> None:
+    async def main() -> tuple[float, float]:
+        async def nap() -> float:
+            await asyncio.sleep(wait)
+            return here().time()
+
+        other = asyncio.create_task(nap(), context=virtual_time.beside_the_grid())
+        return await nap(), await other
+
+    assert VirtualTimeLoop(START, keeps_to_grain=True).run(main()) == (ends_at, beside_it)

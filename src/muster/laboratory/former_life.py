@@ -119,7 +119,7 @@ def live_through(data_dir: Path, scenario: Scenario, *, until: datetime, is_want
         stage.world.background(_heed(stage, is_wanted))
 
     seed = Random().getrandbits(32)  # noqa: S311 - plays; no two demonstrations share their secrets
-    play_scenario(scenario, seed=seed, directory=data_dir, watch=watch, keeps_to_grain=True)
+    play_scenario(scenario, seed=seed, directory=data_dir, watch=watch)
     return FormerLife(stages[0])
 
 

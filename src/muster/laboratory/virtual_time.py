@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from contextvars import Context
+from contextvars import Context, ContextVar, copy_context
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, TypeVar, TypeVarTuple
 
@@ -36,7 +36,9 @@ GRAINS = (
     (0.1, 10.0),
 )
 """By which a loop that keeps *to the grain* puts off what is to happen: the longer a wait, the less its end matters,
-and what ends at one instant is work for one go."""
+and what ends at one instant is work for one go. Who is `beside the grid` wakes between these instants."""
+_PHASE: ContextVar[float] = ContextVar("phase", default=0.0)
+_BESIDE = 0.5
 
 MAX_STEPS_PER_INSTANT = 10_000_000
 """Callbacks run without the clock moving before we call it an endless loop. A hundred thousand devices waking in one
@@ -50,6 +52,17 @@ MAX_TASKS_NAMED = 8
 
 
 _IN_MICROSECONDS = tuple((round(least * MICROSECONDS), round(grid * MICROSECONDS)) for least, grid in GRAINS)
+
+
+def beside_the_grid() -> Context:
+    """Return a context whose waits end in the middle between two instants of the grid.
+
+    Else those on one side of a wire would come to the second when those on the other side are about, and be taken for
+    an answer to them.
+    """
+    context = copy_context()
+    context.run(_PHASE.set, _BESIDE)
+    return context
 
 
 class VirtualTimeError(RuntimeError):
@@ -238,7 +251,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         wait = due - self._elapsed
         for least, grid in self._grains:
             if wait >= least:
-                return due + -due % grid
+                return due + (round(_PHASE.get() * grid) - due) % grid
         return due
 
     def _cancel_the_rest(self) -> None:

@@ -9,6 +9,7 @@ import gc
 import itertools
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,7 +26,7 @@ from muster.laboratory.pushes import SimulatedPushSender
 from muster.laboratory.report import DeviceReport, Report
 from muster.laboratory.server import BEAT, DEVICE_KEYS, PUSH_CERTIFICATE_LIFETIME, REVIEW_GRAIN, LaboratoryServer
 from muster.laboratory.signing_aside import SigningAside
-from muster.laboratory.virtual_time import START, VirtualTimeLoop
+from muster.laboratory.virtual_time import START, VirtualTimeLoop, beside_the_grid
 from muster.laboratory.wire import Faults, Wire, WireTransport
 from muster.protocol.identifiers import ChannelId
 from muster.simulator.apns import Arrival, SimulatedAPNs
@@ -133,9 +134,9 @@ class World:
         """A generator of its own for *purpose*; the same for the same seed."""
         return Random(f"{self.seed} {purpose}")  # noqa: S311 - to be repeated is the point
 
-    def background(self, happening: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def background(self, happening: Coroutine[Any, Any, None], context: Context | None = None) -> asyncio.Task[None]:
         """Have *happening* go on beside the scene, until it ends or the scene does. Its error is the scene's."""
-        task = self._group.create_task(happening)
+        task = self._group.create_task(happening, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -168,7 +169,7 @@ class World:
         device.requests.signing = self._signing
         inhabitant = Inhabitant(name, device, transport, self.rng(f"{name} happenings"))
         self.inhabitants.append(inhabitant)
-        self.background(device.live(habits))
+        self.background(device.live(habits), beside_the_grid())
         return inhabitant
 
     def _next_key(self) -> RSAPrivateKey:
