@@ -21,13 +21,14 @@ from tests.support.runner import NOW
 
 from muster.bootstrap import data_directory
 from muster.bootstrap.data_directory import Surroundings
-from muster.cli import office
+from muster.cli import office, send_by_query
 from muster.cli.acting import ACTING_AS
 from muster.cli.connection import Connection, connect
 from muster.domain.roles import Role
 from muster.edges.api.application import AdminApi, mounted_at_root
 from muster.edges.api.endpoints import Site
 from muster.operations.manage_tokens import NewToken, TokenOrder, create_tokens
+from muster.operations.send_by_query import continue_sends
 
 US = "https://mdm.example"
 
@@ -70,6 +71,10 @@ def serving(data_dir: Path, *, requests_per_minute: int = 100_000) -> Iterator[t
     ACTING_AS.set(None)  # as the test's last command left it
     with ExitStack() as stack:
         data = stack.enter_context(connect(data_dir, None, None))
+        # a server's worker goes on with sends; here it does so whenever a command waits for it
+        stack.enter_context(pytest.MonkeyPatch.context()).setattr(
+            send_by_query, "pause", lambda _seconds: data.runner.write_now(continue_sends, [None])
+        )
         api = AdminApi(data.runner, Site(data.settings.policy(), US), requests_per_minute=requests_per_minute)
         with answering(Starlette(routes=[mounted_at_root(api)])) as url:
             yield url, data

@@ -6,16 +6,23 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import connect
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import ago, print_json, print_table
+from muster.cli.server_calls import at
 from muster.domain.permissions import Permission
 from muster.domain.roles import Role
 from muster.operations.end_sessions import end_sessions
 from muster.operations.set_roles import AccessOrder, RoleOrder, set_access, set_roles
 from muster.operations.set_up_sign_in import reset_ways
 from muster.operations.sign_in import create_sign_in_links
-from muster.operations.views.people import list_administrators, sessions_of
+from muster.operations.views.people import (
+    AdministratorRow,
+    Invitation,
+    SessionRow,
+    invitation,
+    list_administrators,
+    sessions_of,
+)
 
 app = typer.Typer(help="Administrators.", no_args_is_help=True)
 OWNER = "owner"
@@ -35,13 +42,15 @@ def link(
     as_json: AsJson = False,
 ) -> None:
     """Print a link that signs an administrator in, once, within 24 hours."""
-    with connect(data_dir, database, key_ring) as data:
-        made = data.run(create_sign_in_links, name)
-        url = f"{data.terms().public_url}/sign-in/{made.token}"
+    with open_office(data_dir, database, key_ring) as data:
+        made = data.ask(
+            lambda here: invitation(here.run(create_sign_in_links, name), here.terms().public_url),
+            lambda there: there.send("POST", "/administrators", Invitation, {"name": name}),
+        )
     if as_json:
-        print_json({"url": url, "name": made.administrator.name, "expires_at": made.expires_at})
+        print_json({"url": made.url, "name": made.name, "expires_at": made.expires_at})
         return
-    print(url)
+    print(made.url)
     print(f"Signs {name} in, once, until {made.expires_at:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)
 
 
@@ -53,8 +62,11 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the administrators and their roles."""
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(list_administrators, about=(), needs=Permission.PEOPLE)
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(
+            lambda here: here.view(list_administrators, about=(), needs=Permission.PEOPLE),
+            lambda there: there.get("/administrators", tuple[AdministratorRow, ...]),
+        )
     if as_json:
         print_json(rows)
         return
@@ -83,12 +95,12 @@ def set_role(
     as_json: AsJson = False,
 ) -> None:
     """Give an administrator a role. The first one is the owner, those added later are viewers."""
-    with connect(data_dir, database, key_ring) as data:
-        done = data.run(set_roles, RoleOrder(name, role))
+    with open_office(data_dir, database, key_ring) as data:
+        data.run(set_roles, RoleOrder(name, role))
     if as_json:
-        print_json({"name": done.name, "role": done.role})
+        print_json({"name": name, "role": role})
         return
-    print(f"{done.name} is {done.role.value} from now on.", file=sys.stderr)
+    print(f"{name} is {role.value} from now on.", file=sys.stderr)
 
 
 @app.command("set-scope")
@@ -101,12 +113,12 @@ def set_scope(
     as_json: AsJson = False,
 ) -> None:
     """Limit an administrator to the devices of some groups: no other is seen or touched."""
-    with connect(data_dir, database, key_ring) as data:
-        done = data.run(set_roles, RoleOrder(name, groups=tuple(groups or ())))
+    with open_office(data_dir, database, key_ring) as data:
+        data.run(set_roles, RoleOrder(name, groups=tuple(groups or ())))
     if as_json:
-        print_json({"name": done.name, "groups": groups or None})
+        print_json({"name": name, "groups": groups or None})
         return
-    print(f"{done.name} has {', '.join(groups) if groups else 'the whole fleet'} from now on.", file=sys.stderr)
+    print(f"{name} has {', '.join(groups) if groups else 'the whole fleet'} from now on.", file=sys.stderr)
 
 
 @app.command("disable")
@@ -142,12 +154,12 @@ def reset(
     as_json: AsJson = False,
 ) -> None:
     """Forget somebody's password, codes and passkeys, and end every session: for a telephone that was stolen."""
-    with connect(data_dir, database, key_ring) as data:
-        done = data.run(reset_ways, name)
+    with open_office(data_dir, database, key_ring) as data:
+        data.run(reset_ways, name)
     if as_json:
-        print_json({"name": done.name})
+        print_json({"name": name})
         return
-    print(f"{done.name} comes in by `muster admins link {done.name}`, and sets it up anew.", file=sys.stderr)
+    print(f"{name} comes in by `muster admins link {name}`, and sets it up anew.", file=sys.stderr)
 
 
 @app.command("sessions")
@@ -160,9 +172,12 @@ def sessions(
     as_json: AsJson = False,
 ) -> None:
     """List somebody's sessions: by what they signed in, from where, and when each was used last."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         now = data.now
-        rows = data.view(lambda tx: sessions_of(tx, name, now), about=(), needs=Permission.PEOPLE)
+        rows = data.ask(
+            lambda here: here.view(lambda tx: sessions_of(tx, name, now), about=(), needs=Permission.PEOPLE),
+            lambda there: there.get(at("administrators", name, "sessions"), tuple[SessionRow, ...]),
+        )
         if end:
             data.run(end_sessions, name)
     if as_json:
@@ -179,9 +194,9 @@ def sessions(
 def _set_access(
     order: AccessOrder, data_dir: Path | None, database: str | None, key_ring: Path | None, *, as_json: bool
 ) -> None:
-    with connect(data_dir, database, key_ring) as data:
-        done = data.run(set_access, order)
+    with open_office(data_dir, database, key_ring) as data:
+        data.run(set_access, order)
     if as_json:
-        print_json({"name": done.name, "is_disabled": done.disabled_at is not None})
+        print_json({"name": order.name, "is_disabled": order.is_disabled})
         return
-    print(f"{done.name} {'is shut out' if done.disabled_at else 'may sign in again'}.", file=sys.stderr)
+    print(f"{order.name} {'is shut out' if order.is_disabled else 'may sign in again'}.", file=sys.stderr)

@@ -1,20 +1,19 @@
 """`muster apps`: install managed apps, configure and remove them, and see what became of each."""
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from muster.cli.connection import Connection, connect
 from muster.cli.errors import CommandFailed, ExitCode
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, Office, open_office
 from muster.cli.output import ago, print_json, print_table
 from muster.cli.queued import require_queued, tell_findings, unknown_channel
+from muster.cli.server_calls import at
 from muster.operations.install_apps import AppOrder, AppRemovalOrder, install_apps, remove_apps
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
-from muster.operations.views.apps import list_apps, versions_of
+from muster.operations.views.apps import AppRow, list_apps_with_versions
 from muster.protocol.command import CommandRequest
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId
@@ -83,7 +82,7 @@ def install(
     elif device_license:
         keys["Options"] = {"PurchaseMethod": 1}
     request = CommandRequest("InstallEnterpriseApplication" if is_package else "InstallApplication", keys)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         queued = data.run(install_apps, AppOrder((ChannelId(channel_id),), request, anyway))
     _tell(queued, channel_id, as_json=as_json)
 
@@ -105,7 +104,7 @@ def configure(
         "Identifier": identifier,
         "Configuration": _plist(config),
     }
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         queued = _send(data, channel_id, CommandRequest("Settings", {"Settings": [item]}), anyway=anyway)
     _tell(queued, channel_id, as_json=as_json)
 
@@ -121,7 +120,7 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Remove a managed app, with its data."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         queued = data.run(remove_apps, AppRemovalOrder((ChannelId(channel_id),), identifier, anyway))
     _tell(queued, channel_id, as_json=as_json)
 
@@ -135,7 +134,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Ask a device which apps it manages; see `muster apps list` once it has answered."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         queued = _send(data, channel_id, CommandRequest("ManagedApplicationList"), anyway=False)
     _tell(queued, channel_id, as_json=as_json)
 
@@ -150,15 +149,18 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the apps that a channel was told to install, where each stands, and which version the device lists."""
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(lambda tx: list_apps(tx, ChannelId(channel_id), history=history), about=[channel_id])
-        named = {row.identifier for row in rows or () if row.identifier is not None}
-        versions = data.view(lambda tx: versions_of(tx, ChannelId(channel_id), named), about=[channel_id])
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(
+            lambda here: here.view(
+                lambda tx: list_apps_with_versions(tx, ChannelId(channel_id), history=history), about=[channel_id]
+            ),
+            lambda there: there.find(at("devices", channel_id, "apps"), tuple[AppRow, ...], history=history),
+        )
         now = data.now
     if rows is None:
         raise unknown_channel(channel_id)
     if as_json:
-        print_json([{**asdict(row), "version": versions.get(row.identifier or "")} for row in rows])
+        print_json(rows)
         return
     if not rows:
         print("No apps were installed from here.")
@@ -169,7 +171,7 @@ def list_(
             (
                 row.identifier,
                 row.source,
-                versions.get(row.identifier or ""),
+                row.version,
                 row.state.value,
                 row.device_state,
                 ago(row.changed_at, now),
@@ -181,7 +183,7 @@ def list_(
     )
 
 
-def _send(data: Connection, channel_id: str, request: CommandRequest, *, anyway: bool) -> QueuedCommand:
+def _send(data: Office, channel_id: str, request: CommandRequest, *, anyway: bool) -> QueuedCommand:
     return data.run(queue_commands, CommandOrder((ChannelId(channel_id),), request, anyway=anyway))
 
 

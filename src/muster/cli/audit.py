@@ -4,17 +4,28 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Final, TextIO
 
 import typer
 
-from muster.cli.connection import connect
+from muster.cli.connection import Connection
 from muster.cli.errors import CommandFailed
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import print_json, print_table
+from muster.cli.server_calls import at
 from muster.domain.permissions import Permission
-from muster.operations.views.audit import export_line, is_of_chain, list_acts, read_acts, verify_chain
+from muster.operations.views.audit import (
+    AuditRow,
+    ChainCheck,
+    KeptHash,
+    export_line,
+    is_of_chain,
+    list_acts,
+    read_acts,
+    verify_chain,
+)
 
 _HASH: Final = re.compile("[0-9a-fA-F]{64}")
 
@@ -37,8 +48,13 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List what was done, the latest first: when, by whom, and to what."""
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(lambda tx: list_acts(tx, limit=limit, act=act, subject=subject), needs=Permission.READ_AUDIT)
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(
+            lambda here: here.view(
+                lambda tx: list_acts(tx, limit=limit, act=act, subject=subject), needs=Permission.READ_AUDIT
+            ),
+            lambda there: tuple(islice(there.pages("/audit", AuditRow, act=act, subject=subject), limit)),
+        )
     if as_json:
         print_json(rows)
         return
@@ -74,11 +90,15 @@ def export(
     The hash of a line is the SHA-256 of the former line's hash and of this JSON array without blanks, in ASCII, names
     in objects sorted: [sequence, at, actor_kind, actor_name, source, act, subject, detail].
     """
-    with connect(data_dir, database, key_ring) as data, _opened(out) as file:
-        after = 0
-        while rows := data.view(lambda tx, after=after: read_acts(tx, after), needs=Permission.READ_AUDIT):  # type: ignore[misc]
-            file.writelines(export_line(row) for row in rows)
-            after = rows[-1].act.sequence
+    with open_office(data_dir, database, key_ring) as data, _opened(out) as file:
+        file.writelines(data.ask(_lines_here, lambda there: there.lines("/audit/export")))
+
+
+def _lines_here(here: Connection) -> Iterator[str]:
+    after = 0
+    while rows := here.view(lambda tx, after=after: read_acts(tx, after), needs=Permission.READ_AUDIT):  # type: ignore[misc]
+        yield from map(export_line, rows)
+        after = rows[-1].act.sequence
 
 
 @contextmanager
@@ -107,9 +127,15 @@ def verify(
     the log was not written anew.
     """
     former = None if kept is None else _hash(kept)
-    with connect(data_dir, database, key_ring) as data:
-        found = data.view(verify_chain, needs=Permission.READ_AUDIT)
-        is_there = former is None or data.view(lambda tx: is_of_chain(tx, former), needs=Permission.READ_AUDIT)
+    with open_office(data_dir, database, key_ring) as data:
+        found = data.ask(
+            lambda here: here.view(verify_chain, needs=Permission.READ_AUDIT),
+            lambda there: there.get("/audit/verification", ChainCheck),
+        )
+        is_there = former is None or data.ask(
+            lambda here: here.view(lambda tx: is_of_chain(tx, former), needs=Permission.READ_AUDIT),
+            lambda there: there.get(at("audit", "hashes", former.hex()), KeptHash).is_there,
+        )
     if as_json:
         print_json({"rows": found.rows, "broken_at": found.broken_at, "last_hash": found.last_hash.hex()})
     elif found.broken_at is None:

@@ -1,14 +1,17 @@
 """`muster policy control`: the limits by which control is judged, for all devices and for groups."""
 
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
-from muster.cli.connection import Connection, connect
+from muster.cli.connection import Connection
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, Office, open_office
 from muster.cli.output import ago, print_json, print_table
+from muster.cli.server_calls import Server, at
 from muster.domain.control.control_policy import ControlPolicy
 from muster.domain.control.policy_settings import SETTINGS, read_settings, texts_of
 from muster.domain.errors import Refusal
@@ -19,13 +22,22 @@ from muster.operations.set_control_policies import (
     planned_policies,
     set_control_policies,
 )
-from muster.operations.views.control_policies import list_control_policies, policy_of_channel
+from muster.operations.views.control_policies import (
+    ChannelLimits,
+    ControlPolicyChanged,
+    ControlPolicyRow,
+    PolicyPreview,
+    list_control_policies,
+    policy_of_channel,
+)
 from muster.protocol.identifiers import ChannelId
 
 app = typer.Typer(help="Limits by which control is judged, for all devices and for groups.", no_args_is_help=True)
 
 _LIST = "\n\n".join(f"{one.name}: {one.help}" for one in SETTINGS.values())
 _DEFAULTS = texts_of(ControlPolicy())
+
+Shown = tuple[tuple[ControlPolicyRow, ...], Mapping[str, str] | None]
 
 Group = Annotated[
     str | None, typer.Option("--group", metavar="NAME", help="For the devices of this group; else for all.")
@@ -50,11 +62,10 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what is set for groups, in the order in which they decide, and for all; and what stands unset."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         now = data.now
-        rows = data.view(list_control_policies)
-        of_device = (
-            None if device_id is None else data.look(lambda tx, ctx: policy_of_channel(tx, ChannelId(device_id), ctx))
+        rows, of_device = data.ask(
+            lambda here: _shown_here(here, device_id), lambda there: _shown_there(there, device_id)
         )
     if device_id is not None:
         if of_device is None:
@@ -97,7 +108,7 @@ def set_(
         read = read_settings(settings)
     except ValueError as error:
         raise CommandFailed(str(error), code=ExitCode.USAGE) from error
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         _change(data, ControlPolicyOrder(group, read), dry_run=dry_run, yes=yes, as_json=as_json)
 
 
@@ -115,7 +126,7 @@ def unset(
     as_json: AsJson = False,
 ) -> None:
     """Unset limits, so that what is set for other groups, for all, or by itself holds."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         order = ControlPolicyOrder(group, {}, names or (), unset_all=not names)
         _change(data, order, dry_run=dry_run, yes=yes, as_json=as_json)
 
@@ -131,7 +142,7 @@ def order(
     as_json: AsJson = False,
 ) -> None:
     """Say which group decides where a device is in several: each limit is that of the first that sets it."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         told = data.run(order_control_policies, names)
     if as_json:
         print_json(told)
@@ -139,9 +150,24 @@ def order(
     print(f"The order is {', '.join(told)}.", file=sys.stderr)
 
 
-def _change(data: Connection, order: ControlPolicyOrder, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+def _shown_here(here: Connection, device_id: str | None) -> Shown:
+    rows = here.view(list_control_policies)
+    if device_id is None:
+        return rows, None
+    return rows, here.look(lambda tx, ctx: policy_of_channel(tx, ChannelId(device_id), ctx))
+
+
+def _shown_there(there: Server, device_id: str | None) -> Shown:
+    rows = there.get("/control-policies", tuple[ControlPolicyRow, ...])
+    if device_id is None:
+        return rows, None
+    found = there.find(at("devices", device_id, "control-policy"), ChannelLimits)
+    return rows, None if found is None else found.settings
+
+
+def _change(data: Office, order: ControlPolicyOrder, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     if dry_run or not yes:
-        radius = _radius(data, order)
+        radius = data.ask(lambda here: _radius(here, order), lambda there: _radius_there(there, order))
         if as_json and dry_run:
             print_json(
                 {
@@ -158,7 +184,7 @@ def _change(data: Connection, order: ControlPolicyOrder, *, dry_run: bool, yes: 
             return
         if radius.changed:
             raise CommandFailed("nothing was done", remedy="Give --yes to do it.", code=ExitCode.USAGE)
-    done = data.run(set_control_policies, order)
+    done = data.ask(lambda here: _set_here(here, order), lambda there: _set_there(there, order))
     if as_json:
         print_json(done)
         return
@@ -176,6 +202,24 @@ def _radius(data: Connection, order: ControlPolicyOrder) -> BlastRadius:
     while after is not None:
         after = _part(data, after, stored, radius)
     return radius
+
+
+def _set_here(here: Connection, order: ControlPolicyOrder) -> ControlPolicyChanged:
+    done = here.run(set_control_policies, order)
+    return ControlPolicyChanged(done.group, done.settings, done.former)
+
+
+def _set_there(there: Server, order: ControlPolicyOrder) -> ControlPolicyChanged:
+    return there.send("PUT", "/control-policies", ControlPolicyChanged, _body(order))
+
+
+def _body(order: ControlPolicyOrder) -> dict[str, object]:
+    return {name: getattr(order, name) for name in ("group", "settings", "unset", "unset_all")}
+
+
+def _radius_there(there: Server, order: ControlPolicyOrder) -> BlastRadius:
+    told = there.send("POST", "/control-policies/preview", PolicyPreview, _body(order))
+    return BlastRadius(told.channels, Counter({(one.before, one.after): one.channels for one in told.changes}))
 
 
 def _part(data: Connection, after: ChannelId | None, stored: Stored, radius: BlastRadius) -> ChannelId | None:

@@ -40,7 +40,8 @@ class Elsewhere:
     ) -> Outcome:
         """Have the server do *operation* to one item. Raises CommandRefused when it refuses."""
         order = ACTS[name_of(operation)](item)
-        done: Outcome = self._server.send(order.method, order.path, outcome_of(operation), order.body, **order.asked)
+        kind = outcome_of(operation)
+        done: Outcome = self._server.outcome(order, kind)
         return done
 
     def run_all(

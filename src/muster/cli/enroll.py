@@ -3,7 +3,7 @@
 import re
 import sys
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -11,9 +11,10 @@ import typer
 from muster.bootstrap.profiles import profile_signer
 from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, ExitCode
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import ago, print_json, print_table
-from muster.domain.access import ALL_ACCESS_RIGHTS, EnrollmentLink, IdentityKind, LinkKind, may_use_link
+from muster.cli.server_calls import Server
+from muster.domain.access import ALL_ACCESS_RIGHTS, EnrollmentLink, IdentityKind, LinkKind
 from muster.operations.enrollment_links import (
     MAXIMUM_LIFETIME,
     MAXIMUM_USES,
@@ -25,8 +26,8 @@ from muster.operations.enrollment_links import (
     revoke_links,
 )
 from muster.operations.first_start import lay_foundation
+from muster.operations.views.links import BY_ACCOUNT, ListedLink, MadeLink, list_links, made_link
 from muster.protocol.profile import encode_enrollment_profile
-from muster.storage import identities
 
 app = typer.Typer(help="Enrollment links and profiles.", no_args_is_help=True)
 
@@ -52,16 +53,6 @@ _CAPABILITIES = {
     "token": "com.apple.mdm.token",
 }
 """ServerCapabilities of the MDM payload, by a word of ours."""
-PATHS = {
-    LinkKind.PROFILE: "/enroll/",
-    LinkKind.OTA: "/ota/",
-    LinkKind.ADE: "/ade/",
-    LinkKind.ACCOUNT_USER: "/account/enroll/",
-    LinkKind.ACCOUNT_DEVICE: "/account/enroll/",
-}
-BY_ACCOUNT = (LinkKind.ACCOUNT_USER, LinkKind.ACCOUNT_DEVICE)
-LISTED_LINKS = 1000
-"""Of the newest; a site has some dozens."""
 
 
 def read_uses(text: str) -> int | None:
@@ -145,27 +136,20 @@ def link(
         required_os_version=required_os,
         required_build_version=required_build,
     )
-    with connect(data_dir, database, key_ring) as data:
-        made = data.run(create_links, order)
-        # by account the sign-in is the secret, and devices are told the address by service discovery
-        last = made.link.id if kind in BY_ACCOUNT else made.token
-        url = f"{data.terms().public_url}{PATHS[kind]}{last}"
+    with open_office(data_dir, database, key_ring) as data:
+        made = data.ask(
+            lambda here: made_link(here.run(create_links, order), here.terms().public_url),
+            lambda there: _made_there(there, order),
+        )
     if as_json:
-        fields = {
-            "url": url,
-            "token": made.token,
-            "id": made.link.id,
-            "kind": kind,
-            "uses": made.link.uses_allowed,
-            "expires_at": made.link.expires_at,
-        }
-        print_json(fields)
+        print_json({name: getattr(made, name) for name in ("url", "token", "id", "kind", "uses", "expires_at")})
         return
+    url = made.url
     print(url)
     devices = {None: "any number of devices", 1: "one device"}.get(order.uses_allowed, f"{order.uses_allowed} devices")
-    print(f"Good for {devices} until {made.link.expires_at:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)
+    print(f"Good for {devices} until {made.expires_at:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)
     if kind in BY_ACCOUNT:
-        policy = f'muster policy set account_driven \'{{"default": "{made.link.id}"}}\''
+        policy = f'muster policy set account_driven \'{{"default": "{made.id}"}}\''
         print(f"Devices find it once a policy names it: {policy}", file=sys.stderr)
     if kind is LinkKind.ADE and sign_in:
         print(f"Give devices {url}/web as their configuration_web_url, on which people sign in.", file=sys.stderr)
@@ -181,13 +165,14 @@ def links(
     as_json: AsJson = False,
 ) -> None:
     """List enrollment links, the newest first. Their secrets are not kept, so they can't be shown again."""
-    with connect(data_dir, database, key_ring) as data:
-        listed = data.view(lambda tx: identities.all_links(tx, LISTED_LINKS))
+    with open_office(data_dir, database, key_ring) as data:
         now = data.now
-    if as_json:
-        print_json(
-            [{**_fields(one.link), "created_by": one.created_by, "state": _state(one.link, now)} for one in listed]
+        listed = data.ask(
+            lambda here: here.view(lambda tx: list_links(tx, now)),
+            lambda there: there.get("/links", tuple[ListedLink, ...]),
         )
+    if as_json:
+        print_json([{**_fields(one.link), "created_by": one.created_by, "state": _state(one)} for one in listed])
         return
     print_table(
         ("ID", "KIND", "STATE", "USES", "EXPIRES", "MADE", "BY", "NOTE"),
@@ -195,7 +180,7 @@ def links(
             (
                 one.link.id,
                 one.link.kind.value,
-                _state(one.link, now),
+                _state(one),
                 f"{one.link.uses} of {one.link.uses_allowed or UNLIMITED}",
                 f"{one.link.expires_at:%Y-%m-%d %H:%M}",
                 ago(one.link.created_at, now),
@@ -212,9 +197,27 @@ def _fields(link: EnrollmentLink) -> dict[str, object]:
     return {**asdict(link), "serial_numbers": None if serials is None else sorted(serials)}
 
 
-def _state(link: EnrollmentLink, now: datetime) -> str:
-    refusal = may_use_link(link, now)
-    return "open" if refusal is None else refusal.code.value.removeprefix("link_").replace("_", " ")
+def _state(one: ListedLink) -> str:
+    return one.state.replace("_", " ")
+
+
+def _made_there(there: Server, order: LinkOrder) -> MadeLink:
+    serials = order.serial_numbers
+    body = {
+        "kind": order.kind,
+        "uses": order.uses_allowed,
+        "lifetime_seconds": int(order.lifetime.total_seconds()),
+        "note": order.note,
+        "requires_sign_in": order.requires_sign_in,
+        "serial_numbers": None if serials is None else sorted(serials),
+        "access_rights": order.access_rights,
+        "capabilities": order.capabilities,
+        "identity": order.identity_kind,
+        "removable": not order.is_removal_disallowed,
+        "required_os_version": order.required_os_version,
+        "required_build_version": order.required_build_version,
+    }
+    return there.send("POST", "/links", MadeLink, body)
 
 
 @app.command("revoke")
@@ -225,7 +228,7 @@ def revoke(
     key_ring: KeyRingFile = None,
 ) -> None:
     """Withdraw a link, and the profiles that were fetched by it and not installed. What is enrolled stays."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         data.run(revoke_links, link_id)
     print(f"{link_id} enrolls no more devices.")
 

@@ -4,11 +4,13 @@ import sys
 
 import typer
 
-from muster.cli.connection import Connection, connect
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.connection import Connection
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, Office, open_office
 from muster.cli.output import print_json, print_table
-from muster.operations.end_flips import FlipEnded, FlipOrder, end_flips, settle_flips
+from muster.operations.end_flips import FlipOrder, end_flips, settle_flips
+from muster.operations.views.flips import FlipSettled
 from muster.storage import tellings
+from muster.storage.tellings import MassFlip
 
 app = typer.Typer(
     help="Mass flips: so many devices out of control at once that others are told only upon your word.",
@@ -24,8 +26,8 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List mass flips, the one that waits for your word first."""
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(tellings.flips)
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(lambda here: here.view(tellings.flips), lambda there: there.get("/flips", tuple[MassFlip, ...]))
     if as_json:
         print_json(rows)
         return
@@ -57,12 +59,12 @@ def release(
     as_json: AsJson = False,
 ) -> None:
     """Tell others of those that are out of control still; of those that came back nobody is told."""
-    with connect(data_dir, database, key_ring) as data:
-        ended, told = _end(data, is_released=True)
+    with open_office(data_dir, database, key_ring) as data:
+        ended = _end(data, is_released=True)
     if as_json:
-        print_json({"flip_id": ended.flip_id, "waiting": ended.waiting, "told": told})
+        print_json({"flip_id": ended.flip_id, "waiting": ended.waiting, "told": ended.told})
         return
-    print(f"{ended.waiting} enrollments waited; others are told of {told}.", file=sys.stderr)
+    print(f"{ended.waiting} enrollments waited; others are told of {ended.told}.", file=sys.stderr)
 
 
 @app.command("drop")
@@ -73,18 +75,25 @@ def drop(
     as_json: AsJson = False,
 ) -> None:
     """Tell nobody of those that wait; they are told of again once their state changes."""
-    with connect(data_dir, database, key_ring) as data:
-        ended, _ = _end(data, is_released=False)
+    with open_office(data_dir, database, key_ring) as data:
+        ended = _end(data, is_released=False)
     if as_json:
         print_json({"flip_id": ended.flip_id, "waiting": ended.waiting, "told": 0})
         return
     print(f"{ended.waiting} enrollments waited; nobody is told of them.", file=sys.stderr)
 
 
-def _end(data: Connection, *, is_released: bool) -> tuple[FlipEnded, int]:
+def _end(data: Office, *, is_released: bool) -> FlipSettled:
+    return data.ask(
+        lambda here: _end_here(here, is_released=is_released),
+        lambda there: there.send("POST", "/flips/end", FlipSettled, {"release": is_released}),
+    )
+
+
+def _end_here(here: Connection, *, is_released: bool) -> FlipSettled:
     """Decide, and settle all that wait, part after part; where this ends early, the server goes on."""
-    ended = data.run(end_flips, FlipOrder(is_released))
+    ended = here.run(end_flips, FlipOrder(is_released))
     told = 0
-    while (settled := data.run(settle_flips, None)).left:
+    while (settled := here.run(settle_flips, None)).left:
         told += settled.told
-    return ended, told
+    return FlipSettled(ended.flip_id, ended.waiting, told)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import Connection, connect
+from muster.cli.connection import Connection
 from muster.cli.enroll import read_duration
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import print_json, print_table
 from muster.operations.views.identities import IdentityQuery, IdentityRow, list_identities
 
@@ -31,8 +31,11 @@ def list_(
 ) -> None:
     """List the identities of enrolled devices, the earliest end first."""
     within = None if expires_within is None else read_duration(expires_within, "--expires-within")
-    with connect(data_dir, database, key_ring) as data:
-        rows = _read(data, within)
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(
+            lambda here: _read(here, within),
+            lambda there: list(there.pages("/identities", IdentityRow, expires_within_seconds=_seconds(within))),
+        )
     if as_json:
         print_json(rows)
         return
@@ -56,6 +59,10 @@ def list_(
             for row in rows
         ],
     )
+
+
+def _seconds(within: timedelta | None) -> int | None:
+    return None if within is None else int(within.total_seconds())
 
 
 def _read(data: Connection, within: timedelta | None) -> list[IdentityRow]:

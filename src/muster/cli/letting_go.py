@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import Connection, connect
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, Office, open_office
 from muster.cli.output import print_json
 from muster.operations.context import Context
 from muster.operations.let_go import (
@@ -51,7 +50,7 @@ def unenroll(
     answers that it can't. No more than the setting leavings_per_hour within an hour, unless their number is named.
     """
     _ask(f"Remove the management of {_devices(device_ids)}, with all profiles and apps that it brought?", yes=yes)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         done = _run(data, unenroll_devices, device_ids, count)
     _tell(done, "is asked to remove its profile at its next contact, and pushed", as_json=as_json)
 
@@ -73,12 +72,12 @@ def reject(
     leavings_per_hour within an hour, unless their number is named.
     """
     if withdraw:
-        with connect(data_dir, database, key_ring) as data:
+        with open_office(data_dir, database, key_ring) as data:
             done = _run(data, withdraw_rejections, device_ids, None)
         _tell(done, "is not rejected any more", as_json=as_json)
         return
     _ask(f"Reject {_devices(device_ids)}? Management goes, with all profiles and apps that it brought.", yes=yes)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         done = _run(data, reject_devices, device_ids, count)
     _tell(done, "is ended, and turned away at its next contact", as_json=as_json)
 
@@ -97,7 +96,7 @@ def _devices(device_ids: Sequence[str]) -> str:
 
 
 def _run(
-    data: Connection,
+    data: Office,
     operation: Callable[[Transaction, Sequence[DepartureOrder], Context], list[DepartureOutcome]],
     device_ids: Sequence[str],
     count: int | None,

@@ -6,13 +6,11 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import connect
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import ago, print_json, print_table
-from muster.domain.standing_policies import KINDS, PolicyName, PolicyValue
+from muster.domain.standing_policies import KINDS, PolicyName
 from muster.operations.set_policy import PolicyOrder, set_policies
-from muster.storage import policies
-from muster.storage.policies import StoredPolicy
+from muster.operations.views.policies import PolicyStanding, list_standing_policies
 
 _LIST = "\n\n".join(f"{name.value}: {kind.help}" for name, kind in KINDS.items())
 
@@ -27,25 +25,25 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show every policy: as it stands, and who set it."""
-    with connect(data_dir, database, key_ring) as data:
-        stored = {one.name: one for one in data.view(policies.stored)}
+    with open_office(data_dir, database, key_ring) as data:
         now = data.now
-    standing = {name: stored[name].value if name in stored else kind.default for name, kind in KINDS.items()}
-    if as_json:
-        print_json([_row(name, standing[name], stored.get(name)) for name in KINDS])
-        return
-    rows = []
-    for name, kind in KINDS.items():
-        one = stored.get(name)
-        rows.append(
-            (
-                name.value,
-                _shown(standing[name]),
-                "" if one is None else ago(one.changed_at, now),
-                "" if one is None else one.changed_by,
-                kind.help,
-            )
+        standing = data.ask(
+            lambda here: here.view(list_standing_policies),
+            lambda there: there.get("/policies", tuple[PolicyStanding, ...]),
         )
+    if as_json:
+        print_json([_row(one) for one in standing])
+        return
+    rows = [
+        (
+            one.name,
+            _shown(one.value),
+            "" if one.changed_at is None else ago(one.changed_at, now),
+            one.changed_by or "",
+            one.about,
+        )
+        for one in standing
+    ]
     print_table(("POLICY", "VALUE", "SET", "BY", "WHAT"), rows)
 
 
@@ -59,7 +57,7 @@ def set_(
     as_json: AsJson = False,
 ) -> None:
     """Set a policy."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         done = data.run(set_policies, PolicyOrder(name, value))
     if as_json:
         print_json(done)
@@ -67,16 +65,17 @@ def set_(
     print(f"{done.name.value} is {_shown(done.value)} from now on; it was {_shown(done.former)}.", file=sys.stderr)
 
 
-def _row(name: PolicyName, value: PolicyValue, stored: StoredPolicy | None) -> dict[str, object]:
+def _row(one: PolicyStanding) -> dict[str, object]:
+    kind = KINDS[PolicyName(one.name)] if one.name in set(PolicyName) else None  # a newer server may have more
     return {
-        "name": name.value,
-        "value": value,
-        "default": KINDS[name].default,
-        "changed_at": None if stored is None else stored.changed_at,
-        "changed_by": None if stored is None else stored.changed_by,
-        "help": KINDS[name].help,
+        "name": one.name,
+        "value": one.value,
+        "default": None if kind is None else kind.default,
+        "changed_at": one.changed_at,
+        "changed_by": one.changed_by,
+        "help": one.about,
     }
 
 
-def _shown(value: PolicyValue) -> str:
+def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)

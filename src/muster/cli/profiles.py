@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, ExitCode
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import ago, print_json, print_table
 from muster.cli.queued import require_queued, tell_findings, unknown_channel
+from muster.cli.server_calls import at
 from muster.domain.installed_profiles import ProfileState
 from muster.operations.install_profiles import (
     ProfileOrder,
@@ -47,7 +47,7 @@ def install(
     alone; `muster accounts` makes a profile for each.
     """
     content = sys.stdin.buffer.read() if str(file) == "-" else _read(file)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         sent = data.run(install_profiles, ProfileOrder((ChannelId(channel_id),), content, secret, anyway))
     require_queued(sent.queued)
     if as_json:
@@ -69,7 +69,7 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Remove a profile that was installed from here."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         queued = data.run(remove_profiles, ProfileRemovalOrder((ChannelId(channel_id),), identifier, anyway))
     require_queued(queued)
     if as_json:
@@ -91,7 +91,7 @@ def verify(
 
     See `muster profiles list` once it has answered.
     """
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         queued = data.run(queue_commands, CommandOrder((ChannelId(channel_id),), CommandRequest("ProfileList")))
     require_queued(queued)
     if as_json:
@@ -111,8 +111,13 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the profiles that were installed on a channel, and whether the device still has them."""
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(lambda tx: list_profiles(tx, ChannelId(channel_id), history=history), about=[channel_id])
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(
+            lambda here: here.view(
+                lambda tx: list_profiles(tx, ChannelId(channel_id), history=history), about=[channel_id]
+            ),
+            lambda there: there.find(at("devices", channel_id, "profiles"), tuple[ProfileRow, ...], history=history),
+        )
         now = data.now
     if rows is None:
         raise unknown_channel(channel_id)

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, ExitCode
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import print_json, print_table, print_told
+from muster.cli.server_calls import at
 from muster.domain.push_explanation import answer_sentence, breaker_sentence, moment, wish_sentence
 from muster.domain.push_standing import KnownOfPushing, Standing
 from muster.domain.push_topics import TopicState
@@ -37,10 +37,13 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Have the server push a channel at once, so that it connects; where something keeps it from that, say what."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         data.run(ask_for_push, ChannelId(channel_id))
         now = data.now
-        one = data.view(lambda tx: explain_pushing(tx, ChannelId(channel_id), now), about=[channel_id])[0]
+        one = data.ask(
+            lambda here: here.view(lambda tx: explain_pushing(tx, ChannelId(channel_id), now), about=[channel_id]),
+            lambda there: there.get(at("devices", channel_id, "push"), tuple[ChannelPushing, ...]),
+        )[0]
     if as_json:
         print_json({"id": channel_id, "wanted": True, "verdict": one.verdict, "words": one.words})
     elif one.verdict.standing is Standing.PUSH_NOW:
@@ -60,9 +63,12 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Say whether a channel is pushed, why or why not, and what comes next. Times are UTC."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         now = data.now
-        explained = data.view(lambda tx: explain_pushing(tx, ChannelId(channel_id), now), about=[channel_id])
+        explained = data.ask(
+            lambda here: here.view(lambda tx: explain_pushing(tx, ChannelId(channel_id), now), about=[channel_id]),
+            lambda there: there.find(at("devices", channel_id, "push"), tuple[ChannelPushing, ...]),
+        )
     if not explained:
         raise CommandFailed(
             f"no enrollment {channel_id} is known", remedy="See `muster devices list`.", code=ExitCode.ABSENT
@@ -85,9 +91,11 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show how pushing stands for the fleet, topic by topic. Times are UTC."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         now = data.now
-        found: PushStatus = data.view(lambda tx: push_status(tx, now))
+        found = data.ask(
+            lambda here: here.view(lambda tx: push_status(tx, now)), lambda there: there.get("/push", PushStatus)
+        )
     if as_json:
         print_json(found)
         return

@@ -8,7 +8,7 @@ import typer
 
 from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, ExitCode
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import print_json, print_table
 from muster.crypto.certificate_files import MAX_FILE_OCTETS
 from muster.domain.push_certificate_refusals import PORTAL, day
@@ -111,7 +111,7 @@ def upload(
     choices = {Deliberately.REPLACE_TOPIC: replace_topic, Deliberately.ALLOW_OLDER: allow_older}
     meant = frozenset(one for one, is_meant in choices.items() if is_meant)
     uploaded = UploadedPushCertificate(_read(cert), None if key is None else _read(key), meant)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         accepted = data.run(upload_push_certificates, uploaded)
     if as_json:
         print_json(accepted)
@@ -129,9 +129,12 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Show each topic with its certificates and who listens, the requests that wait, and the vendor certificate."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         now = data.now
-        overview: PushCertificateOverview = data.view(lambda tx: list_push_certificates(tx, now))
+        overview = data.ask(
+            lambda here: here.view(lambda tx: list_push_certificates(tx, now)),
+            lambda there: there.get("/push-certificates", PushCertificateOverview),
+        )
     if as_json:
         print_json(overview)
         return

@@ -1,6 +1,5 @@
 """`muster secrets`: what is kept of devices that opens them, and what is done about it."""
 
-import base64
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,8 +11,9 @@ import typer
 
 from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import ago, print_json, print_table
+from muster.cli.server_calls import Server, at
 from muster.domain.errors import Refusal
 from muster.domain.secrets import SecretKind, needed_to_reveal
 from muster.operations.filevault_profile import FilevaultTerms, make_filevault_profiles
@@ -27,6 +27,7 @@ from muster.operations.rotate_secrets import (
     clear_passcodes,
     make_administrators,
 )
+from muster.operations.views.revealed import Encoding, RevealedValue, as_revealed
 from muster.operations.views.secrets import SecretRow, find_secrets, list_secrets
 from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import ChannelId, DeviceId
@@ -54,8 +55,11 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List what is kept of a device: kinds, states and times, never the secrets."""
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(lambda tx: list_secrets(tx, DeviceId(device_id)), about=[device_id])
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(
+            lambda here: here.view(lambda tx: list_secrets(tx, DeviceId(device_id)), about=[device_id]),
+            lambda there: there.find(at("devices", device_id, "secrets"), tuple[SecretRow, ...]) or (),
+        )
         now = data.now
     _print_rows(rows, now, f"nothing is kept of {device_id}", as_json=as_json)
 
@@ -69,8 +73,11 @@ def find(
     as_json: AsJson = False,
 ) -> None:
     """List what was ever kept of a serial number, also where its device is not known any more."""
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(lambda tx: find_secrets(tx, serial_number))
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(
+            lambda here: here.view(lambda tx: find_secrets(tx, serial_number)),
+            lambda there: there.get(at("secrets", serial_number), tuple[SecretRow, ...]),
+        )
         now = data.now
     _print_rows(rows, now, f"nothing is kept of a device with the serial number {serial_number}", as_json=as_json)
 
@@ -117,16 +124,14 @@ def reveal(
 ) -> None:
     """Print a secret."""
     order = RevealOrder(DeviceId(device_id), kind, number, reason, account)
-    with connect(data_dir, database, key_ring) as data:
-        seen = data.run(reveal_secrets, order)
+    with open_office(data_dir, database, key_ring) as data:
+        seen = data.ask(lambda here: as_revealed(here.run(reveal_secrets, order)), lambda there: _reveal(there, order))
         now = data.now
-    value, encoding = _printable(seen.value)
     if as_json:
-        fields = {name: getattr(seen, name) for name in ("kind", "subject", "state", "since", "others", "rotates_at")}
-        print_json({**fields, "value": value, "encoding": encoding})
+        print_json(seen)
         return
-    print(value)
-    encoded = "" if encoding == "text" else f", in {encoding}"
+    print(seen.value)
+    encoded = "" if seen.encoding is Encoding.TEXT else f", in {seen.encoding}"
     print(f"{kind.value}{encoded}: {seen.state.value}, {ago(seen.since, now)}.", file=sys.stderr)
     if seen.others:
         print(f"{seen.others} proposed since may be in force instead: see `muster secrets list`.", file=sys.stderr)
@@ -134,11 +139,9 @@ def reveal(
         print(f"A new one takes its place after {seen.rotates_at:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)
 
 
-def _printable(value: bytes) -> tuple[str, str]:
-    """Write a secret as text, in base64 where it is none; and tell which."""
-    if value.isascii() and value.decode("ascii").isprintable():
-        return value.decode("ascii"), "text"
-    return base64.b64encode(value).decode(), "base64"
+def _reveal(there: Server, order: RevealOrder) -> RevealedValue:
+    body = {"kind": order.kind, "number": order.number, "subject": order.subject, "reason": order.reason}
+    return there.send("POST", at("devices", order.device_id, "secrets", "reveal"), RevealedValue, body)
 
 
 @app.command("rotate")
@@ -158,7 +161,7 @@ def rotate(
     It is kept as proposed until the device confirms it; until then both are kept.
     """
     order = SecretOrder(DeviceId(device_id), kind, SecretAct.ROTATE, subject=account, account_guid=guid, anyway=anyway)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         queued = data.run(change_secrets, order)
     _tell(queued, device_id, as_json=as_json)
 
@@ -174,7 +177,7 @@ def clear(
     as_json: AsJson = False,
 ) -> None:
     """Take the recovery lock or the firmware password away."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         queued = data.run(change_secrets, SecretOrder(DeviceId(device_id), kind, SecretAct.CLEAR, anyway=anyway))
     _tell(queued, device_id, as_json=as_json)
 
@@ -192,7 +195,7 @@ def verify(
 ) -> None:
     """Ask a device whether a recovery lock or firmware password is the one in force; its answer settles the list."""
     order = SecretOrder(DeviceId(device_id), kind, SecretAct.VERIFY, number, anyway=anyway)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         queued = data.run(change_secrets, order)
     _tell(queued, device_id, as_json=as_json)
 
@@ -211,7 +214,7 @@ def administrator(
 ) -> None:
     """Have Setup Assistant make an administrator on a Mac that waits in it, with a password made and kept here."""
     order = AdministratorOrder(DeviceId(device_id), short_name, full_name, hidden, anyway)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         queued = data.run(make_administrators, order)
     _tell(queued, device_id, as_json=as_json)
 
@@ -265,7 +268,7 @@ def clear_passcode(
     as_json: AsJson = False,
 ) -> None:
     """Clear the passcode of iPhones and iPads by the unlock tokens that are kept of them."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         outcomes = data.run_all(clear_passcodes, [DeviceId(one) for one in device_ids])
     queued = [one for one in outcomes if isinstance(one, QueuedCommand)]
     refused = [one for one in outcomes if isinstance(one, Refusal)]

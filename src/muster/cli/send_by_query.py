@@ -2,24 +2,30 @@
 
 import sys
 import time
-from collections.abc import Mapping
-from typing import Annotated, Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
-from muster.cli.connection import Connection, connect
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, Office, open_office
 from muster.cli.output import ago, print_json, print_table
+from muster.cli.server_acts import Asked, to_found
+from muster.cli.server_calls import Server, at
 from muster.domain.bulk_sends import WOKEN_PER_SECOND
 from muster.domain.errors import Refusal
 from muster.operations.send_by_query import SendOrder, continue_sends, order_sends, with_refusals
-from muster.operations.views.sends import check_send, preview_part
+from muster.operations.views.sends import Preview, check_send, preview_part
 from muster.protocol.identifiers import ChannelId
 from muster.storage import sends
 from muster.storage.sends import LeftOut, Send
 
+if TYPE_CHECKING:
+    from muster.cli.connection import Connection
+
 T = TypeVar("T")
+
+pause = time.sleep
 
 WAIT_SECONDS: Final = 0.02
 """Between parts: the server's transactions come in between, for SQLite lets nobody wait in line."""
@@ -39,20 +45,23 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="With --where: say who w
 Yes = Annotated[bool, typer.Option("--yes", help="With --where: don't ask whether all of them are meant.")]
 
 
-def send_to_found(data: Connection, order: SendOrder, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+def send_to_found(data: Office, order: SendOrder, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Send a command to everyone whom the order's query finds, and say how far it is; or say what that would do."""
-    now = data.now
-    matched = _unless_refused(data.view(lambda tx: check_send(tx, order, now, is_preview=dry_run)))
     if dry_run:
-        _preview(data, order, matched, as_json)
+        parts = data.ask(lambda here: _looked_at_here(here, order), lambda there: _looked_at_there(there, order))
+        _preview(order, parts, as_json)
         return
+    matched = data.ask(lambda here: _matched_here(here, order), lambda there: _matched_there(there, order))
     if not as_json:
         whom = "users" if order.to_users else "devices"
         print(f"The query finds {matched:,} {whom}.", file=sys.stderr)
         if not yes and order.named_count is None and sys.stdin.isatty():
             typer.confirm(f"Send {order.request.request_type} to all of them?", abort=True, err=True)
     send = data.run(order_sends, order)
-    send = _see_through(data, send, is_shown=not as_json and sys.stderr.isatty())
+    is_shown = not as_json and sys.stderr.isatty()
+    send = data.ask(
+        lambda here: _see_through(here, send, is_shown=is_shown), lambda there: _follow(there, send, is_shown=is_shown)
+    )
     if as_json:
         print_json(send)
     else:
@@ -67,17 +76,66 @@ def _unless_refused(outcome: T | Refusal) -> T:
     return outcome
 
 
-def _see_through(data: Connection, send: Send, *, is_shown: bool) -> Send:
+def _matched_here(here: "Connection", order: SendOrder) -> int:
+    now = here.now
+    return _unless_refused(here.view(lambda tx: check_send(tx, order, now)))
+
+
+def _matched_there(there: Server, order: SendOrder) -> int:
+    shown = _part_there(there, order, None)
+    if shown.refused_as_a_whole is not None:
+        raise CommandRefused(shown.refused_as_a_whole)
+    return shown.matched
+
+
+def _looked_at_here(here: "Connection", order: SendOrder) -> list[Preview]:
+    now = here.now
+    matched = _unless_refused(here.view(lambda tx: check_send(tx, order, now, is_preview=True)))
+    parts: list[Preview] = []
+    after: ChannelId | None = None
+    while True:
+        part = _unless_refused(here.view(lambda tx, after=after: preview_part(tx, order, after, now)))  # type: ignore[misc]
+        after = part.next_after
+        parts.append(Preview(matched, part.fit, part.refused, after is None, after))
+        if after is None:
+            return parts
+
+
+def _looked_at_there(there: Server, order: SendOrder) -> list[Preview]:
+    parts = [_part_there(there, order, None)]
+    while parts[-1].next_after is not None:
+        parts.append(_part_there(there, order, parts[-1].next_after))
+    return parts
+
+
+def _part_there(there: Server, order: SendOrder, after: ChannelId | None) -> Preview:
+    body = {**to_found(order), "dry_run": True, "preview_after": after}
+    return there.outcome(Asked("POST", "/commands", body, "preview"), Preview)
+
+
+def _follow(there: Server, send: Send, *, is_shown: bool) -> Send:
+    """Look again and again how far a server is, until all is done."""
+    while send.finished_at is None:
+        pause(OTHERS_WAIT_SECONDS)
+        send = there.get(at("sends", send.id), Send)
+        if is_shown:
+            print(f"\r{send.reached:,} of {send.matched:,}", end="", file=sys.stderr, flush=True)
+    if is_shown:
+        print(file=sys.stderr)
+    return send
+
+
+def _see_through(data: "Connection", send: Send, *, is_shown: bool) -> Send:
     """Queue part after part, in turns with the server where it runs, until all is done."""
     while send.finished_at is None:
         progress = data.run(continue_sends, send.id)
         if progress is None:
             # a node of the server has a part in hand, or has done the last one
-            time.sleep(OTHERS_WAIT_SECONDS)
+            pause(OTHERS_WAIT_SECONDS)
             progress = data.view(lambda tx, id_=send.id: sends.read(tx, id_), about=())  # type: ignore[misc]
             assert progress is not None, "orders are never deleted"
         elif progress.finished_at is None:
-            time.sleep(WAIT_SECONDS)
+            pause(WAIT_SECONDS)
         send = progress
         if is_shown:
             print(f"\r{send.reached:,} of {send.matched:,}", end="", file=sys.stderr, flush=True)
@@ -101,18 +159,10 @@ def _tell_left_out(refused: Mapping[str, LeftOut]) -> None:
             print(f"  {line}", file=sys.stderr)
 
 
-def _preview(data: Connection, order: SendOrder, matched: int, as_json: bool) -> None:
-    fit: list[ChannelId] = []
-    left_out: dict[ChannelId, Refusal] = {}
-    after: ChannelId | None = None
-    now = data.now
-    while True:
-        part = _unless_refused(data.view(lambda tx, after=after: preview_part(tx, order, after, now)))  # type: ignore[misc]
-        fit += part.fit
-        left_out |= part.refused
-        after = part.next_after
-        if after is None:
-            break
+def _preview(order: SendOrder, parts: Sequence[Preview], as_json: bool) -> None:
+    fit = [channel_id for part in parts for channel_id in part.fit]
+    left_out = {channel_id: refusal for part in parts for channel_id, refusal in part.refused.items()}
+    matched = parts[0].matched
     if as_json:
         reasons = {channel_id: {"code": one.code, "message": one.message} for channel_id, one in left_out.items()}
         print_json({"request_type": order.request.request_type, "matched": matched, "fit": fit, "refused": reasons})
@@ -132,8 +182,8 @@ def list_sends(
     as_json: AsJson = False,
 ) -> None:
     """List commands that were sent by query, the newest first, and how far they are."""
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(sends.latest)
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(lambda here: here.view(sends.latest), lambda there: there.get("/sends", tuple[Send, ...]))
         now = data.now
     if as_json:
         print_json(rows)

@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from muster.cli.command_types import complete_assignment, complete_request_type
-from muster.cli.connection import connect
 from muster.cli.errors import CommandRefused
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import print_json
 from muster.cli.requests import read_request
 from muster.cli.send_by_query import DryRun, Users, Where, Yes, only_type, send_to_found, target
@@ -130,7 +129,7 @@ def send(
     """
     if where is not None:
         request, command_uuid = read_request(only_type(channel_id, request_type), set_ or [], plist)
-        with connect(data_dir, database, key_ring) as data:
+        with open_office(data_dir, database, key_ring) as data:
             to_all = SendOrder(
                 where,
                 request,
@@ -148,7 +147,7 @@ def send(
         return
     to_one = target(channel_id, users=users, dry_run=dry_run, yes=yes)
     request, command_uuid = read_request(request_type, set_ or [], plist)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         order = CommandOrder(
             (to_one,),
             request,

@@ -1,22 +1,27 @@
 """What a server elsewhere is asked for each operation: by the operation's name, so that none is loaded for it."""
 
 import base64
+import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
 from muster.cli.server_calls import at
+from muster.edges.api.plist_values import to_json
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request. *asked*: its parameters."""
+    """One request. *member*: where in the answer the outcome stands; absent: it is the answer. *renamed*: members of
+    the outcome by what the answer calls them."""
 
     method: str
     path: str
     body: object = None
-    asked: Mapping[str, object] = field(default_factory=dict)
+    member: str | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def _base64(content: bytes) -> str:
@@ -31,6 +36,81 @@ def _cancel(order: Any) -> Asked:
     return Asked("DELETE", at("commands", order.command_uuid))
 
 
+def _keys(request: Any) -> object:
+    return to_json(request.keys)
+
+
+def _to_ids(order: Any) -> Asked:
+    body = {"request_type": order.request.request_type, "keys": _keys(order.request), "ids": order.channel_ids}
+    return Asked("POST", "/commands", {**body, **_terms(order)})
+
+
+def to_found(order: Any) -> dict[str, object]:
+    """Return the body of a command to everyone whom a query finds."""
+    body = {"request_type": order.request.request_type, "keys": _keys(order.request), "where": order.query}
+    return {**body, **_terms(order), "users": order.to_users}
+
+
+def _terms(order: Any) -> dict[str, object]:
+    same = ("priority", "anyway", "named_count", "command_uuid", "after", "follows_any", "expires_at", "retries")
+    return {name: getattr(order, name) for name in same}
+
+
+def _install_profile(order: Any) -> Asked:
+    body = {
+        "mobileconfig": _base64(order.mobileconfig),
+        "is_secret": order.is_secret,
+        "anyway": order.anyway,
+    }
+    return Asked("POST", at("devices", order.channel_ids[0], "profiles"), body)
+
+
+def _remove(order: Any, what: str) -> Asked:
+    anyway = "?anyway=true" if order.anyway else ""
+    return Asked("DELETE", at("devices", order.channel_ids[0], what, order.identifier) + anyway)
+
+
+def _install_app(order: Any) -> Asked:
+    is_package = order.request.request_type == "InstallEnterpriseApplication"
+    body = {"keys": _keys(order.request), "is_package": is_package, "anyway": order.anyway}
+    return Asked("POST", at("devices", order.channel_ids[0], "apps"), body)
+
+
+def _change_secret(order: Any) -> Asked:
+    named = ("act", "number", "subject", "account_guid", "anyway")
+    body = {name: getattr(order, name) for name in named}
+    return Asked("POST", at("devices", order.device_id, "secrets", order.kind.value, "change"), body)
+
+
+def _make_administrator(order: Any) -> Asked:
+    body = {name: getattr(order, name) for name in ("short_name", "full_name", "is_hidden", "anyway")}
+    return Asked("POST", at("devices", order.device_id, "administrator"), body)
+
+
+def _webhook(order: Any) -> Asked:
+    named = ("name", "url", "event_types", "format", "allows_plain", "allows_private", "secret")
+    return Asked("POST", "/webhooks", {name: getattr(order, name) for name in named})
+
+
+def _policy(order: Any) -> Asked:
+    # text is taken for text, and JSON for JSON, as beside the data
+    value = order.text
+    if value.lstrip().startswith(("{", "[", '"')):
+        with suppress(ValueError):
+            value = json.loads(value)
+    return Asked("PUT", at("policies", order.name), {"value": value})
+
+
+def _upload(uploaded: Any) -> Asked:
+    key = None if uploaded.key is None else _base64(uploaded.key)
+    body = {"certificate": _base64(uploaded.certificate), "key": key, "meant": uploaded.meant}
+    return Asked("POST", "/push-certificates", body)
+
+
+def _role(order: Any) -> Asked:
+    return Asked("PUT", at("administrators", order.name, "access"), {"role": order.role, "groups": order.groups})
+
+
 def _members(order: Any, act: str) -> Asked:
     return Asked("POST", at("groups", order.name, "members", act), {"ids": order.device_ids})
 
@@ -41,7 +121,8 @@ def _settle(verdict: Any) -> Asked:
 
 
 def _let_go(order: Any, act: str) -> Asked:
-    return Asked("POST", f"/leaving/{act}", {"ids": order.device_ids, "named_count": order.named_count})
+    body = {"ids": order.device_ids, "named_count": order.named_count}
+    return Asked("POST", f"/leaving/{act}", body, renamed={"ids": "device_ids"})
 
 
 _ACTS: dict[str, Callable[[Any], Asked]] = {
@@ -67,6 +148,44 @@ _ACTS: dict[str, Callable[[Any], Asked]] = {
         "PUT", at("devices", one.channel_id, "pause"), {"reason": one.reason}
     ),
     "pause_queues.resume_queues": lambda channel: Asked("DELETE", at("devices", channel, "pause")),
+    "queue_command.queue_commands": _to_ids,
+    "send_by_query.order_sends": lambda order: Asked("POST", "/commands", to_found(order), "send"),
+    "ask_for_push.ask_for_push": lambda channel: Asked("POST", at("devices", channel, "push")),
+    # what is installed
+    "install_profiles.install_profiles": _install_profile,
+    "install_profiles.remove_profiles": lambda order: _remove(order, "profiles"),
+    "install_apps.install_apps": _install_app,
+    "install_apps.remove_apps": lambda order: _remove(order, "apps"),
+    # secrets
+    "rotate_secrets.change_secrets": _change_secret,
+    "rotate_secrets.make_administrators": _make_administrator,
+    "rotate_secrets.clear_passcodes": lambda device: Asked("POST", at("devices", device, "clear-passcode")),
+    # others are told
+    "manage_webhooks.add_webhooks": _webhook,
+    "manage_webhooks.rotate_secrets": lambda name: Asked("POST", at("webhooks", name, "secret")),
+    "manage_webhooks.set_webhook_states": lambda one: Asked(
+        "PUT", at("webhooks", one.name, "state"), {"state": one.state}
+    ),
+    "manage_webhooks.remove_webhooks": lambda name: Asked("DELETE", at("webhooks", name)),
+    "manage_webhooks.try_webhooks": lambda name: Asked("POST", at("webhooks", name, "test")),
+    "manage_webhooks.replay_deliveries": lambda one: Asked(
+        "POST", at("webhooks", one.name, "replay"), {"since": one.since, "event_id": one.event_id}
+    ),
+    # what holds for everybody
+    "set_policy.set_policies": _policy,
+    "set_control_policies.order_control_policies": lambda names: Asked(
+        "PUT", "/control-policies/order", {"groups": list(names)}
+    ),
+    "upload_push_certificate.upload_push_certificates": _upload,
+    "enrollment_links.revoke_links": lambda link: Asked("DELETE", at("links", link)),
+    # people
+    "manage_tokens.revoke_tokens": lambda name: Asked("DELETE", at("tokens", name)),
+    "set_roles.set_roles": _role,
+    "set_roles.set_access": lambda one: Asked(
+        "PUT", at("administrators", one.name, "access"), {"is_disabled": one.is_disabled}
+    ),
+    "set_up_sign_in.reset_ways": lambda name: Asked("DELETE", at("administrators", name, "ways")),
+    "end_sessions.end_sessions": lambda name: Asked("DELETE", at("administrators", name, "sessions")),
 }
 
 ACTS: Final[Mapping[str, Callable[[Any], Asked]]] = MappingProxyType(_ACTS)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
@@ -18,6 +18,9 @@ from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
 from muster.domain.errors import Refusal, RefusalCode
 from muster.edges.api.reading_back import Unreadable, read_back
 from muster.edges.api.writing import as_json
+
+if TYPE_CHECKING:
+    from muster.cli.server_acts import Asked
 
 T = TypeVar("T")
 
@@ -82,6 +85,19 @@ class Server:
     def send(self, method: str, path: str, kind: type[T], body: object = None, /, **asked: object) -> T:
         """Have something done, and read the *kind* that is answered."""
         return self._read(kind, self._ask(method, path, asked, body))
+
+    def outcome(self, order: "Asked", kind: type[T]) -> T:
+        """Have something done, and read its outcome.
+
+        Where nothing is answered, the outcome is None, whatever its kind: who asks says nothing of it.
+        """
+        said = self._ask(order.method, order.path, {}, order.body)
+        if isinstance(said, dict):
+            said = {order.renamed.get(name, name): one for name, one in said.items()}
+            said = said if order.member is None else said.get(order.member)
+        if said is None:
+            return None  # type: ignore[return-value] # as the docstring says
+        return self._read(kind, said)
 
     def do(self, method: str, path: str, body: object = None, /, **asked: object) -> None:
         """Have something done of which nothing is answered."""

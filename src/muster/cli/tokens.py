@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import connect
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import ago, print_json, print_table
+from muster.cli.server_calls import Server
 from muster.domain.permissions import Permission
 from muster.domain.roles import Role
 from muster.operations.manage_tokens import LONGEST_LIFETIME, TokenOrder, create_tokens, revoke_tokens
-from muster.operations.views.people import list_tokens
+from muster.operations.views.people import MadeToken, TokenRow, list_tokens, made_token
 
 app = typer.Typer(help="Tokens, by which programs do what their role allows.", no_args_is_help=True)
 
@@ -32,13 +32,15 @@ def create(
 ) -> None:
     """Make a token and print it, this once: only its hash is kept."""
     order = TokenOrder(name, role, timedelta(days=days), tuple(groups or ()))
-    with connect(data_dir, database, key_ring) as data:
-        made = data.run(create_tokens, order)
+    with open_office(data_dir, database, key_ring) as data:
+        made = data.ask(
+            lambda here: made_token(here.run(create_tokens, order)), lambda there: _made_there(there, order)
+        )
     if as_json:
-        print_json({"name": name, "token": made.secret, "role": role, "expires_at": made.token.expires_at})
+        print_json({"name": name, "token": made.secret, "role": role, "expires_at": made.expires_at})
         return
     print(made.secret)
-    print(f"{name} is {role.value} until {made.token.expires_at:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)
+    print(f"{name} is {role.value} until {made.expires_at:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)
 
 
 @app.command("list")
@@ -49,8 +51,12 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the tokens, what they may, until when, and when and from where they were used last."""
-    with connect(data_dir, database, key_ring) as data:
-        rows, now = data.view(list_tokens, about=(), needs=Permission.PEOPLE), data.now
+    with open_office(data_dir, database, key_ring) as data:
+        now = data.now
+        rows = data.ask(
+            lambda here: here.view(list_tokens, about=(), needs=Permission.PEOPLE),
+            lambda there: there.get("/tokens", tuple[TokenRow, ...]),
+        )
     if as_json:
         print_json(rows)
         return
@@ -80,9 +86,15 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Have a token be good no more, at once."""
-    with connect(data_dir, database, key_ring) as data:
-        revoked = data.run(revoke_tokens, name)
+    with open_office(data_dir, database, key_ring) as data:
+        data.run(revoke_tokens, name)
     if as_json:
-        print_json({"name": revoked.name})
+        print_json({"name": name})
         return
-    print(f"{revoked.name} is good no more.", file=sys.stderr)
+    print(f"{name} is good no more.", file=sys.stderr)
+
+
+def _made_there(there: Server, order: TokenOrder) -> MadeToken:
+    lifetime = int(order.lifetime.total_seconds())
+    body = {"name": order.name, "role": order.role, "lifetime_seconds": lifetime, "groups": order.groups}
+    return there.send("POST", "/tokens", MadeToken, body)

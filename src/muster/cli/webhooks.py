@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, ExitCode
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import ago, print_json, print_table
+from muster.cli.server_calls import at
 from muster.domain.webhooks import FORMER_SECRET_FOR, BodyFormat, SubscriptionState
 from muster.operations.manage_webhooks import (
     NewWebhook,
@@ -24,7 +24,7 @@ from muster.operations.manage_webhooks import (
     set_webhook_states,
     try_webhooks,
 )
-from muster.operations.views.webhooks import LIST_LIMIT, list_deliveries, list_webhooks
+from muster.operations.views.webhooks import LIST_LIMIT, DeliveryRow, WebhookRow, list_deliveries, list_webhooks
 
 app = typer.Typer(help="Webhooks: other systems are told of events by signed requests.", no_args_is_help=True)
 
@@ -65,7 +65,7 @@ def add(
         allows_private=allow_private,
         secret=None if secret_file is None else _read(secret_file),
     )
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         made = data.run(add_webhooks, order)
     _print_secret(made, as_json, f"{made.name} is told from now on; the line above is its secret.")
 
@@ -79,7 +79,7 @@ def rotate_secret(
     as_json: AsJson = False,
 ) -> None:
     """Give a webhook another secret, and print it. For a day requests are signed by both."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         made = data.run(rotate_secrets, name)
         until = data.now + FORMER_SECRET_FOR
     _print_secret(made, as_json, f"The former secret is good until {until:%Y-%m-%d %H:%M} UTC.")
@@ -93,8 +93,10 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List webhooks, and how it goes with them."""
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(list_webhooks)
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(
+            lambda here: here.view(list_webhooks), lambda there: there.get("/webhooks", tuple[WebhookRow, ...])
+        )
         now = data.now
     if as_json:
         print_json(rows)
@@ -127,8 +129,11 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show all that is known of a webhook, but for its secret."""
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(lambda tx: list_webhooks(tx, name))
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(
+            lambda here: here.view(lambda tx: list_webhooks(tx, name)),
+            lambda there: tuple(one for one in there.get("/webhooks", tuple[WebhookRow, ...]) if one.name == name),
+        )
     if not rows:
         raise _absent(name)
     if as_json:
@@ -163,7 +168,7 @@ def try_out(
     as_json: AsJson = False,
 ) -> None:
     """Send a webhook an event of type webhook.test; `muster webhooks deliveries` shows what became of it."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         event = data.run(try_webhooks, name)
     if as_json:
         print_json({"event_id": event.id})
@@ -212,7 +217,7 @@ def remove(
     key_ring: KeyRingFile = None,
 ) -> None:
     """Remove a webhook, with all that waits for it."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         data.run(remove_webhooks, name)
     print(f"{name} is told no more.", file=sys.stderr)
 
@@ -227,8 +232,11 @@ def deliveries(
     as_json: AsJson = False,
 ) -> None:
     """List what waits for a webhook, then what was delivered, the latest first. Two weeks of it are kept."""
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(lambda tx: list_deliveries(tx, name, limit=limit))
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(
+            lambda here: here.view(lambda tx: list_deliveries(tx, name, limit=limit)),
+            lambda there: there.find(at("webhooks", name, "deliveries"), tuple[DeliveryRow, ...], limit=limit),
+        )
     if rows is None:
         raise _absent(name)
     if as_json:
@@ -269,7 +277,7 @@ def replay(
 ) -> None:
     """Send events once more that were delivered, under the ids they had, in their order."""
     order = ReplayOrder(name, None if since is None else since.replace(tzinfo=UTC), event)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         replayed = data.run(replay_deliveries, order)
     if as_json:
         print_json(replayed)
@@ -285,7 +293,7 @@ def _read(path: Path) -> str:
 
 
 def _set_state(order: StateOrder, data_dir: DataDir, database: Database, key_ring: KeyRingFile) -> None:
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         data.run(set_webhook_states, order)
     print(f"{order.name} is {order.state.value}.", file=sys.stderr)
 

@@ -50,6 +50,10 @@ BODIES: dict[str, Any] = {
     "create_token": {"name": "new", "role": "owner", "lifetime_seconds": 3600},
     "set_policy": {"value": "true"},
     "set_control_policy": {"settings": {}},
+    "preview_control_policy": {"settings": {}},
+    "set_control_policy_order": {"groups": ["x"]},
+    "end_flip": {"release": True},
+    "make_mac_administrator": {"short_name": "admin"},
 }
 ABOUT_ONE = [one for one in TABLE if {"device_id", "channel_id"} & set(one.parameters)]
 ABOUT_NO_DEVICE = {"list_command_types", "describe_command_type", "tell_who_asks"}

@@ -13,6 +13,7 @@ from muster.edges.api.resources import (
     commands,
     devices,
     fleet,
+    flips,
     groups,
     held,
     leaving,
@@ -30,6 +31,7 @@ from muster.edges.api.resources import (
 TABLE: Final[tuple[Endpoint, ...]] = (
     *people.ENDPOINTS,
     *fleet.ENDPOINTS,
+    *flips.ENDPOINTS,
     *devices.ENDPOINTS,
     *verdicts.ENDPOINTS,
     *channels.ENDPOINTS,

@@ -1,6 +1,7 @@
 """The apps that we had a channel or a device install, and where each stands."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,3 +41,21 @@ def apps_of_device(tx: Transaction, device_id: ChannelId) -> tuple[ManagedApp, .
 def _standing(tx: Transaction, rows: Sequence[Any], *, history: bool) -> tuple[ManagedApp, ...]:
     found = [app for row in rows for app in managed_apps.of_channel(tx, ChannelId(row.id), row.epoch)]
     return tuple(one for one in found if history or one.state not in _OVER)
+
+
+@dataclass(frozen=True, slots=True)
+class AppRow(ManagedApp):
+    """An order to install an app, and which *version* the device lists; absent where it lists none."""
+
+    version: str | None = None
+
+
+def list_apps_with_versions(
+    tx: Transaction, channel_id: ChannelId, *, history: bool = False
+) -> tuple[AppRow, ...] | None:
+    """List the orders on one channel as `list_apps` does, each with the version that the device lists."""
+    found = list_apps(tx, channel_id, history=history)
+    if found is None:
+        return None
+    versions = versions_of(tx, channel_id, {one.identifier for one in found if one.identifier is not None})
+    return tuple(AppRow(**asdict(one), version=versions.get(one.identifier or "")) for one in found)

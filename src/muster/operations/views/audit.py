@@ -40,6 +40,13 @@ class ChainCheck:
     """Of the last row that is as it was written. Kept elsewhere, it tells later whether the end was cut off."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeptHash:
+    """Whether a hash that was kept elsewhere is one of the log's."""
+
+    is_there: bool
+
+
 def list_acts(
     tx: Transaction,
     *,

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from muster.domain.control.policy_settings import texts_of
+from muster.domain.control.states import ControlState
 from muster.domain.errors import Refusal
-from muster.operations.context import Context
+from muster.operations.context import Present
 from muster.operations.control_policies import policies_for, query_of
 from muster.protocol.identifiers import ChannelId
 from muster.storage import control_policies, enrollments, groups
@@ -38,8 +39,41 @@ def list_control_policies(tx: Transaction) -> tuple[ControlPolicyRow, ...]:
     return tuple(rows)
 
 
-def policy_of_channel(tx: Transaction, channel_id: ChannelId, ctx: Context) -> Mapping[str, str] | None:
+def policy_of_channel(tx: Transaction, channel_id: ChannelId, ctx: Present) -> Mapping[str, str] | None:
     """Tell by which limits a channel is judged, each as a text; None where it isn't known."""
     if not enrollments.find(tx, [channel_id]):
         return None
     return texts_of(policies_for(tx, [channel_id], ctx)[channel_id])
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelLimits:
+    """By which limits one channel is judged, each by its name as a text."""
+
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """How many channels would go from one state to another."""
+
+    before: ControlState
+    after: ControlState
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyPreview:
+    """What other limits would do: how many channels would be judged by them, and who would change their state."""
+
+    channels: int
+    changes: tuple[StateChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPolicyChanged:
+    """A group's settings as they are now, and as they were."""
+
+    group: str | None
+    settings: Mapping[str, str]
+    former: Mapping[str, str]

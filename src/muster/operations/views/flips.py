@@ -1,5 +1,7 @@
 """The mass flip that waits for a person's word, as pages show it."""
 
+from dataclasses import dataclass
+
 from muster.storage import tellings
 from muster.storage.engine import Transaction
 
@@ -17,3 +19,12 @@ def held_flip_words(tx: Transaction) -> str | None:
         f"{flip.opened_at:%-d %B at %H:%M} UTC on, and other systems are not told of them until you say so: "
         "`muster flips release` tells them, `muster flips drop` does not."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FlipSettled:
+    """A mass flip that somebody decided: how many channels waited, and of how many others were told."""
+
+    flip_id: str
+    waiting: int
+    told: int

@@ -43,6 +43,24 @@ def link_address(public_url: str, made: NewLink) -> str:
     return f"{public_url}{LINK_PATHS[made.link.kind]}{last}"
 
 
+@dataclass(frozen=True, slots=True)
+class MadeLink:
+    """A link that was made. *url* and *token* are shown this once."""
+
+    id: str
+    kind: LinkKind
+    url: str
+    token: str
+    uses: int | None
+    expires_at: datetime
+
+
+def made_link(made: NewLink, public_url: str) -> MadeLink:
+    """Say where a link that was made is opened."""
+    url = link_address(public_url, made)
+    return MadeLink(made.link.id, made.link.kind, url, made.token, made.link.uses_allowed, made.link.expires_at)
+
+
 def list_links(tx: Transaction, now: datetime) -> tuple[ListedLink, ...]:
     """List the newest LISTED links, the newest first."""
     return tuple(

@@ -6,6 +6,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from muster.domain.roles import Role
+from muster.operations.manage_tokens import NewToken
+from muster.operations.sign_in import SignInLink
 from muster.storage import api_tokens, groups, people, sessions, sign_in_ways
 from muster.storage.engine import Transaction
 from muster.storage.schema import administrators, passkeys
@@ -162,3 +165,32 @@ def sessions_of(tx: Transaction, name: str, now: datetime) -> tuple[SessionRow, 
         SessionRow(one.id, one.how, one.source, one.user_agent, one.created_at, one.expires_at, one.last_used_at)
         for one in sessions.of_administrator(tx, known.id, now)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A link that signs in once, until *expires_at*; it is shown this once."""
+
+    name: str
+    url: str
+    expires_at: datetime
+
+
+def invitation(made: SignInLink, public_url: str) -> Invitation:
+    """Say where a link that signs in is opened."""
+    return Invitation(made.administrator.name, f"{public_url}/sign-in/{made.token}", made.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeToken:
+    """A token that was made. *secret* is shown this once."""
+
+    name: str
+    role: Role
+    expires_at: datetime
+    secret: str
+
+
+def made_token(made: NewToken) -> MadeToken:
+    """Say what a token is that was made."""
+    return MadeToken(made.token.name, made.token.role, made.token.expires_at, made.secret)

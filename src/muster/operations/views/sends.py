@@ -1,5 +1,6 @@
 """What a command to everyone whom a query finds would do, before it is sent."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -20,6 +21,22 @@ class PreviewPart:
     fit: tuple[ChannelId, ...]
     refused: dict[ChannelId, Refusal]
     next_after: ChannelId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a command to a query's finds would do now. *matched*: how many it finds. *fit* and *refused* are of a
+    thousand of them: who would get it, and who would be left out, with why; *next_after*: where the next part begins.
+
+    *refused_as_a_whole*: why it would go to nobody, as it is, such as without the count that it needs.
+    """
+
+    matched: int
+    fit: tuple[ChannelId, ...]
+    refused: Mapping[ChannelId, Refusal]
+    is_whole: bool
+    next_after: ChannelId | None = None
+    refused_as_a_whole: Refusal | None = None
 
 
 def check_send(tx: Transaction, order: SendOrder, now: datetime, *, is_preview: bool = False) -> int | Refusal:

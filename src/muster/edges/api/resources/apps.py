@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from muster.domain.managed_apps import ManagedApp
 from muster.domain.permissions import Permission
 from muster.edges.api.endpoints import Call, Written, endpoint
 from muster.edges.api.finding import nothing_known
@@ -14,15 +13,15 @@ from muster.edges.api.resources.channels import HistoryAsked
 from muster.operations.install_apps import AppOrder, AppRemovalOrder, install_apps, remove_apps
 from muster.operations.permit import of_devices
 from muster.operations.queue_command import QueuedCommand
-from muster.operations.views.apps import list_apps
+from muster.operations.views.apps import AppRow, list_apps_with_versions
 from muster.protocol.identifiers import ChannelId
 
 
 @endpoint("GET", "/devices/{channel_id}/apps", refuses=(404,))
-async def list_channel_apps(call: Call, channel_id: str, asked: HistoryAsked) -> tuple[ManagedApp, ...]:
+async def list_channel_apps(call: Call, channel_id: str, asked: HistoryAsked) -> tuple[AppRow, ...]:
     """List the apps that Muster installs on a channel, and how far each is."""
     channel = ChannelId(channel_id)
-    rows = await call.see(of_devices([channel], lambda tx: list_apps(tx, channel, history=asked.history)))
+    rows = await call.see(of_devices([channel], lambda tx: list_apps_with_versions(tx, channel, history=asked.history)))
     return nothing_known(rows, "device", channel_id)
 
 

@@ -8,8 +8,18 @@ from muster.domain.permissions import Permission
 from muster.edges.api.cursors import cursor_after, numbered_place
 from muster.edges.api.endpoints import Call, Page, Stream, endpoint
 from muster.edges.api.limits import DEFAULT_PAGE, Cursor, Limits, PageSize
+from muster.edges.api.problems import FaultyMember, malformed
 from muster.operations.permit import of_fleet
-from muster.operations.views.audit import AuditRow, ChainCheck, export_line, list_acts, read_acts, verify_chain
+from muster.operations.views.audit import (
+    AuditRow,
+    ChainCheck,
+    KeptHash,
+    export_line,
+    is_of_chain,
+    list_acts,
+    read_acts,
+    verify_chain,
+)
 
 _TEXT = 512
 
@@ -64,4 +74,15 @@ async def verify_audit(call: Call) -> ChainCheck:
     return await call.see(of_fleet(verify_chain, Permission.READ_AUDIT))
 
 
-ENDPOINTS = (list_audit, export_audit, verify_audit)
+@endpoint("GET", "/audit/hashes/{hash}", needs=Permission.READ_AUDIT)
+async def find_kept_hash(call: Call, hash: str) -> KeptHash:  # noqa: A002 - as it is called in the path
+    """Tell whether a hash, once the last one, is one of the log's; else acts were cut off, or the log written anew."""
+    await call.see(of_fleet(lambda _tx: None, Permission.READ_AUDIT))
+    try:
+        kept = bytes.fromhex(hash)
+    except ValueError as error:
+        raise malformed(FaultyMember("path.hash", "a hash has 64 hexadecimal digits")) from error
+    return KeptHash(await call.see(of_fleet(lambda tx: is_of_chain(tx, kept), Permission.READ_AUDIT)))
+
+
+ENDPOINTS = (list_audit, export_audit, verify_audit, find_kept_hash)

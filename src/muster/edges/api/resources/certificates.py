@@ -53,6 +53,7 @@ class IdentitiesAsked:
     """Which identities."""
 
     expires_within_days: Annotated[int | None, Limits("Those alone that end so soon, or have.", 0, 3650)] = None
+    expires_within_seconds: Annotated[int | None, Limits("The same, finer.", 0, 3650 * 86_400)] = None
     limit: PageSize = DEFAULT_PAGE
     cursor: Cursor | None = None
 
@@ -61,7 +62,10 @@ class IdentitiesAsked:
 async def list_all_identities(call: Call, asked: IdentitiesAsked) -> Page[IdentityRow]:
     """List the identities of enrolled devices, the earliest end first, and where the renewal of each is."""
     now, policy, days = call.runner.now(), call.site.policy, asked.expires_within_days
-    until = None if days is None else now + timedelta(days=days)
+    seconds = asked.expires_within_seconds
+    spans = [] if days is None else [timedelta(days=days)]
+    spans += [] if seconds is None else [timedelta(seconds=seconds)]
+    until = now + min(spans) if spans else None
     query = IdentityQuery(until, _place(text_place(asked)), asked.limit)
     page = await call.see(within_scope(lambda tx, within: list_identities(tx, query, now, policy, within)))
     after = page.next_after

@@ -114,10 +114,17 @@ async def install_profile(call: Call, channel_id: str, body: ProfileBody) -> Wri
     return await call.do_once(install_profiles, order, lambda sent: sent)
 
 
+@dataclass(frozen=True, slots=True)
+class ProfileRemovalAsked:
+    """How."""
+
+    anyway: Annotated[bool, Limits("Also where it was not installed from here.")] = False
+
+
 @endpoint("DELETE", "/devices/{channel_id}/profiles/{identifier}", needs=Permission.COMMAND, refuses=(404, 409, 422))
-async def remove_profile(call: Call, channel_id: str, identifier: str) -> QueuedCommand:
+async def remove_profile(call: Call, channel_id: str, identifier: str, asked: ProfileRemovalAsked) -> QueuedCommand:
     """Remove a profile from a channel, by its PayloadIdentifier."""
-    return await call.do(remove_profiles, ProfileRemovalOrder((ChannelId(channel_id),), identifier))
+    return await call.do(remove_profiles, ProfileRemovalOrder((ChannelId(channel_id),), identifier, asked.anyway))
 
 
 # --- pushes -----------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from muster.operations.views.commands import (
     list_commands,
     show_command,
 )
-from muster.operations.views.sends import PreviewPart, check_send, preview_part
+from muster.operations.views.sends import Preview, PreviewPart, check_send, preview_part
 from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage import sends
@@ -45,7 +45,8 @@ class CommandBody:
     {"$date": time}. *users*: with `where`, to the users' channels of who is found. *anyway*: although the device would
     refuse it, as far as is known. *named_count*: how many they are; a command that stops people's work is sent to a
     query's finds with it alone. *after*: a command of the same channel that has to be acknowledged first; with
-    *follows_any* it may also fail. *dry_run*: with `where`, say who would get it, and send nothing.
+    *follows_any* it may also fail. *dry_run*: with `where`, say who would get it, and send nothing; *preview_after*: of
+    those behind this one, `next_after` of the part before.
     """
 
     request_type: Annotated[str, Limits("Apple's name, such as DeviceInformation.", 1, 64, is_plain=True)]
@@ -54,6 +55,7 @@ class CommandBody:
     where: QueryText | None = None
     users: bool = False
     dry_run: bool = False
+    preview_after: Id | None = None
     priority: Annotated[int, Limits("Higher goes first.", -100, 100)] = 0
     anyway: bool = False
     named_count: Annotated[int | None, Limits("How many they are.", 1, 10_000_000)] = None
@@ -80,18 +82,7 @@ class SentCommand:
     refused: Mapping[ChannelId, Refusal] | None = None
     findings: Mapping[ChannelId, tuple[Finding, ...]] | None = None
     send: Send | None = None
-    preview: "Preview | None" = None
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a command to a query's finds would do now. *matched*: how many it finds. *fit* and *refused* are of the
-    first thousand of them: who would get it, and who would be left out, with why."""
-
-    matched: int
-    fit: tuple[ChannelId, ...]
-    refused: Mapping[ChannelId, Refusal]
-    is_whole: bool
+    preview: Preview | None = None
 
 
 @endpoint(
@@ -118,7 +109,7 @@ async def send_command(call: Call, body: CommandBody) -> Written | SentCommand:
         return await call.do_once(queue_commands, _to_ids(body, request), _queued)
     order = _to_found(body, body.where, request)
     if body.dry_run:
-        return await _preview(call, order)
+        return await _preview(call, order, None if body.preview_after is None else ChannelId(body.preview_after))
     return await call.do_once(order_sends, order, _ordered)
 
 
@@ -172,18 +163,20 @@ def _ordered(send: Send) -> SentCommand:
     return SentCommand(send.command_uuid, send.request_type, send=send)
 
 
-async def _preview(call: Call, order: SendOrder) -> SentCommand:
+async def _preview(call: Call, order: SendOrder, after: ChannelId | None) -> SentCommand:
     now = call.runner.now()
 
-    def look(tx: Transaction, narrowed: SendOrder) -> tuple[int | Refusal, PreviewPart | Refusal]:
-        return check_send(tx, narrowed, now, is_preview=True), preview_part(tx, narrowed, None, now)
+    def look(tx: Transaction, narrowed: SendOrder) -> tuple[int | Refusal, PreviewPart | Refusal, int | Refusal]:
+        matched = check_send(tx, narrowed, now, is_preview=True)
+        return matched, preview_part(tx, narrowed, after, now), check_send(tx, narrowed, now)
 
-    matched, part = await call.foresee(order_sends, order, look)
+    matched, part, sent = await call.foresee(order_sends, order, look)
     if isinstance(matched, Refusal):
         raise of_refusal(matched)
     if isinstance(part, Refusal):
         raise of_refusal(part)
-    preview = Preview(matched, part.fit, part.refused, part.next_after is None)
+    as_a_whole = sent if isinstance(sent, Refusal) else None
+    preview = Preview(matched, part.fit, part.refused, part.next_after is None, part.next_after, as_a_whole)
     return SentCommand(None, order.request.request_type, preview=preview)
 
 

@@ -1,10 +1,10 @@
 """Enrollment links: whoever opens one on a device can enroll it."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
-from muster.domain.access import ALL_ACCESS_RIGHTS, EnrollmentLink, IdentityKind, LinkKind
+from muster.domain.access import ALL_ACCESS_RIGHTS, DEFAULT_CAPABILITIES, EnrollmentLink, IdentityKind, LinkKind
 from muster.domain.permissions import Permission
 from muster.edges.api.endpoints import Call, endpoint
 from muster.edges.api.limits import Limits
@@ -17,7 +17,7 @@ from muster.operations.enrollment_links import (
     revoke_links,
 )
 from muster.operations.permit import of_fleet
-from muster.operations.views.links import ListedLink, link_address
+from muster.operations.views.links import ListedLink, MadeLink, made_link
 from muster.operations.views.links import list_links as read_links
 
 
@@ -31,7 +31,8 @@ async def list_links(call: Call) -> tuple[ListedLink, ...]:
 @dataclass(frozen=True, slots=True)
 class LinkBody:
     """A link to make. *uses*: how many devices may enroll with it, null for any number; *serial_numbers*: of those that
-    it is for, null for any; *removable*: whether people may remove the profile, heeded in ADE alone."""
+    it is for, null for any; *removable*: whether people may remove the profile, heeded in ADE alone;
+    *capabilities*: ServerCapabilities of the MDM payload."""
 
     kind: LinkKind = LinkKind.PROFILE
     uses: Annotated[int | None, Limits("Devices.", 1, MAXIMUM_USES)] = 1
@@ -45,22 +46,11 @@ class LinkBody:
     requires_sign_in: bool = False
     serial_numbers: Annotated[tuple[Annotated[str, Limits("", 1, 64)], ...] | None, Limits("", 1, 1000)] = None
     access_rights: Annotated[int, Limits("AccessRights of the MDM payload.", 1, ALL_ACCESS_RIGHTS)] = ALL_ACCESS_RIGHTS
+    capabilities: Annotated[tuple[Annotated[str, Limits("", 1, 100)], ...], Limits("", 0, 20)] = DEFAULT_CAPABILITIES
     identity: IdentityKind = IdentityKind.SCEP
     removable: bool = True
     required_os_version: Annotated[str | None, Limits("Version that a device in ADE updates to first.", 1, 50)] = None
     required_build_version: Annotated[str | None, Limits("Its build, where that isn't enough.", 1, 50)] = None
-
-
-@dataclass(frozen=True, slots=True)
-class MadeLink:
-    """A link that was made. *url* and *token* are shown this once."""
-
-    id: str
-    kind: LinkKind
-    url: str
-    token: str
-    uses: int | None
-    expires_at: datetime
 
 
 @endpoint("POST", "/links", needs=Permission.ENROLL, status=201)
@@ -73,6 +63,7 @@ async def create_link(call: Call, body: LinkBody) -> MadeLink:
         body.note,
         body.access_rights,
         body.kind,
+        body.capabilities,
         identity_kind=body.identity,
         is_removal_disallowed=not body.removable,
         requires_sign_in=body.requires_sign_in,
@@ -81,8 +72,7 @@ async def create_link(call: Call, body: LinkBody) -> MadeLink:
         required_build_version=body.required_build_version,
     )
     made = await call.do(create_links, order)
-    url = link_address(call.site.public_url, made)
-    return MadeLink(made.link.id, made.link.kind, url, made.token, made.link.uses_allowed, made.link.expires_at)
+    return made_link(made, call.site.public_url)
 
 
 @endpoint("DELETE", "/links/{link_id}", needs=Permission.ENROLL, refuses=(404, 409))

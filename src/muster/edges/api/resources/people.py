@@ -1,7 +1,7 @@
 """Administrators, their roles and scopes, and tokens for programs."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Annotated
 
@@ -14,8 +14,20 @@ from muster.operations.end_sessions import end_sessions
 from muster.operations.manage_tokens import LONGEST_LIFETIME, MAXIMUM_NAME, TokenOrder, create_tokens, revoke_tokens
 from muster.operations.permit import of_no_device
 from muster.operations.set_roles import AccessOrder, RoleOrder, set_access, set_roles
+from muster.operations.set_up_sign_in import reset_ways
 from muster.operations.sign_in import create_sign_in_links
-from muster.operations.views.people import AdministratorRow, TokenRow, list_administrators, list_tokens
+from muster.operations.views.people import (
+    AdministratorRow,
+    Invitation,
+    MadeToken,
+    SessionRow,
+    TokenRow,
+    invitation,
+    list_administrators,
+    list_tokens,
+    made_token,
+    sessions_of,
+)
 
 GroupNames = Annotated[
     tuple[Annotated[str, Limits("", 1, 100)], ...], Limits("Names of groups.", 0, MAXIMUM_SCOPE_GROUPS)
@@ -58,20 +70,24 @@ class InvitationBody:
     name: Annotated[str, Limits("Their name.", 1, MAXIMUM_NAME, is_plain=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class Invitation:
-    """A link that signs in once, until *expires_at*; it is shown this once."""
-
-    name: str
-    url: str
-    expires_at: datetime
-
-
 @endpoint("POST", "/administrators", needs=Permission.PEOPLE, status=201, refuses=(404, 409))
 async def invite_administrator(call: Call, body: InvitationBody) -> Invitation:
     """Make a link by which an administrator signs in, once."""
     made = await call.do(create_sign_in_links, body.name)
-    return Invitation(made.administrator.name, f"{call.site.public_url}/sign-in/{made.token}", made.expires_at)
+    return invitation(made, call.site.public_url)
+
+
+@endpoint("GET", "/administrators/{name}/sessions", needs=Permission.PEOPLE)
+async def list_administrator_sessions(call: Call, name: str) -> tuple[SessionRow, ...]:
+    """List somebody's sessions: by what they signed in, from where, and when each was used last."""
+    now = call.runner.now()
+    return await call.see(of_no_device(lambda tx: sessions_of(tx, name, now), Permission.PEOPLE))
+
+
+@endpoint("DELETE", "/administrators/{name}/ways", needs=Permission.PEOPLE, refuses=(404,), status=204)
+async def reset_administrator(call: Call, name: str) -> None:
+    """Forget somebody's password, codes and passkeys, and end every session: for a telephone that was stolen."""
+    await call.do(reset_ways, name)
 
 
 @endpoint("DELETE", "/administrators/{name}/sessions", needs=Permission.PEOPLE, refuses=(404,), status=204)
@@ -114,22 +130,12 @@ class TokenBody:
     groups: GroupNames = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MadeToken:
-    """A token that was made. *secret* is shown this once."""
-
-    name: str
-    role: Role
-    expires_at: datetime
-    secret: str
-
-
 @endpoint("POST", "/tokens", needs=Permission.PEOPLE, status=201, refuses=(404, 409))
 async def create_token(call: Call, body: TokenBody) -> MadeToken:
     """Make a token for a program."""
     lifetime = timedelta(seconds=body.lifetime_seconds)
     made = await call.do(create_tokens, TokenOrder(body.name, body.role, lifetime, body.groups))
-    return MadeToken(made.token.name, made.token.role, made.token.expires_at, made.secret)
+    return made_token(made)
 
 
 @endpoint("DELETE", "/tokens/{name}", needs=Permission.PEOPLE, refuses=(404,), status=204)
@@ -142,6 +148,8 @@ ENDPOINTS = (
     tell_who_asks,
     list_all_administrators,
     invite_administrator,
+    list_administrator_sessions,
+    reset_administrator,
     end_administrator_sessions,
     set_administrator_access,
     list_all_tokens,

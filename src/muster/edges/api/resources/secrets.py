@@ -1,21 +1,26 @@
 """Secrets that are kept of devices: listed without what they are, and revealed by role, an act of the audit log."""
 
-import base64
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 from typing import Annotated
 
 from muster.domain.permissions import Permission
-from muster.domain.secrets import SecretKind, SecretState
+from muster.domain.secrets import SecretKind
 from muster.edges.api.endpoints import Call, endpoint
 from muster.edges.api.finding import nothing_known
 from muster.edges.api.limits import Limits
-from muster.operations.permit import of_devices
+from muster.operations.permit import of_devices, of_fleet
 from muster.operations.queue_command import QueuedCommand
 from muster.operations.reveal_secrets import MAXIMUM_REASON_CHARACTERS, RevealOrder, reveal_secrets
-from muster.operations.rotate_secrets import SecretAct, SecretOrder, change_secrets
-from muster.operations.views.secrets import SecretRow, list_secrets
+from muster.operations.rotate_secrets import (
+    AdministratorOrder,
+    SecretAct,
+    SecretOrder,
+    change_secrets,
+    clear_passcodes,
+    make_administrators,
+)
+from muster.operations.views.revealed import RevealedValue, as_revealed
+from muster.operations.views.secrets import SecretRow, find_secrets, list_secrets
 from muster.protocol.identifiers import DeviceId
 
 
@@ -36,28 +41,6 @@ class RevealBody:
     reason: Annotated[str, Limits("Why, for the audit log.", 0, MAXIMUM_REASON_CHARACTERS)] = ""
 
 
-class Encoding(StrEnum):
-    """How a secret is written."""
-
-    TEXT = "text"
-    BASE64 = "base64"
-
-
-@dataclass(frozen=True, slots=True)
-class RevealedValue:
-    """A secret, in the clear. *others*: how many of the same kind may be the right one instead; *rotates_at*: when a
-    new one takes its place, where one does."""
-
-    kind: SecretKind
-    subject: str
-    state: SecretState
-    since: datetime
-    others: int
-    rotates_at: datetime | None
-    value: str
-    encoding: Encoding
-
-
 @endpoint("POST", "/devices/{device_id}/secrets/reveal", needs=Permission.REVEAL_FILEVAULT_KEY, refuses=(404, 409))
 async def reveal_secret(call: Call, device_id: str, body: RevealBody) -> RevealedValue:
     """Reveal a secret.
@@ -65,9 +48,7 @@ async def reveal_secret(call: Call, device_id: str, body: RevealBody) -> Reveale
     Which role it takes depends on the kind. Who saw what, when, from where and why is an act of the audit log.
     """
     order = RevealOrder(DeviceId(device_id), body.kind, body.number, body.reason, body.subject)
-    seen = await call.do(reveal_secrets, order)
-    value, encoding = _written(seen.value)
-    return RevealedValue(seen.kind, seen.subject, seen.state, seen.since, seen.others, seen.rotates_at, value, encoding)
+    return as_revealed(await call.do(reveal_secrets, order))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +59,7 @@ class ChangeBody:
     act: SecretAct
     number: Annotated[int, Limits("As listed.", 0, 10_000)] = 0
     subject: Annotated[str | None, Limits("The account that it is of.", 0, 512)] = None
+    account_guid: Annotated[str | None, Limits("The account's GUID, where it is not known.", 1, 100)] = None
     anyway: bool = False
 
 
@@ -85,14 +67,44 @@ class ChangeBody:
 async def change_secret(call: Call, device_id: str, kind: str, body: ChangeBody) -> QueuedCommand:
     """Replace, clear or verify a secret, by a command to the device."""
     known = nothing_known(next((one for one in SecretKind if one.value == kind), None), "kind of secret", kind)
-    order = SecretOrder(DeviceId(device_id), known, body.act, body.number, body.subject, anyway=body.anyway)
+    order = SecretOrder(DeviceId(device_id), known, body.act, body.number, body.subject, body.account_guid, body.anyway)
     return await call.do(change_secrets, order)
 
 
-def _written(value: bytes) -> tuple[str, Encoding]:
-    if value.isascii() and value.decode("ascii").isprintable():
-        return value.decode("ascii"), Encoding.TEXT
-    return base64.b64encode(value).decode(), Encoding.BASE64
+@endpoint("GET", "/secrets/{serial_number}")
+async def find_kept_secrets(call: Call, serial_number: str) -> tuple[SecretRow, ...]:
+    """List what was ever kept of a serial number: kinds, states and times, never what they are."""
+    return await call.see(of_fleet(lambda tx: find_secrets(tx, serial_number)))
 
 
-ENDPOINTS = (list_device_secrets, reveal_secret, change_secret)
+@dataclass(frozen=True, slots=True)
+class AdministratorBody:
+    """An account to make. *full_name*: null: as the short name; *is_hidden*: not shown at the login window."""
+
+    short_name: Annotated[str, Limits("Its short name.", 1, 255, is_plain=True)]
+    full_name: Annotated[str | None, Limits("Its long name.", 1, 255, is_plain=True)] = None
+    is_hidden: bool = False
+    anyway: bool = False
+
+
+@endpoint("POST", "/devices/{device_id}/administrator", needs=Permission.COMMAND, refuses=(404, 409))
+async def make_mac_administrator(call: Call, device_id: str, body: AdministratorBody) -> QueuedCommand:
+    """Have Setup Assistant make an administrator on a Mac that waits in it, with a password that is made and kept."""
+    order = AdministratorOrder(DeviceId(device_id), body.short_name, body.full_name, body.is_hidden, body.anyway)
+    return await call.do(make_administrators, order)
+
+
+@endpoint("POST", "/devices/{device_id}/clear-passcode", needs=Permission.HELP, refuses=(404, 409, 422))
+async def clear_device_passcode(call: Call, device_id: str) -> QueuedCommand:
+    """Clear the passcode of an iPhone or iPad by the unlock token that is kept of it."""
+    return await call.do(clear_passcodes, DeviceId(device_id))
+
+
+ENDPOINTS = (
+    list_device_secrets,
+    reveal_secret,
+    change_secret,
+    find_kept_secrets,
+    make_mac_administrator,
+    clear_device_passcode,
+)

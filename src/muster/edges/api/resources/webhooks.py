@@ -109,7 +109,7 @@ async def try_webhook(call: Call, name: str) -> Event:
 class DeliveriesAsked:
     """How many."""
 
-    limit: Annotated[int, Limits("The latest.", 1, 500)] = 100
+    limit: Annotated[int, Limits("The latest.", 1, 10_000)] = 100
 
 
 @endpoint("GET", "/webhooks/{name}/deliveries", refuses=(404,))
