@@ -142,6 +142,13 @@ def count_items(tx: Transaction, channel_id: ChannelId, kind: InventoryKind) -> 
     return tx.connection.execute(counted).scalar_one()
 
 
+def counts_of(tx: Transaction, channel_id: ChannelId) -> dict[InventoryKind, int]:
+    """Count the items of each kind that a channel has any of."""
+    columns = inventory_items.c
+    select = sa.select(columns.kind, sa.func.count()).where(columns.channel_id == channel_id).group_by(columns.kind)
+    return {InventoryKind(row[0]): row[1] for row in tx.connection.execute(select)}
+
+
 def write_items(
     tx: Transaction,
     channel_id: ChannelId,

@@ -237,3 +237,15 @@ def test_a_device_that_is_gone_is_not_explained(runner: InlineRunner, ana: Brows
     fleet.add_push_target(runner.engine, "A", "accepted")
 
     assert "<dt>Pushing</dt>" not in ana.get("/devices/A").text
+
+
+def test_last_enrollment_and_end_of_identity_stand_beside_the_verdict(runner: InlineRunner, ana: Browser) -> None:
+    fleet.add_device(runner.engine, "A", identity_not_after=NOW + timedelta(days=12))
+    hold(runner.engine, "A", ControlState.IN_CONTROL, Reason.NONE, at=NOW)
+
+    text = ana.get("/devices/A").text
+
+    beside = re.sub(r"<[^>]+>", "", text[text.index('class="rests"') : text.index('class="acts"')])
+    assert "Enrolled 3 months ago (14 Aug 14:31), by an enrollment link" in beside
+    assert "Identity expires in 12 days (4 Dec 14:31)" in beside
+    assert "renewal" not in beside

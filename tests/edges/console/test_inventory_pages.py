@@ -82,3 +82,11 @@ def test_the_devices_page_leads_there_and_names_how_it_stands(runner: InlineRunn
 @pytest.mark.parametrize("target", ["/inventory/nobody", "/inventory/%00"])
 def test_inventory_of_nobody_is_not_there(ana: Browser, target: str) -> None:
     assert ana.get(target).status == 404
+
+
+def test_the_device_leads_to_its_lists_with_count_and_age(runner: InlineRunner, ana: Browser) -> None:
+    tell(runner, apps=3)
+
+    for path in ("/devices/A", "/fragments/devices/A"):
+        text = ana.get(path).text
+        assert '<a href="/inventory/A#InstalledApplicationList">Applications <b>3</b></a>' in text

@@ -10,6 +10,7 @@ from tests.support.fleet import add_device
 from tests.support.runner import NOW, InlineRunner
 
 from muster.domain.roles import Role
+from muster.edges.console.app import make_console
 from muster.edges.console.reach_pages import PROXY
 from muster.edges.console.visits import KEPT, VISITS, WINDOW, VisitCount
 from muster.edges.device import presented
@@ -39,6 +40,24 @@ def test_anybody_sees_the_page_and_nothing_is_kept(visitor: Browser, runner: Inl
         assert needed in page.text
     assert "Send what was found" not in page.text
     assert evidence(runner) == []
+
+
+@pytest.mark.parametrize(
+    ("public_url", "line"),
+    [
+        ("https://mdm.example.com", "  TCP 443   mdm.example.com\n"),
+        ("https://mdm.example.com:8443", "  TCP 8443  mdm.example.com\n"),
+        ("http://127.0.0.1:36015", "  TCP 36015 127.0.0.1\n"),
+        ("http://mdm.example.com", "  TCP 80    mdm.example.com\n"),
+        ("https://[2001:db8::1]:8443", "  TCP 8443  2001:db8::1\n"),
+    ],
+)
+def test_the_port_to_let_through_is_the_one_of_the_public_address(
+    runner: InlineRunner, public_url: str, line: str
+) -> None:
+    page = Browser(make_console(runner, secure_cookies=False, public_url=public_url)).get("/reach")
+
+    assert line in page.text
 
 
 def test_the_certificate_to_compare_is_the_one_at_our_public_address(visitor: Browser, runner: InlineRunner) -> None:

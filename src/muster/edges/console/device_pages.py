@@ -36,6 +36,7 @@ from muster.operations.views.apps import apps_of_device
 from muster.operations.views.commands import CommandRow, list_device_commands
 from muster.operations.views.devices import DeviceDetails, show_device
 from muster.operations.views.identities import RenewalRow, renewal_of
+from muster.operations.views.inventory import ListRow, lists_of
 from muster.operations.views.marks import CONTROL, NOT_JUDGED
 from muster.operations.views.profiles import ProfileRow, profiles_of_device
 from muster.operations.views.pushing import ChannelPushing, PushMark, pushing_of_device, recent_pushes
@@ -50,7 +51,7 @@ from muster.storage.engine import Transaction
 
 SECRETS_SHOWN = 50
 """Secrets on a device's page; a device that enrolled often has many of former lives."""
-COMMANDS_SHOWN = 100
+COMMANDS_SHOWN = 40
 """Commands on a device's page; older answers are read with `muster commands list`."""
 
 
@@ -124,6 +125,9 @@ class DevicePages:
             + (f"?{urlencode({'channel': chosen})}" if chosen else ""),
             "clock": clock,
             "inventory_url": inventory_url(device_id),
+            "lists": device.lists,
+            "enrolled": facts.enrolled(details, clock),
+            "identity": facts.identity(details, clock, device.renewal),
             "details": details,
             "device": details.device,
             "names": facts.channel_names(details),
@@ -186,6 +190,8 @@ class _Device:
     """What each rule says of it now."""
     story: StoryFacts
     outages: tuple[Outage, ...]
+    lists: tuple[ListRow, ...]
+    """What it named in its inventory."""
     recovering: Recovering | None
     """What is done for the device itself; absent where nothing is."""
 
@@ -211,6 +217,7 @@ def _read_device(tx: Transaction, device_id: ChannelId, now: datetime, policy: P
         () if reasoning is None else answers_of(reasoning.judgement),
         story,
         tuple(one for one in outages.between(tx, start(now), now) if one.scope == EVERYTHING),
+        lists_of(tx, device_id),
         show_recovery(tx, device_id, Reading(now, policy)) if recoveries.open_of(tx, [device_id]) else None,
     )
 

@@ -84,6 +84,31 @@ def facts_of(
     return [fact for fact in facts if fact is not None]
 
 
+def enrolled(details: DeviceDetails, clock: Clock) -> Markup:
+    """Say when and how it enrolled last, and which time that was."""
+    if not details.epochs:
+        return Markup("not yet")
+    last = max(details.epochs, key=lambda epoch: epoch.number)
+    way = words.PROVENANCES.get(last.provenance, last.provenance)
+    times = Markup("") if last.number == 1 else Markup(", number {}").format(last.number)
+    closed = "" if last.closed_at is None else Markup("; over {}").format(clock.ago_in_words(last.closed_at))
+    said = Markup("{} ({}), by {}{}{}")
+    return said.format(
+        clock.ago_in_words(last.opened_at), clock.exact(last.opened_at), way[:1].lower() + way[1:], times, closed
+    )
+
+
+def identity(details: DeviceDetails, clock: Clock, renewal: RenewalRow | None) -> Markup | None:
+    """Say when its identity ends, and how its renewal stands; None where it has none."""
+    ends = details.device.identity_not_after
+    if ends is None:
+        return None
+    verb = "expires" if ends > clock.now else "expired"
+    standing = "" if renewal is None else words.RENEWAL_STATES[renewal.state]
+    renewed = f"; renewal: {standing}" if standing else ""
+    return Markup("{} {} ({}){}").format(verb, clock.ago_in_words(ends), clock.exact(ends), renewed)
+
+
 _STANDING = {
     "is_supervised": "Supervised",
     "is_user_approved": "Approved by its user",

@@ -84,6 +84,7 @@ class ReachPages:
     async def _show(self, request: Request, outcome: ChannelId | Refusal | None = None) -> Response:
         now, reach = self._office.runner.now(), self._reach(request)
         token = request.path_params.get("token")
+        ours = urlsplit(self._office.public_url(request))
         context = {
             "clock": Clock(now),
             "now": now,
@@ -91,7 +92,8 @@ class ReachPages:
             "is_public": is_public(reach.address),
             "sealed": _mark(reach),
             "certificates": await self._certificates_at(now),
-            "host": urlsplit(self._office.public_url(request)).netloc,
+            "host": ours.hostname or "",
+            "port": ours.port or (80 if ours.scheme == "http" else 443),
             "push_hosts": PUSH_HOSTS,
             "push_network": PUSH_NETWORK,
             "token": token,

@@ -80,6 +80,28 @@ class Inventory:
     changes: tuple[ChangeRow, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    """How many a device named of one kind: apps, profiles, certificates, users. *learned_at*: when it was asked last,
+    absent where it never told a list as a whole."""
+
+    kind: InventoryKind
+    title: str
+    count: int
+    learned_at: datetime | None
+
+
+def lists_of(tx: Transaction, channel_id: ChannelId) -> tuple[ListRow, ...]:
+    """Count what a channel named in its lists, in the order of the kinds; those that it was never asked are absent."""
+    known = inventory.of_channels(tx, [channel_id]).get(channel_id, {})
+    counts = inventory.counts_of(tx, channel_id)
+    return tuple(
+        ListRow(kind, KINDS[kind].title, counts.get(kind, 0), known[kind].learned_at if kind in known else None)
+        for kind in InventoryKind
+        if KINDS[kind].items is not None and (kind in known or kind in counts)
+    )
+
+
 def show_inventory(
     tx: Transaction,
     channel_id: ChannelId,
