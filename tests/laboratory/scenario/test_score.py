@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from tests.laboratory.scenario.texts import FLEET
 
 from muster.domain.control.finding import Verdict
@@ -235,6 +236,19 @@ def test_who_tells_nothing_of_itself_past_the_limit_is_lost() -> None:
 
     assert (found.right_state_faulted, found.right_state_healthy) == (1, 1)
     assert [one.cause for one in found.causes] == ["no_inventory"]
+
+
+@pytest.mark.parametrize("told", [(ENDED, Reason.PROFILE_REMOVED), (LOST, Reason.PUSH_TOKEN_UNREGISTERED)])
+def test_where_half_of_all_is_answered_with_errors_a_check_out_was_heard_or_was_not(
+    told: tuple[ControlState, Reason],
+) -> None:
+    failing = Episode(0, "errors", None, None, {"answered_500": 0.5}, BEGIN + 29 * DAY, BEGIN + 31 * DAY)
+    removed = Episode(1, "remove_profile", "phones/1", None, {"reported": True}, BEGIN + 30 * DAY)
+
+    found = scored([step(0, WELL), step(33, *told)], failing, removed, off=(30, 60))
+
+    assert found.right_state_faulted == 1
+    assert [one.cause for one in found.causes] == ["profile_removed_unreported"]
 
 
 def test_nobody_knows_of_an_assignment_while_apple_refuses_the_token() -> None:

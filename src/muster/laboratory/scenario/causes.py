@@ -202,10 +202,12 @@ def _remove_profile(life: Life, number: int, episode: Episode) -> Iterable[Claim
         return
     yield from _returning(life, number, episode)
     # it checks out once, and whoever can't hear it then never does
-    if episode.parameters.get("reported") is not False and not _is_unheard(life, episode):
-        reasons = {Reason.PROFILE_REMOVED}
-        if life.cohort.way is Way.ACCOUNT:
-            reasons.add(Reason.USER_ENDED_ENROLLMENT)
+    is_reported = episode.parameters.get("reported") is not False and not _is_unheard(life, episode)
+    is_by_chance = is_reported and _may_be_unheard(life, episode)
+    reasons = {Reason.PROFILE_REMOVED}
+    if life.cohort.way is Way.ACCOUNT:
+        reasons.add(Reason.USER_ENDED_ENROLLMENT)
+    if is_reported and not is_by_chance:
         for user in (DEVICE, *life.users()):
             yield life.claim(
                 Reason.PROFILE_REMOVED,
@@ -219,11 +221,11 @@ def _remove_profile(life: Life, number: int, episode: Episode) -> Iterable[Claim
             )
         return
     # its token ends with it, so APNs says what it did not
-    reasons = {Reason.PUSH_TOKEN_UNREGISTERED, Reason.PROFILE_REMOVED_UNREPORTED}
-    if _is_witnessed(life, episode):
-        reasons -= {Reason.PUSH_TOKEN_UNREGISTERED}
-    cause = Reason.PROFILE_REMOVED_UNREPORTED
-    yield life.claim(cause, number, episode, LOST, timedelta(days=3), reasons=frozenset(reasons), needs_contact=True)
+    reasons = {Reason.PROFILE_REMOVED_UNREPORTED, *(reasons if is_by_chance else ())}
+    if not _is_witnessed(life, episode):
+        reasons.add(Reason.PUSH_TOKEN_UNREGISTERED)
+    cause, states = Reason.PROFILE_REMOVED_UNREPORTED, LOST | ENDED if is_by_chance else LOST
+    yield life.claim(cause, number, episode, states, timedelta(days=3), reasons=frozenset(reasons), needs_contact=True)
     earlier = frozenset(reasons | {Reason.SILENT, Reason.PUSH_TOKEN_UNREGISTERED})
     yield life.claim(
         cause,
@@ -243,6 +245,12 @@ def _is_unheard(life: Life, episode: Episode) -> bool:
     """Whether what the device said of it could not be heard."""
     unheard = merged((*life.cuts, *life.deafened("tls_changed", "proxy_drops_identity", "errors")))
     return covering(unheard, episode.began_at) is not None
+
+
+def _may_be_unheard(life: Life, episode: Episode) -> bool:
+    """Whether it was left to chance: a share of what was said then was lost, or answered with an error."""
+    by_chance = (one for _, one in life.episodes if one.primitive in {"errors", "lose_requests"})
+    return any(covering(life.during(one), episode.began_at) is not None for one in by_chance)
 
 
 def _unenroll(life: Life, number: int, episode: Episode) -> Iterable[Claim]:
