@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from tests.support.push_files import have_push_certificate
+from tests.support.pushed_fleet import claim, record, wish_all
 from tests.support.site import ADA, MAC, SOURCE, TOPIC, Site, id_of, token_update
 
 from muster.domain.control.cohorts import HungBuild
@@ -12,6 +14,7 @@ from muster.domain.control.own_side import CALLED_AGAIN_WITHIN, EVERYTHING, Outa
 from muster.domain.control.reasons import Reason
 from muster.domain.control.states import ControlState
 from muster.operations.judge_channels import dossier_of, judge_channels
+from muster.protocol.apns import OutcomeClass
 from muster.protocol.identifiers import Identifiers
 from muster.storage import cohorts, outages, schema, verdicts
 
@@ -102,3 +105,23 @@ def test_a_device_knows_how_many_of_its_build_hang(site: Site) -> None:
     site.engine.write(lambda tx: tx.connection.execute(facts.values(build_version="25A1")))
 
     assert (unknown, dossier(site).hung_alike) == (0, 4)
+
+
+@pytest.mark.parametrize(("after", "read"), [(timedelta(seconds=10), 1), (timedelta(minutes=6), 3)])
+def test_who_comes_minutes_after_a_push_may_have_come_by_itself_and_missed_others(
+    site: Site, after: timedelta, read: int
+) -> None:
+    have_push_certificate(site)
+    identity = site.enroll()
+    for _ in range(3):
+        site.wait(hours=12)
+        wish_all(site, [id_of(MAC)])
+        record(site, claim(site), OutcomeClass.ACCEPTED)
+    site.wait(seconds=after.total_seconds())
+    site.connect(identity)
+    site.wait(minutes=20)
+
+    way = dossier(site).push
+
+    assert way is not None
+    assert len(way.accepted) == read

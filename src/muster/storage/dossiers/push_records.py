@@ -25,6 +25,8 @@ from muster.storage.schema import pushes
 
 ANSWERED_WITHIN: Final = timedelta(minutes=10)
 """A contact so soon after an accepted push answered it: devices connect within seconds, and slots are five minutes."""
+PROMPTLY: Final = timedelta(minutes=2)
+"""Whoever a push has woken comes so soon. Who comes later may have come by itself: then what was missed is read."""
 RECORDED_LATE: Final = timedelta(minutes=1)
 """An outcome is recorded after the device may have answered it."""
 PUSHES_READ: Final = 60
@@ -120,9 +122,12 @@ def read_refusals(tx: Transaction, channel_ids: Sequence[ChannelId]) -> Mapping[
 
 
 def is_last_answered(row: Row, contacts: Sequence[datetime]) -> bool:
-    """Tell whether the push that APNs accepted last was answered; so it is where none was accepted."""
+    """Tell whether the push that APNs accepted last was answered promptly; so it is where none was accepted."""
     at = row.push_accepted_at
-    return at is None or answer_to(at, contacts, row.last_contact_at) is not None
+    if at is None:
+        return True
+    answer = answer_to(at, contacts, row.last_contact_at)
+    return answer is not None and answer <= at + PROMPTLY
 
 
 def is_way_in_doubt(row: Row) -> bool:

@@ -89,6 +89,7 @@ def test_a_user_obeys_whatever_the_age_of_his_devices_inventory() -> None:
 THREE = (ago(hours=30), ago(hours=20), ago(hours=10))
 DEAD = (ControlState.OUT_OF_CONTROL, Reason.USER_CHANNEL_DEAD)
 OUR_OUTAGE = OwnFault(Reason.OWN_TLS_CHANGED, ago(hours=31), ago(hours=19), "our TLS certificate was changed")
+BRIEF = OwnFault(Reason.APNS_OUTAGE, ago(hours=18), ago(hours=16), "APNs was out of order")
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,7 @@ OUR_OUTAGE = OwnFault(Reason.OWN_TLS_CHANGED, ago(hours=31), ago(hours=19), "our
         (silent_user(2, pushes=(ago(hours=4), ago(hours=3.9), ago(hours=3.8))), WELL),  # one attempt
         (silent_user(2, pushes=THREE, device_since=ago(hours=15)), WELL),  # before that the device was lost itself
         (silent_user(2, pushes=THREE, device_since=ago(days=3)), DEAD),
+        (replace(silent_user(2, pushes=THREE, device_since=ago(hours=15)), faults=(BRIEF,)), DEAD),  # it was our fault
         (silent_user(2, pushes=THREE, device_state=ControlState.UNKNOWN), WELL),  # and so is what keeps us from it
         (silent_user(2, pushes=THREE, device_state=ControlState.AT_RISK, device_since=ago(hours=15)), DEAD),
         (silent_user(2, pushes=THREE, device_heard_at=ago(hours=10)), WELL),  # the device may sleep since

@@ -6,6 +6,7 @@ from typing import Final
 from muster.domain.control.control_policy import ControlPolicy
 from muster.domain.control.dossier import Dossier, LoginRecord
 from muster.domain.control.finding import Cited, Finding, NotYet
+from muster.domain.control.own_side import CALLED_AGAIN_WITHIN
 from muster.domain.control.reasons import REASONS, Reason
 from muster.domain.control.rules.reading import (
     A_DAY,
@@ -82,7 +83,9 @@ def user_channel_dead(dossier: Dossier, policy: ControlPolicy, now: datetime) ->
         return None  # what keeps us from the device keeps us from its users
     if login.is_device_deaf:
         return None  # it comes by itself: what goes unanswered are pushes to anybody there
-    begun_at = max(at for at in (dossier.silence.since, login.changed_at, _answers_since(login)) if at is not None)
+    begun_at = max(
+        at for at in (dossier.silence.since, login.changed_at, _answers_since(dossier, login)) if at is not None
+    )
     last = login.device_heard_at - ANSWER_WINDOW  # the device may sleep since, and what was pushed later tells nothing
     pushes = tuple(at for at in pushes_that_count(dossier) if begun_at < at <= last and _was_about(login, at))
     if len(pushes) < PUSHES_TO_USER or pushes[-1] - pushes[0] < APART:
@@ -123,9 +126,14 @@ def _was_about(login: LoginRecord, at: datetime) -> bool:
     return answered is not None and answered <= missed
 
 
-def _answers_since(login: LoginRecord) -> datetime | None:
-    """Return since when the device has been in control: while it was lost, so were its users; None: it isn't."""
-    return login.device_since if login.device_state is ControlState.IN_CONTROL else None
+def _answers_since(dossier: Dossier, login: LoginRecord) -> datetime | None:
+    """Return since when the device has been in control: while it was lost, so were its users; None: it isn't, or was
+    not lost before but could not be judged, for a fault of ours that was over just then."""
+    since = login.device_since
+    if since is None or login.device_state is not ControlState.IN_CONTROL:
+        return None
+    ends = (one.ended_at for one in dossier.faults if one.ended_at is not None)
+    return None if any(at <= since <= at + CALLED_AGAIN_WITHIN for at in ends) else since
 
 
 def user_channel_missing(dossier: Dossier, policy: ControlPolicy, now: datetime) -> Said:
