@@ -17,18 +17,24 @@ from muster.storage.identities import NewIdentity, StoredAuthority
 from muster.storage.journal_records import (
     JournaledAuthority,
     JournaledIdentity,
+    JournaledPushCertificate,
     authority_record,
     escrow_certificate_record,
     handed_out_record,
     identity_record,
     processed_record,
+    push_certificate_record,
+    push_request_record,
     read_authority,
     read_escrow_certificate,
     read_handed_out,
     read_identity,
+    read_push_certificate,
+    read_push_request,
     read_secret,
     secret_record,
 )
+from muster.storage.push_certificates import RequestPurpose, StoredPushCertificate, StoredRequest
 
 CERTIFICATE = identity_of(1).certificate_der
 AUTHORITY = fingerprint(authority().certificate_der)
@@ -127,7 +133,27 @@ def test_escrow_certificate_comes_back_with_its_key_still_sealed() -> None:
     assert read_escrow_certificate(escrow_certificate_record(certificate, at=NOON)) == certificate
 
 
-@pytest.mark.parametrize("read", [read_authority, read_identity, read_handed_out, read_secret, read_escrow_certificate])
+def test_push_certificate_and_request_come_back_with_their_keys_still_sealed() -> None:
+    stored = StoredPushCertificate(AUTHORITY, "com.apple.mgmt.x", b"-----BEGIN", b"sealed", LATER)
+    used = JournaledPushCertificate(stored, "ada", is_chosen=False)
+    request = StoredRequest("R", RequestPurpose.VENDOR, b"\x30", b"sealed", AUTHORITY)
+
+    assert read_push_certificate(push_certificate_record(used, at=NOON)) == used
+    assert read_push_request(push_request_record(request, by="ada", at=NOON)) == (request, "ada")
+
+
+READERS = [
+    read_authority,
+    read_identity,
+    read_handed_out,
+    read_secret,
+    read_escrow_certificate,
+    read_push_certificate,
+    read_push_request,
+]
+
+
+@pytest.mark.parametrize("read", READERS)
 def test_record_of_another_kind_is_not_read(read: object) -> None:
     assert callable(read)
     with pytest.raises(ValueError, match="Processed"):

@@ -20,6 +20,7 @@ from muster.operations.answer_checkin import AnyCheckin, answer_checkin
 from muster.operations.checkin import CheckinRequest, speaking
 from muster.operations.context import Context
 from muster.operations.keep_secrets import keep_secret, open_escrow_key, open_secret
+from muster.operations.replay_push_certificates import replay_push_certificate, replay_push_request
 from muster.operations.retry_deferred import is_overtaken
 from muster.protocol.checkin import CheckinMessage, SetBootstrapToken, TokenUpdate, decode_checkin
 from muster.protocol.errors import MalformedMessage
@@ -34,6 +35,8 @@ from muster.storage.journal_records import (
     HANDED_OUT,
     IDENTITY,
     PROCESSED,
+    PUSH_CERTIFICATE,
+    PUSH_REQUEST,
     SECRET,
     read_authority,
     read_escrow_certificate,
@@ -97,10 +100,18 @@ def _replay(tx: Transaction, record: JournalRecord, ctx: Context) -> Replayed:
                 return Replayed(record, _replay_secret(tx, record, then), device_id)
             case _ if record.message == ESCROW_CERTIFICATE:
                 return Replayed(record, _replay_escrow_certificate(tx, record, then))
+            case _ if record.message == PUSH_CERTIFICATE:
+                return Replayed(record, _result(is_new=replay_push_certificate(tx, record, then)))
+            case _ if record.message == PUSH_REQUEST:
+                return Replayed(record, _result(is_new=replay_push_request(tx, record, then)))
             case _:
                 return _replay_checkin(tx, record, then)
     except (MalformedMessage, CryptoError, ValueError, KeyError, TypeError) as error:
         return Replayed(record, ReplayResult.UNREADABLE, device_id, f"{type(error).__name__}: {error}")
+
+
+def _result(*, is_new: bool) -> ReplayResult:
+    return ReplayResult.REBUILT if is_new else ReplayResult.KNOWN
 
 
 def _replay_authority(tx: Transaction, record: JournalRecord) -> ReplayResult:

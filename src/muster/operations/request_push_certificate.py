@@ -21,6 +21,7 @@ from muster.operations.permit import act
 from muster.protocol.push_certificate_request import SignedPushRequest, encode_signed_request
 from muster.storage import people, push_certificates
 from muster.storage.engine import Transaction
+from muster.storage.journal_records import push_request_record
 from muster.storage.push_certificates import RequestPurpose, StoredRequest, StoredVendorCertificate
 
 KEY_BITS: Final = 2048
@@ -106,6 +107,7 @@ def _request(tx: Transaction, order: RequestOrder, ctx: Context) -> RequestOutco
         key_hash=spki_fingerprint(public_key_der(key)),
     )
     push_certificates.add_request(tx, stored, ctx.now, by=ctx.actor.name)
+    tx.to_journal.append(push_request_record(stored, by=ctx.actor.name, at=ctx.now))
     made = _write(tx, stored, renew, ctx)
     detail = {
         "purpose": order.purpose.value,

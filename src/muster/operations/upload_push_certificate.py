@@ -45,6 +45,7 @@ from muster.operations.permit import act
 from muster.operations.resume_pushes import resume_pushes
 from muster.storage import people, push_certificates
 from muster.storage.engine import Transaction
+from muster.storage.journal_records import JournaledPushCertificate, push_certificate_record
 from muster.storage.push_certificates import RequestPurpose, StoredPushCertificate
 
 APPLE = "Apple Inc."
@@ -215,6 +216,8 @@ def _accept(tx: Transaction, read: _Read, change: Change, setup: PushSetup, ctx:
     )
     is_chosen = change is Change.ANOTHER_TOPIC or setup.topic_of_new is None
     push_certificates.store_certificate(tx, stored, ctx.now, by=ctx.actor.name, is_chosen=is_chosen)
+    used = JournaledPushCertificate(stored, ctx.actor.name, is_chosen)
+    tx.to_journal.append(push_certificate_record(used, at=ctx.now))
     push_certificates.note_answered(tx, certified_key_hash(read.chain[0]), ctx.now)
     detail = {
         "fingerprint": facts.fingerprint.hex(),

@@ -21,12 +21,15 @@ from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId
 from muster.storage.escrow import EscrowCertificate, KeptSecret, SealedSecret
 from muster.storage.identities import NewIdentity, StoredAuthority
 from muster.storage.journal import JournalRecord
+from muster.storage.push_certificates import RequestPurpose, StoredPushCertificate, StoredRequest
 
 AUTHORITY: Final = "Authority"
 IDENTITY: Final = "Identity"
 HANDED_OUT: Final = "HandedOut"
 SECRET: Final = "Secret"  # noqa: S105 - a word, not a secret
 ESCROW_CERTIFICATE: Final = "EscrowCertificate"
+PUSH_CERTIFICATE: Final = "PushCertificate"
+PUSH_REQUEST: Final = "PushCertificateRequest"
 PROCESSED: Final = "Processed"
 
 
@@ -194,6 +197,69 @@ def read_escrow_certificate(record: JournalRecord) -> EscrowCertificate:
     fields = _fields(record, ESCROW_CERTIFICATE)
     key_sealed = base64.b64decode(fields["key_sealed"], validate=True)
     return EscrowCertificate(fingerprint_of(record.certificate_der), record.certificate_der, key_sealed)
+
+
+@dataclass(frozen=True, slots=True)
+class JournaledPushCertificate:
+    """A push certificate as it was put into use. *is_chosen*: new enrollments get its topic from then on."""
+
+    certificate: StoredPushCertificate
+    by: str
+    is_chosen: bool
+
+
+def push_certificate_record(used: JournaledPushCertificate, *, at: datetime) -> JournalRecord:
+    """Write down a push certificate that is put into use; its key stays sealed for its row."""
+    certificate = used.certificate
+    body = {
+        "fingerprint": certificate.fingerprint.hex(),
+        "topic": certificate.topic,
+        "certificate_pem": certificate.certificate_pem.decode("ascii"),
+        "key_sealed": base64.b64encode(certificate.key_sealed).decode(),
+        "not_after": certificate.not_after.isoformat(),
+        "by": used.by,
+        "is_chosen": used.is_chosen,
+    }
+    return JournalRecord(at, ChannelId(""), PUSH_CERTIFICATE, b"", "", json.dumps(body).encode())
+
+
+def read_push_certificate(record: JournalRecord) -> JournaledPushCertificate:
+    """Read what `push_certificate_record` wrote. Raises ValueError or KeyError for anything else."""
+    fields = _fields(record, PUSH_CERTIFICATE)
+    certificate = StoredPushCertificate(
+        bytes.fromhex(fields["fingerprint"]),
+        str(fields["topic"]),
+        fields["certificate_pem"].encode("ascii"),
+        base64.b64decode(fields["key_sealed"], validate=True),
+        datetime.fromisoformat(fields["not_after"]),
+    )
+    return JournaledPushCertificate(certificate, str(fields["by"]), fields["is_chosen"] is True)
+
+
+def push_request_record(request: StoredRequest, *, by: str, at: datetime) -> JournalRecord:
+    """Write down a request for a push or a vendor certificate; its key, which is nowhere else, stays sealed."""
+    body = {
+        "id": request.id,
+        "purpose": request.purpose.value,
+        "request": base64.b64encode(request.request_der).decode(),
+        "key_sealed": base64.b64encode(request.key_sealed).decode(),
+        "key_hash": request.key_hash.hex(),
+        "by": by,
+    }
+    return JournalRecord(at, ChannelId(""), PUSH_REQUEST, b"", "", json.dumps(body).encode())
+
+
+def read_push_request(record: JournalRecord) -> tuple[StoredRequest, str]:
+    """Read what `push_request_record` wrote: the request, and by whom. Raises ValueError or KeyError otherwise."""
+    fields = _fields(record, PUSH_REQUEST)
+    request = StoredRequest(
+        str(fields["id"]),
+        RequestPurpose(fields["purpose"]),
+        base64.b64decode(fields["request"], validate=True),
+        base64.b64decode(fields["key_sealed"], validate=True),
+        bytes.fromhex(fields["key_hash"]),
+    )
+    return request, str(fields["by"])
 
 
 def processed_record(at: datetime) -> JournalRecord:

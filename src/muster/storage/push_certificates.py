@@ -124,6 +124,13 @@ def certificates_in_use(tx: Transaction) -> dict[str, CertificateInUse]:
     return {row.topic: CertificateInUse(row.fingerprint, row.not_after) for row in tx.connection.execute(_IN_USE)}
 
 
+def last_upload(tx: Transaction, topic: str) -> datetime | None:
+    """Tell when a certificate was put into use for *topic* last; None: never."""
+    latest = sa.select(sa.func.max(push_certificates.c.uploaded_at)).where(push_certificates.c.topic == topic)
+    value: datetime | None = tx.connection.scalar(latest)
+    return value
+
+
 def store_certificate(
     tx: Transaction, certificate: StoredPushCertificate, uploaded_at: datetime, *, by: str, is_chosen: bool = True
 ) -> None:
