@@ -7,10 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from muster.domain.access import Challenge, EnrollmentLink, Grant, IdentityKind, LinkKind
-from muster.domain.enrollment import Identity, Provenance
+from muster.domain.enrollment import EnrollmentState, Identity, Provenance
 from muster.protocol.identifiers import DeviceId
 from muster.storage.engine import Transaction
-from muster.storage.schema import authorities, challenges, enrollment_links, identities
+from muster.storage.schema import authorities, challenges, channels, enrollment_links, identities
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +369,19 @@ def challenge(tx: Transaction, secret_hash: bytes) -> Challenge | None:
         row.used_for_key,
         row.identity_fingerprint,
     )
+
+
+def count_ending(tx: Transaction, before: datetime) -> int:
+    """Count the enrolled devices whose identity ends before a time: beginning with the identities, few of which do."""
+    device = channels.c
+    select = (
+        sa.select(sa.func.count())
+        .select_from(identities)
+        .join(channels, device.pin == identities.c.fingerprint)
+        .where(identities.c.not_after < before, device.id == device.device_id)
+        .where(device.state == EnrollmentState.ENROLLED.value)
+    )
+    return tx.connection.execute(select).scalar_one()
 
 
 def use_challenge(tx: Transaction, secret_hash: bytes, *, key: bytes, identity: bytes, at: datetime) -> None:

@@ -14,17 +14,20 @@ from muster.domain.access import SERVER
 from muster.domain.control.reasons import Reason
 from muster.domain.control.recovery import Run
 from muster.domain.control.states import ControlState
+from muster.domain.queries.parser import parse_query
+from muster.domain.queries.saved import SAVED
 from muster.operations.queue_command import CommandOrder, queue_commands
 from muster.operations.views.expiring import ExpiringKind
+from muster.operations.views.fleet_needs import fleet_needs
 from muster.operations.views.last_day import LastDay, last_day, waiting
 from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import ChannelId
-from muster.storage import recoveries, schema
+from muster.storage import queries, recoveries, schema
 from muster.storage.recoveries import Recovery
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BEFORE = NOW - 25 * HOUR
-NOTHING = LastDay(NOW, 0, 0, 0, 0, 0, 0, 0, 0)
+NOTHING = LastDay(NOW, 0, 0, 0, 0, 0, 0, 0)
 A = ChannelId("A")
 
 
@@ -44,11 +47,11 @@ def test_nothing_was_done_on_a_new_server(site: Site) -> None:
     assert done(site) == NOTHING
 
 
-def test_pushes_count_by_what_became_of_them(fleet: Site) -> None:
+def test_pushes_count_whatever_became_of_them(fleet: Site) -> None:
     for outcome, at in (("accepted", NOW), ("accepted", NOW - HOUR), ("accepted", BEFORE), ("unregistered", NOW)):
         add_push(fleet.engine, A, outcome, at)
 
-    assert done(fleet) == replace(NOTHING, pushes=2, pushes_refused=1)
+    assert done(fleet) == replace(NOTHING, pushes=3)
 
 
 def test_commands_of_people_and_questions_of_our_own_are_told_apart(fleet: Site) -> None:
@@ -102,3 +105,20 @@ def test_what_ends_soon_waits_for_a_person_and_what_ends_later_does_not(site: Si
 
     assert [(one.kind, one.name) for one in found.expiring] == [(ExpiringKind.PUSH, "soon")]
     assert found.needs.commands_held == 0
+
+
+def test_identities_that_end_are_those_whom_the_group_finds(site: Site) -> None:
+    for name, state, ends in (
+        ("A", "enrolled", 5),
+        ("B", "enrolled", 50),
+        ("C", "ended", 5),
+        ("D", "enrolled", -1),
+        ("E", "enrolled", None),
+        ("F", "enrolled", 30),
+    ):
+        add_device(site.engine, name, state=state, identity_not_after=None if ends is None else NOW + ends * DAY)
+    add_user(site.engine, "A", "U", "ana")
+    group = parse_query(SAVED["identity-expires-soon"].query or "")
+
+    assert site.engine.read(lambda tx: fleet_needs(tx, NOW)).identities_ending == 2
+    assert site.engine.read(lambda tx: queries.count(tx, group, NOW)) == 2

@@ -58,7 +58,7 @@ WORDS: Final[Mapping[BulkKind, Words]] = {
     ),
     BulkKind.RECOVER: Words(
         "Recover now",
-        "Do the next step of each recovery that needs no go-ahead; whoever has none is asked a harmless question.",
+        "Do the next step of their recoveries, but for those that need a go-ahead.",
         "Go on now with the recovery of",
         "Going on with the recovery of",
         "Done for",

@@ -200,9 +200,8 @@ def did_lines(day: LastDay) -> list[Line]:
     """Say what was done in the last day."""
     back = "control = 'in_control' and control_since > 1 days ago"
     left = "group = 'not-in-control' and control_since > 1 days ago"
-    refused = f"; {day.pushes_refused:,} more were not accepted" if day.pushes_refused else ""
     return [
-        Line(day.pushes, f"{_of(day.pushes, 'push', 'pushes')} that Apple accepted{refused}"),
+        Line(day.pushes, f"{_of(day.pushes, 'push', 'pushes')} sent"),
         Line(day.came_back, f"{_of(day.came_back, 'device')} brought back under control", Listing(search=back).url()),
         Line(day.lost, f"{_of(day.lost, 'device')} that left it", Listing(search=left).url()),
         Line(day.recoveries, f"{_of(day.recoveries, 'recovery', 'recoveries')} begun"),

@@ -1,17 +1,19 @@
 """What ends one day and takes something with it: certificates and tokens, the earliest end first."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import sqlalchemy as sa
 
+from muster.crypto.certificates import inspect_certificate
 from muster.domain.push_certificates import days_left
 from muster.operations.views.authorities import list_authorities
 from muster.operations.views.people import list_tokens
 from muster.operations.views.push_certificates import list_push_certificates
 from muster.storage.engine import Transaction
-from muster.storage.schema import self_tests
+from muster.storage.schema import authorities, push_certificates, self_tests, vendor_certificates
 
 
 class ExpiringKind(StrEnum):
@@ -58,6 +60,24 @@ def list_expiring(tx: Transaction, now: datetime) -> tuple[Expiring, ...]:
     found += [_expiring(ExpiringKind.TLS, mark.hex(), at, now) for mark, at in public_certificates(tx)]
     found += [_expiring(ExpiringKind.TOKEN, one.name, one.expires_at, now) for one in list_tokens(tx)]
     return tuple(sorted(found, key=lambda one: (one.not_after, one.kind, one.name)))
+
+
+def list_ending(tx: Transaction, now: datetime, within: timedelta) -> tuple[Expiring, ...]:
+    """List of the same what ends *within* a time. The devices of a fleet are counted only where something does."""
+    if not any(end <= now + within for end in _ends(tx)):
+        return ()
+    return tuple(one for one in list_expiring(tx, now) if one.not_after <= now + within)
+
+
+def _ends(tx: Transaction) -> Iterator[datetime]:
+    """Tell when each of them ends, and authorities of former times."""
+    in_use = sa.select(push_certificates.c.not_after).where(push_certificates.c.is_current)
+    yield from tx.connection.scalars(in_use)
+    yield from tx.connection.scalars(sa.select(vendor_certificates.c.not_after).where(vendor_certificates.c.is_current))
+    for certificate in tx.connection.scalars(sa.select(authorities.c.certificate_der)):
+        yield inspect_certificate(certificate).not_after
+    yield from (at for _, at in public_certificates(tx))
+    yield from (one.expires_at for one in list_tokens(tx))
 
 
 def _expiring(kind: ExpiringKind, name: str, not_after: datetime, now: datetime, devices: int = 0) -> Expiring:

@@ -7,22 +7,20 @@ from typing import Final
 
 from muster.domain.control import saying
 from muster.domain.control.states import ControlState
-from muster.domain.queries.parser import parse_query
-from muster.domain.queries.saved import SAVED
 from muster.operations.views.control import FleetControl, fleet_control
 from muster.operations.views.flips import held_flip_words
 from muster.operations.views.push_certificates import push_certificate_state
-from muster.storage import queries, queue_holds
+from muster.storage import identities, queue_holds
 from muster.storage.engine import Transaction
 
 EXPIRY_NOTICE: Final = timedelta(days=30)
 """How long before its end an identity or the push certificate is worth a word."""
-_EXPIRING: Final = SAVED["identity-expires-soon"]
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What else asks for somebody. *identities_ending* are devices whose identity ends within 30 days."""
+    """What else asks for somebody. *identities_ending* are devices whose identity ends within 30 days: those of the
+    group `identity-expires-soon`."""
 
     identities_ending: int
     commands_held: int
@@ -51,9 +49,8 @@ def fleet_standing(tx: Transaction, now: datetime) -> FleetStanding:
 
 def fleet_needs(tx: Transaction, now: datetime) -> Needs:
     """Gather what else asks for somebody at *now*."""
-    assert _EXPIRING.query is not None, "it is a query"
     return Needs(
-        queries.count(tx, parse_query(_EXPIRING.query), now),
+        identities.count_ending(tx, now + EXPIRY_NOTICE),
         len(queue_holds.held(tx)),
         dict(push_certificate_state(tx, now, within=EXPIRY_NOTICE).ending),
         held_flip_words(tx),

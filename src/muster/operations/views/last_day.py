@@ -9,9 +9,8 @@ import sqlalchemy as sa
 from muster.domain.access import SERVER
 from muster.domain.control.states import ControlState
 from muster.domain.enrollment import Provenance
-from muster.operations.views.expiring import Expiring, list_expiring
+from muster.operations.views.expiring import Expiring, list_ending
 from muster.operations.views.fleet_needs import EXPIRY_NOTICE, Needs, fleet_needs
-from muster.protocol.apns import OutcomeClass
 from muster.storage.engine import Transaction
 from muster.storage.schema import commands, identities, pushes, recoveries, verdict_changes
 from muster.storage.types import to_microseconds
@@ -31,7 +30,6 @@ class LastDay:
 
     at: datetime
     pushes: int
-    pushes_refused: int
     orders: int
     questions: int
     renewals: int
@@ -52,15 +50,11 @@ class Waiting:
 def last_day(tx: Transaction, now: datetime) -> LastDay:
     """Count what was done in the last day: by indexes, since a fleet pushes hundreds of thousands of times."""
     since = now - DAY
-    sent = sa.select(pushes.c.outcome, sa.func.count()).where(pushes.c.at >= since).group_by(pushes.c.outcome)
-    outcomes = {row[0]: row[1] for row in tx.connection.execute(sent)}
-    accepted = outcomes.get(OutcomeClass.ACCEPTED.value, 0)
     orders, questions = _commands(tx, since, now)
     came_back, lost = _steps(tx, since)
     return LastDay(
         now,
-        accepted,
-        sum(outcomes.values()) - accepted,
+        _count(tx, sa.select(sa.func.count()).where(pushes.c.at >= since)),
         orders,
         questions,
         _renewals(tx, since),
@@ -72,8 +66,7 @@ def last_day(tx: Transaction, now: datetime) -> LastDay:
 
 def waiting(tx: Transaction, now: datetime) -> Waiting:
     """Tell what waits for a person, beside the devices that need one."""
-    soon = tuple(one for one in list_expiring(tx, now) if one.not_after <= now + EXPIRY_NOTICE)
-    return Waiting(fleet_needs(tx, now), soon)
+    return Waiting(fleet_needs(tx, now), list_ending(tx, now, EXPIRY_NOTICE))
 
 
 def _count(tx: Transaction, select: sa.Select[int]) -> int:
