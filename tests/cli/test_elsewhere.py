@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import FORMER, MAC, USER
 from tests.cli.test_application import parameters
+from tests.operations.test_adopt_profiles import THEIRS
 from tests.support.command_line import CommandLine, push_files
 from tests.support.elsewhere import Circumstances, FarCommandLine, held_still, serving, token_of
 
 from muster.cli.places import ASKS_NOBODY, ELSEWHERE, HERE_ALONE
+from muster.protocol.profile import encode_enrollment_profile
 
 PROFILE = {
     "PayloadType": "Configuration",
@@ -170,6 +172,7 @@ CASES: dict[str, tuple[tuple[str, ...], ...]] = {
     "groups remove": (("hands", MAC), ("nothing", MAC)),
     "groups rename": (("macs", "Macs of ours"), ("macs", "hands")),
     "groups show": (("macs",), ("Hands",), ("nothing",)),
+    "import profile": (("FILE", MAC), ("THEIRS", MAC, FORMER), ("THEIRS", "--where", "platform = 'macOS'", "--apply")),
     "incidents": ((), ("--open", "--limit", "3")),
     "recover": (
         (MAC,),
@@ -209,8 +212,10 @@ def prepared(_template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
             assert FarCommandLine(url, token).run("groups", "list")[0] == 0  # it was used, on both sides
     file = directory.with_name("profile.mobileconfig")
     file.write_bytes(plistlib.dumps(PROFILE))
+    theirs = directory.with_name("theirs.mobileconfig")
+    theirs.write_bytes(encode_enrollment_profile(THEIRS))
     push = push_files(directory.with_name("push"))
-    return directory, {"UUID": uuid, "FILE": str(file), "Payload=@FILE": f"Payload=@{file}"} | {
+    return directory, {"UUID": uuid, "FILE": str(file), "THEIRS": str(theirs), "Payload=@FILE": f"Payload=@{file}"} | {
         "PUSH": str(push.certificate),
         "KEY": str(push.key),
         "TOKEN": token,

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.operations.test_adopt_profiles import THEIRS
 from tests.simulator.apns_pki import push_certificate
 from tests.support.bolt_files import micromdm_file
 from tests.support.command_line import CommandLine
@@ -15,6 +16,7 @@ from muster.crypto.cms.signing import SignerIdentity
 from muster.crypto.issuance import issue_identity
 from muster.crypto.keys import generate_ec_key
 from muster.crypto.requests import make_request, read_request
+from muster.protocol.profile import encode_enrollment_profile
 
 BAD = replace(MAC, udid="EXPIRED")
 
@@ -125,3 +127,46 @@ def test_micromdm_is_brought_over(muster: CommandLine, tmp_path: Path) -> None:
     [listed] = [one for one in muster("devices", "list") if one["id"] == "UDID-1"]
     assert (listed["state"], listed["serial_number"]) == ("enrolled", "C02XK9")
     assert muster.run("import", "micromdm", str(tmp_path / "absent.db"))[0] == 1
+
+
+# --- the profile that devices have
+
+
+def test_profile_of_devices_that_came_over_is_told_first_and_then_supplied(
+    muster: CommandLine, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MUSTER_PUBLIC_URL", "https://mdm.example")
+    muster("import", "nanomdm", dsn, "--apply")
+    file = tmp_path / "theirs.mobileconfig"
+    file.write_bytes(encode_enrollment_profile(THEIRS))
+    device = id_of(MAC)
+
+    unknown = muster("import", "profile", str(file), device)
+    told = muster("import", "profile", str(file), "--where", f"id = '{device}'", "--anyway")
+    done = muster("import", "profile", str(file), device, "--anyway", "--apply")
+    again = muster("import", "profile", str(file), device, "--anyway")
+
+    assert list(unknown["refused"]) == [device]
+    assert (told["device_ids"], told["is_applied"]) == ([device], False)
+    assert done == {**told, "is_applied": True}
+    assert again["refused"][device]["code"] == "conflict"
+    assert muster.run("devices", "renew", device)[0] == 0
+
+
+def test_summary_of_a_supplied_profile_names_whom_it_left_out(
+    muster: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MUSTER_PUBLIC_URL", "https://mdm.example")
+    file = tmp_path / "theirs.mobileconfig"
+    file.write_bytes(encode_enrollment_profile(THEIRS))
+
+    code, out, _ = muster.run("import", "profile", str(file), "NOBODY")
+    none, _, said = muster.run("import", "profile", str(file))
+    nowhere = muster.run("import", "profile", str(file), "--where", "id = 'NOBODY'")
+
+    assert code == 0
+    assert "0 devices could be renewed; 1 are left out." in out
+    assert "no device NOBODY is known" in out
+    assert out.endswith("Nothing was changed; --apply does it.\n")
+    assert (none, nowhere[0]) == (2, 3)
+    assert "name devices, or give --where" in said

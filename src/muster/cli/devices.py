@@ -84,15 +84,17 @@ def _found_here(
     here: Connection, search: str, state: EnrollmentState | None, where: str | None
 ) -> tuple[list[DeviceRow], Verdicts]:
     now = here.now
-    if where is None:
-        rows = _all_devices(here, search, state)
-    else:
-        query = here.view(lambda tx: read_query(tx, where), about=())
-        if isinstance(query, Refusal):
-            raise CommandRefused(query)
-        rows = list(here.view_within(lambda tx, within: find_devices(tx, query, now, within)))
+    rows = _all_devices(here, search, state) if where is None else find_here(here, where)
     ids = [row.id for row in rows]
     return rows, here.view(lambda tx: verdicts_of(tx, ids, now), about=ids)
+
+
+def find_here(here: Connection, where: str) -> list[DeviceRow]:
+    """Find the devices that a query means. Raises CommandRefused for one that can't be read."""
+    now, query = here.now, here.view(lambda tx: read_query(tx, where), about=())
+    if isinstance(query, Refusal):
+        raise CommandRefused(query)
+    return list(here.view_within(lambda tx, within: find_devices(tx, query, now, within)))
 
 
 def _control(verdict: VerdictRow | ListedVerdict | None) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """`muster import`: enrollments come over from another server, and their devices notice nothing."""
 
+import base64
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,9 +12,12 @@ from typing import Annotated, Final, Protocol
 import typer
 
 from muster.cli.connection import Connection, connect
-from muster.cli.errors import CommandFailed
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.device_tables import listed_by
+from muster.cli.devices import find_here
+from muster.cli.errors import CommandFailed, ExitCode
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, Office, open_office
 from muster.cli.output import print_json, print_told
+from muster.cli.server_calls import Server
 from muster.domain.adoption import AdoptionOrder, PushCertificateElsewhere, Unfit
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.adopt_enrollments import (
@@ -23,7 +27,9 @@ from muster.operations.adopt_enrollments import (
     adopt_enrollments,
     rehearse_adoption,
 )
+from muster.operations.adopt_profiles import AdoptedProfile, ProfileAdopted, adopt_profiles
 from muster.operations.upload_push_certificate import UploadedPushCertificate, upload_push_certificates
+from muster.protocol.identifiers import DeviceId
 from muster.storage.other_servers.errors import Unreadable
 from muster.storage.other_servers.micromdm import MicromdmFile
 from muster.storage.other_servers.nanomdm_files import NanomdmDirectory
@@ -36,6 +42,10 @@ DEVICES_AT_ONCE: Final = 10
 """In one transaction, a quarter of a second: on SQLite devices wait for as long as it takes."""
 MAXIMUM_FILE_BYTES: Final = 2 * 1024**3
 """Of a database that is read into memory; that of some thousand devices has some dozen megabytes."""
+PROFILES_AT_ONCE: Final = 500
+"""Devices in one transaction that are given a profile: some rows each."""
+MAXIMUM_PROFILE_BYTES: Final = 1024 * 1024
+"""An enrollment profile has some kilobytes, some dozen with certificates."""
 SHOWN: Final = 20
 """Of what stays behind, in the summary for people; --json has all of it."""
 
@@ -216,3 +226,97 @@ def _print(summary: Summary) -> None:
             print_told(f"  {count:,} more: {why}")
     said = "Done." if summary.is_applied else "Nothing was changed; --apply does it."
     print(said, file=sys.stderr)
+
+
+# --- the profile that devices have ------------------------------------------------------------------------------------
+
+
+@app.command("profile")
+def profile(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The .mobileconfig that the former server gave, signed or not.")
+    ],
+    device_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="The devices that have it; none with --where.")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option("--where", metavar="QUERY", help="The devices that have it are those whom this finds.")
+    ] = None,
+    anyway: Annotated[
+        bool,
+        typer.Option(
+            "--anyway", help="Although it isn't known which profiles a device has, or other payloads would go."
+        ),
+    ] = False,
+    apply: Apply = False,
+    data_dir: DataDir = None,
+    database: Database = None,
+    key_ring: KeyRingFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Supply the enrollment profile of devices that came over, so that their identities can be renewed.
+
+    It is held against what each device has: its topic, its URL, its identifier in the device's list of profiles.
+    """
+    if (where is None) is not bool(device_ids):
+        raise CommandFailed("name devices, or give --where", code=ExitCode.USAGE)
+    content = _read_profile(file)
+    with open_office(data_dir, database, key_ring) as data:
+        ids = _meant(data, device_ids or (), where)
+        done = [
+            data.ask(
+                lambda here, part=part: here.run(  # type: ignore[misc] # bound now
+                    adopt_profiles, AdoptedProfile(part, content, here.terms().public_url, anyway, not apply)
+                ),
+                lambda there, part=part: _supply_there(there, part, content, anyway=anyway, apply=apply),  # type: ignore[misc]
+            )
+            for part in (ids[at : at + PROFILES_AT_ONCE] for at in range(0, len(ids), PROFILES_AT_ONCE))
+        ]
+    _tell_profile(done, as_json=as_json, is_applied=apply)
+
+
+def _read_profile(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAXIMUM_PROFILE_BYTES)
+    except OSError as error:
+        raise CommandFailed(f"{path} can't be read: {error.strerror}", code=ExitCode.USAGE) from error
+
+
+def _meant(data: Office, device_ids: Sequence[str], where: str | None) -> tuple[DeviceId, ...]:
+    if where is None:
+        return tuple(map(DeviceId, device_ids))
+    rows = data.ask(lambda here: find_here(here, where), lambda there: listed_by(there, where=where)[0])
+    if not rows:
+        raise CommandFailed(
+            "the query finds no device", remedy="Try it: `muster devices list --where`.", code=ExitCode.ABSENT
+        )
+    return tuple(DeviceId(row.id) for row in rows)
+
+
+def _supply_there(
+    there: Server, ids: Sequence[DeviceId], content: bytes, *, anyway: bool, apply: bool
+) -> ProfileAdopted:
+    body = {"ids": ids, "mobileconfig": base64.b64encode(content).decode(), "anyway": anyway, "dry_run": not apply}
+    return there.send("POST", "/adopted-profiles", ProfileAdopted, body)
+
+
+def _tell_profile(done: Sequence[ProfileAdopted], *, as_json: bool, is_applied: bool) -> None:
+    first = done[0]
+    ids = [device_id for one in done for device_id in one.device_ids]
+    refused = {device_id: refusal for one in done for device_id, refusal in one.refused.items()}
+    if as_json:
+        said = {name: getattr(first, name) for name in ("payload_identifier", "topic", "server_url", "identity_kind")}
+        print_json({**said, "device_ids": ids, "refused": refused, "is_applied": is_applied})
+        return
+    print_told(
+        f"{first.payload_identifier}: topic {first.topic}, {first.server_url}, identity by {first.identity_kind}"
+    )
+    what = "can be renewed from now on" if is_applied else "could be renewed"
+    print(f"{len(ids):,} devices {what}; {len(refused):,} are left out.")
+    for refusal in list(refused.values())[:SHOWN]:
+        print_told(f"  {refusal.message}" + (f". {refusal.remedy}" if refusal.remedy else ""))
+    if len(refused) > SHOWN:
+        print(f"  and {len(refused) - SHOWN:,} more; --json has all")
+    if not is_applied:
+        print("Nothing was changed; --apply does it.")

@@ -63,6 +63,7 @@ ELSEWHERE: Final = frozenset(
         "groups rename",
         "groups show",
         "identities list",
+        "import profile",
         "incidents",
         "policy control order",
         "policy control set",

@@ -23,7 +23,7 @@ class EnrolledTerms:
 
     *scep_url* and *key_size* are those of the SCEP payload, also where *identity_kind* doesn't need them.
     *trust_anchors* are pairs of display name and certificate (DER). *account* is the Managed Apple Account of an
-    account-driven enrollment.
+    account-driven enrollment. *part_identifiers* are those of another server's payloads, by our suffix for each.
     """
 
     payload_identifier: str
@@ -42,11 +42,14 @@ class EnrolledTerms:
     is_removal_disallowed: bool = False
     enrollment_mode: EnrollmentMode | None = None
     account: str | None = None
+    part_identifiers: tuple[tuple[str, str], ...] = ()
 
 
 def terms_json(terms: EnrolledTerms) -> TermsJson:
-    """Write *terms* as JSON has it."""
+    """Write *terms* as JSON has it; what most have none of is left out, so that they keep their names."""
+    parts: TermsJson = {"part_identifiers": [list(one) for one in terms.part_identifiers]}
     return {
+        **(parts if terms.part_identifiers else {}),
         "payload_identifier": terms.payload_identifier,
         "display_name": terms.display_name,
         "description": terms.description,
@@ -74,6 +77,7 @@ def terms_from_json(fields: Mapping[str, Any]) -> EnrolledTerms:
             **fields,
             "trust_anchors": tuple((name, base64.b64decode(anchor)) for name, anchor in fields["trust_anchors"]),
             "capabilities": tuple(fields["capabilities"]),
+            "part_identifiers": tuple((suffix, named) for suffix, named in fields.get("part_identifiers", ())),
             "identity_kind": IdentityKind(fields["identity_kind"]),
             "enrollment_mode": None if mode is None else EnrollmentMode(mode),
         }

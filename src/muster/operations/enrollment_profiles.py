@@ -135,6 +135,7 @@ def make_profile(
         enrollment_mode=terms.enrollment_mode,
         assigned_managed_apple_id=terms.account,
         is_removal_disallowed=terms.is_removal_disallowed,
+        part_identifiers=terms.part_identifiers,
     )
 
 

@@ -131,8 +131,13 @@ def _replay_identity(tx: Transaction, record: JournalRecord, then: Context) -> R
     found = read_identity(record)
     identity, grant = found.identity, found.identity.made_for
     device_id = device_of(record)
-    if identities.find(tx, identity.fingerprint) is not None:
-        return Replayed(record, ReplayResult.KNOWN, device_id)
+    stored = identities.issued(tx, identity.fingerprint)
+    if stored is not None:
+        was_unknown = stored.made_for.profile_id is None and grant.profile_id is not None and found.terms is not None
+        if was_unknown and grant.profile_id is not None and found.terms is not None:
+            enrollment_profiles.keep_json(tx, grant.profile_id, found.terms, then.now)
+            identities.set_profile(tx, identity.fingerprint, grant.profile_id)
+        return Replayed(record, ReplayResult.REBUILT if was_unknown else ReplayResult.KNOWN, device_id)
     is_adopted = grant.provenance is Provenance.ADOPTED
     if not is_adopted and all(one.fingerprint != identity.authority for one in identities.all_authorities(tx)):
         return Replayed(record, ReplayResult.REFUSED, device_id, "the authority that issued it is not known")

@@ -4,8 +4,8 @@ Sources: Apple's device management schema, profiles "TopLevel", "CommonPayloadKe
 of identities and certificates are in `profile_payloads`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -86,7 +86,8 @@ class EnrollmentProfile:
     trust_anchors are made known before the MDM payload uses them; each certificate once. enrollment_mode and
     assigned_managed_apple_id: of account-driven enrollments, where both are required; None in all others.
     is_removal_disallowed: the user may not remove the profile; heeded on supervised devices only. consent_text: what
-    the user must agree to before installing, in one language for all.
+    the user must agree to before installing, in one language for all. part_identifiers: of payloads whose identifier is
+    not the profile's and a suffix of ours, by that suffix: a device replaces a payload by its identifier.
     """
 
     payload_identifier: str
@@ -108,6 +109,7 @@ class EnrollmentProfile:
     assigned_managed_apple_id: str | None = None
     is_removal_disallowed: bool = False
     consent_text: str | None = None
+    part_identifiers: tuple[tuple[str, str], ...] = ()
 
 
 def encode_enrollment_profile(profile: EnrollmentProfile) -> bytes:
@@ -121,6 +123,10 @@ def encode_enrollment_profile(profile: EnrollmentProfile) -> bytes:
     content: list[PlistValue] = [encode_trust_anchor(identifier, anchor) for anchor in profile.trust_anchors]
     content.append(encode_identity(identifier, profile.identity))
     content.append(_mdm_payload(profile))
+    own = {f"{identifier}.{suffix}": named for suffix, named in profile.part_identifiers}
+    for payload in content:
+        assert isinstance(payload, dict), "payloads are dictionaries"
+        payload["PayloadIdentifier"] = own.get(str(payload["PayloadIdentifier"]), payload["PayloadIdentifier"])
     is_user_enrollment = profile.enrollment_mode is EnrollmentMode.BYOD
     return write_plist(
         present(
@@ -160,7 +166,8 @@ def decode_enrollment_profile(profile_xml: bytes) -> EnrollmentProfile:
         raise MalformedMessage("the profile has not exactly one MDM payload")
     mdm = mdm_payloads[0]
     consent = optional_dictionary(keys, "ConsentText") or {}
-    return EnrollmentProfile(
+    identity = decode_identity(payloads, required_text(mdm, "IdentityCertificateUUID"))
+    profile = EnrollmentProfile(
         payload_identifier=required_text(keys, "PayloadIdentifier"),
         payload_uuid=required_text(keys, "PayloadUUID"),
         mdm_payload_uuid=required_text(mdm, "PayloadUUID"),
@@ -174,13 +181,38 @@ def decode_enrollment_profile(profile_xml: bytes) -> EnrollmentProfile:
         server_capabilities=_texts(mdm, "ServerCapabilities"),
         sign_message=optional_flag(mdm, "SignMessage") or False,
         check_out_when_removed=optional_flag(mdm, "CheckOutWhenRemoved") or False,
-        identity=decode_identity(payloads, required_text(mdm, "IdentityCertificateUUID")),
+        identity=identity,
         trust_anchors=tuple(decode_trust_anchor(p) for p in payloads if p.get("PayloadType") == ROOT),
         enrollment_mode=_decode_mode(optional_text(mdm, "EnrollmentMode")),
         assigned_managed_apple_id=optional_text(mdm, "AssignedManagedAppleID"),
         is_removal_disallowed=optional_flag(keys, "PayloadRemovalDisallowed") or False,
         consent_text=optional_text(consent, "default", MAX_CONSENT_CHARACTERS),
     )
+    return replace(profile, part_identifiers=_part_identifiers(profile, payloads))
+
+
+def _part_identifiers(
+    profile: EnrollmentProfile, payloads: Sequence[Mapping[str, PlistValue]]
+) -> tuple[tuple[str, str], ...]:
+    """Gather the identifiers of payloads that are not as ours would be."""
+    found = []
+    for payload in payloads:
+        ours = _our_payload(profile, payload)
+        named = optional_text(payload, "PayloadIdentifier")
+        if ours is not None and named is not None and ours["PayloadIdentifier"] != named:
+            found.append((str(ours["PayloadIdentifier"]).removeprefix(f"{profile.payload_identifier}."), named))
+    return tuple(sorted(found))
+
+
+def _our_payload(profile: EnrollmentProfile, payload: Mapping[str, PlistValue]) -> Mapping[str, PlistValue] | None:
+    """Return what we would write in the place of a payload; None for those that are none of an enrollment's."""
+    if payload.get("PayloadType") == _MDM:
+        return _mdm_payload(profile)
+    if payload.get("PayloadUUID") == profile.identity.payload_uuid:
+        return encode_identity(profile.payload_identifier, profile.identity)
+    if payload.get("PayloadType") == ROOT:
+        return encode_trust_anchor(profile.payload_identifier, decode_trust_anchor(payload))
+    return None
 
 
 def _mdm_payload(profile: EnrollmentProfile) -> dict[str, PlistValue]:

@@ -66,7 +66,7 @@ def read_profile_contents(mobileconfig: bytes) -> ProfileContents:
     Raises MalformedMessage when *mobileconfig* is neither a property list nor a signed one. Not checked: the signature,
     and whether it is a profile that a device would install.
     """
-    profile = read_plist(_unwrapped(mobileconfig))
+    profile = read_plist(unwrapped(mobileconfig))
     return ProfileContents(
         tuple(_payload_types(profile)),
         "EncryptedPayloadContent" in profile,
@@ -101,7 +101,7 @@ def _names_certificate(payload: PlistValue) -> bool:
     return "PayloadCertificateUUID" in payload or any(_names_certificate(one) for one in payload.values())
 
 
-def _unwrapped(mobileconfig: bytes) -> bytes:
+def unwrapped(mobileconfig: bytes) -> bytes:
     if not mobileconfig.startswith(_BEGINNING_OF_DER):
         return mobileconfig
     try:

@@ -211,6 +211,12 @@ _RETIRE_ALL = _RETIRE.where(
 # made once: building a statement costs more than running it on SQLite
 
 
+def set_profile(tx: Transaction, fingerprint: bytes, profile_id: bytes) -> None:
+    """Note with which profile the device of an identity was enrolled, of which that was not known."""
+    unknown = sa.and_(identities.c.fingerprint == fingerprint, identities.c.profile_id.is_(None))
+    tx.connection.execute(sa.update(identities).where(unknown).values(profile_id=profile_id))
+
+
 def replace(tx: Transaction, fingerprint: bytes, replaced_by: bytes) -> None:
     """Record that an identity was renewed before any device used it: only its successor may enroll."""
     tx.connection.execute(

@@ -105,6 +105,14 @@ def items(
     }
 
 
+def identifiers_of(tx: Transaction, channel_id: ChannelId, kind: InventoryKind) -> frozenset[str] | None:
+    """Read the identifiers that a list has; None where the channel never gave it as a whole."""
+    of_list = sa.and_(inventory.c.channel_id == channel_id, inventory.c.kind == kind.value)
+    if tx.connection.scalar(sa.select(inventory.c.learned_at).where(of_list)) is None:
+        return None
+    return frozenset(items(tx, channel_id, kind))
+
+
 def items_of(
     tx: Transaction, channel_id: ChannelId, kind: InventoryKind, identifiers: Collection[str]
 ) -> dict[str, StoredItem]:

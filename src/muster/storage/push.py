@@ -92,6 +92,11 @@ def tally_of(tx: Transaction, channel_id: ChannelId) -> int | None:
     return value
 
 
+def topic_of(tx: Transaction, channel_id: ChannelId) -> str | None:
+    """Read the topic to which a channel listens; None where it has no token."""
+    return tx.connection.scalar(sa.select(push_targets.c.topic).where(push_targets.c.channel_id == channel_id))
+
+
 def target_updated_at(tx: Transaction, channel_id: ChannelId) -> datetime | None:
     """Tell when the last TokenUpdate of *channel_id* came; None when none did."""
     value: datetime | None = tx.connection.scalar(

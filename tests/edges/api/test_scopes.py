@@ -28,6 +28,7 @@ BODIES: dict[str, Any] = {
     "install_profile": {"mobileconfig": base64.b64encode(b"<plist/>").decode()},
     "install_app": {"keys": {"iTunesStoreID": 409183694}},
     "change_secret": {"act": "rotate"},
+    "supply_adopted_profile": {"ids": [OUTSIDE], "mobileconfig": base64.b64encode(b"<plist/>").decode()},
     "unenroll": {"ids": [OUTSIDE]},
     "reject": {"ids": [OUTSIDE]},
     "withdraw_rejection": {"ids": [OUTSIDE]},

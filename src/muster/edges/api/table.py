@@ -5,6 +5,7 @@ from typing import Final
 from muster.edges.api.endpoints import Endpoint
 from muster.edges.api.openapi import page
 from muster.edges.api.resources import (
+    adopted,
     apps,
     audit,
     certificates,
@@ -38,6 +39,7 @@ TABLE: Final[tuple[Endpoint, ...]] = (
     *apps.ENDPOINTS,
     *commands.ENDPOINTS,
     *held.ENDPOINTS,
+    *adopted.ENDPOINTS,
     *command_types.ENDPOINTS,
     *reach.ENDPOINTS,
     *recoveries.ENDPOINTS,
