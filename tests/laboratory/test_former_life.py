@@ -70,7 +70,8 @@ def _have_answered(tx: Transaction, channel_ids: Sequence[ChannelId], since: dat
 
 
 def test_devices_of_the_past_are_judged_by_it_and_obey_the_real_server(tmp_path: Path) -> None:
-    former = live_through(tmp_path, past(), until=utc_now(), is_wanted=lambda: True)
+    weeks: list[int] = []
+    former = live_through(tmp_path, past(), until=utc_now(), is_wanted=lambda: True, on_week=weeks.append)
 
     async def ask() -> tuple[list[str], Figures]:
         opening = demonstration(
@@ -95,6 +96,7 @@ def test_devices_of_the_past_are_judged_by_it_and_obey_the_real_server(tmp_path:
 
     assert states == ["in_control", "in_control", "inactive"]
     assert figures.former == 3
+    assert weeks == [1]
 
 
 def test_past_that_nobody_wants_any_more_ends(tmp_path: Path) -> None:

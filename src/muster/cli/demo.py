@@ -126,7 +126,9 @@ def _former_life(directory: Path, ending: _Ending) -> "FormerLife | None":
 
     print("First, four weeks of a small company, in some seconds (--fresh leaves them out) ...", flush=True)
     with suppress(Unwanted):
-        return live_before(directory, lambda: not ending.is_wanted)
+        return live_before(
+            directory, lambda: not ending.is_wanted, lambda number: print(f"  week {number}", flush=True)
+        )
     return None
 
 

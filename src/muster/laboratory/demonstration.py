@@ -268,14 +268,17 @@ async def demonstration(
         yield shown
 
 
-def live_before(data_dir: Path, is_wanted: Callable[[], bool]) -> FormerLife | None:
+def live_before(
+    data_dir: Path, is_wanted: Callable[[], bool], on_week: Callable[[int], None] = lambda _number: None
+) -> FormerLife | None:
     """Give the data a past that ends now, before the demonstration; None: it has one already.
 
-    It takes seconds, as `former_life.live_through` says, and raises as that does.
+    It takes seconds, is told of and raises as `former_life.live_through` says.
     """
     if any(file.name != MARK for file in data_dir.iterdir()):
         return None
-    return live_through(data_dir, read_scenario(scenario_file(PAST)), until=utc_now(), is_wanted=is_wanted)
+    scenario = read_scenario(scenario_file(PAST))
+    return live_through(data_dir, scenario, until=utc_now(), is_wanted=is_wanted, on_week=on_week)
 
 
 def log_path(data_dir: Path) -> Path:

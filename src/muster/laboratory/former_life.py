@@ -5,6 +5,7 @@ judged by the same rules from the same evidence.
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ from muster.simulator.apns import SimulatedAPNs
 from muster.simulator.behaviour import Habits
 from muster.simulator.transport import ConnectionLost, HttpTransport, Response
 
+WEEK: Final = timedelta(days=7)
 LOOKS_EVERY: Final = timedelta(hours=6)
 """How often, in virtual time, it is asked whether the past is still wanted."""
 
@@ -106,10 +108,18 @@ class FormerLife:
         actor.refresh()
 
 
-def live_through(data_dir: Path, scenario: Scenario, *, until: datetime, is_wanted: Callable[[], bool]) -> FormerLife:
+def live_through(
+    data_dir: Path,
+    scenario: Scenario,
+    *,
+    until: datetime,
+    is_wanted: Callable[[], bool],
+    on_week: Callable[[int], None] = lambda _number: None,
+) -> FormerLife:
     """Play *scenario* in *data_dir*, which holds no data of a server yet, so that it ends at *until*.
 
-    It takes seconds, in which nothing else is done here. Raises Unwanted once *is_wanted* says no.
+    It takes seconds, in which nothing else is done here; *on_week* is told the number of each week, from 1, as it ends.
+    Raises Unwanted once *is_wanted* says no.
     """
     scenario = replace(scenario, begins_at=until - scenario.duration)
     stages: list[Stage] = []
@@ -117,6 +127,7 @@ def live_through(data_dir: Path, scenario: Scenario, *, until: datetime, is_want
     def watch(stage: Stage) -> None:
         stages.append(stage)
         stage.world.background(_heed(stage, is_wanted))
+        stage.world.background(_count_weeks(stage, on_week))
 
     seed = Random().getrandbits(32)  # noqa: S311 - plays; no two demonstrations share their secrets
     play_scenario(scenario, seed=seed, directory=data_dir, watch=watch)
@@ -127,3 +138,9 @@ async def _heed(stage: Stage, is_wanted: Callable[[], bool]) -> None:
     while is_wanted():
         await stage.world.sleep(LOOKS_EVERY)
     raise Unwanted
+
+
+async def _count_weeks(stage: Stage, on_week: Callable[[int], None]) -> None:
+    for number in itertools.count(1):
+        await stage.world.sleep(WEEK)
+        on_week(number)
