@@ -16,7 +16,7 @@ from tests.support.site import IPAD, MAC, Site, id_of
 
 from muster.domain.roles import Role
 from muster.edges.console.app import make_console
-from muster.edges.console.live import LOOKED_AT_AGAIN, STREAMS_OF_SESSION, EventPages, Watcher
+from muster.edges.console.live import LOOKED_AT_AGAIN, STREAMS_OF_SESSION, EventPages, Follower, Watcher
 from muster.edges.console.sessions import Sessions
 from muster.operations.manage_groups import GroupOrder, create_groups
 from muster.operations.set_roles import AccessOrder, RoleOrder, set_access, set_roles
@@ -116,20 +116,20 @@ def test_one_watcher_reads_for_all_and_ends_with_the_last(ana: Browser, site: Si
     runner = Counting(site.engine)
     watcher = Watcher(runner, tick=0.01)
 
-    async def follow() -> tuple[int, int]:
-        async def wait_for_two(follower: Any) -> None:
+    async def follow() -> tuple[set[int], int]:
+        async def reads_when_told(follower: Follower) -> int:
             await follower.changed.wait()
+            return runner.reads
 
         followers = [watcher.add(f"device:{id_of(one)}") for one in (MAC, IPAD) for _ in range(50)]
-        await asyncio.wait_for(asyncio.gather(*map(wait_for_two, followers)), 10)
-        after_first = runner.reads
+        after_first = set(await asyncio.wait_for(asyncio.gather(*map(reads_when_told, followers)), 60))
         for one in followers:
             watcher.remove(one)
         await asyncio.sleep(0)
         watching = [one for one in asyncio.all_tasks() if one.get_name() == "watcher of the console"]
         return after_first, len(watching)
 
-    assert asyncio.run(follow()) == (1, 0)
+    assert asyncio.run(follow()) == ({1}, 0)
     assert watcher.count == 0
 
 
