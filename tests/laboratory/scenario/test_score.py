@@ -251,6 +251,16 @@ def test_where_half_of_all_is_answered_with_errors_a_check_out_was_heard_or_was_
     assert [one.cause for one in found.causes] == ["profile_removed_unreported"]
 
 
+def test_who_was_erased_is_silent_or_apns_says_that_its_token_is_gone() -> None:
+    erased = Episode(0, "erase", "ipads/1", None, {"by": "user"}, BEGIN + 30 * DAY)
+    told = [step(0, WELL), step(31, ControlState.AT_RISK, Reason.PUSH_TOKEN_UNREGISTERED)]
+
+    found = scored([*told, step(32, LOST, Reason.PUSH_TOKEN_UNREGISTERED)], erased, off=(30, 60), cohort="ipads")
+
+    assert (found.right_state_faulted, found.between_right) == (1, found.between_days)
+    assert found.right_reason == 1
+
+
 def test_nobody_knows_of_an_assignment_while_apple_refuses_the_token() -> None:
     refused = Episode(0, "token_expired", None, None, {}, BEGIN + 29 * DAY, BEGIN + 40 * DAY)
     moved = Episode(1, "assign_elsewhere", "ipads/1", None, {}, BEGIN + 30 * DAY)

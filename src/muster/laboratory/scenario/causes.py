@@ -179,6 +179,9 @@ def _erase(life: Life, number: int, episode: Episode) -> Iterable[Claim]:
         return
     reasons = frozenset({Reason.SILENT, Reason.ERASED_REENROLLING} if back is not None else {Reason.SILENT})
     yield from life.by_silence(Reason.SILENT, number, (episode.began_at, life.end_of(episode)), reasons)
+    for user in (DEVICE, *life.users()):  # sooner or later APNs knows its token no more
+        dead = _DEAD_TOKEN if user == DEVICE else _DEAD_TOKEN | _OF_USERS
+        yield life.claim(Reason.SILENT, number, episode, AT_RISK | LOST, None, reasons=dead, user=user)
     yield from returning
 
 

@@ -188,6 +188,13 @@ def test_a_device_that_sleeps_whenever_it_is_pushed_is_not_held_to_be_blocked() 
     assert (verdict_on(one), noted(one)) == (WELL, {Reason.PUSH_PATH_BLOCKED})
 
 
+def test_where_one_more_push_would_be_enough_it_is_looked_for() -> None:
+    few = comes(pushes=[ago(days=3) + index * HOUR for index in range(6)])
+
+    verdict = judge(few, ControlPolicy(), NOW).verdict
+    assert (verdict.state, verdict.look_again_at) == (ControlState.IN_CONTROL, NOW + 6 * HOUR)
+
+
 def test_a_device_that_is_shut_down_before_the_question_of_each_evening_is_not_held_to_be_blocked() -> None:
     evenings = [ago(days=days, hours=9) for days in range(7, 0, -1)]
     leaves = [at - timedelta(minutes=40) for at in evenings]

@@ -23,6 +23,8 @@ from muster.domain.control.words import count, instant
 UNANSWERED_PUSHES: Final = 5
 OVER: Final = timedelta(days=2)
 """So many pushes without an answer, over so long, with a contact between."""
+ONE_MORE: Final = timedelta(hours=6)
+"""How often is looked where they last for long enough, and one more push without an answer would be enough."""
 ABOUT_AFTER_CONTACT: Final = timedelta(minutes=15)
 """So long after a contact a device is taken to be awake; what is pushed to settle it goes out within that. No longer,
 for the last contact of a working day and a question of every evening may lie as near to each other on many days."""
@@ -88,7 +90,8 @@ def _missed(dossier: Dossier, push: PushRecord, now: datetime) -> _Missed | NotY
     if not _is_enough(dossier, settled):
         moments = [at + ANSWER_WINDOW for at in run if at not in settled]
         if len(run) >= UNANSWERED_PUSHES - 1:
-            moments.append(run[0] + OVER + ANSWER_WINDOW)
+            lasts_at = run[0] + OVER + ANSWER_WINDOW
+            moments.append(lasts_at if lasts_at > now else now + ONE_MORE)
         moments = [at for at in moments if at > now]
         return NotYet(min(moments)) if moments else None
     heard = dossier.contacts
