@@ -383,8 +383,8 @@ def count_ending(tx: Transaction, before: datetime) -> int:
     select = (
         sa.select(sa.func.count())
         .select_from(identities)
-        .join(channels, device.pin == identities.c.fingerprint)
-        .where(identities.c.not_after < before, device.id == device.device_id)
+        .join(channels, device.id == identities.c.device_id)  # by its key: a pin has no index
+        .where(identities.c.not_after < before, device.pin == identities.c.fingerprint)
         .where(device.state == EnrollmentState.ENROLLED.value)
     )
     return tx.connection.execute(select).scalar_one()

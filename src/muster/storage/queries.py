@@ -11,6 +11,7 @@ from typing import Any, Final, assert_never
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from muster.domain.command_queue import HoldReason
@@ -79,6 +80,8 @@ _subject = channels.alias("subject")
 _device = channels.alias("device")
 _facts = device_facts.alias("facts")
 _user = device_facts.alias("user_facts")
+_holder = channels.alias("holder")
+_identity = identities.alias("identity")
 
 
 def _epoch_identity(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
@@ -112,12 +115,7 @@ _COLUMNS: Final[Mapping[str, sa.ColumnElement[Any]]] = {
     "first_seen": _subject.c.first_seen_at,
     "last_contact": _subject.c.last_contact_at,
     "last_proof": _subject.c.last_proof_at,
-    "identity_expires": (
-        sa.select(identities.c.not_after)
-        .join(_device, _device.c.pin == identities.c.fingerprint)
-        .where(_device.c.id == _subject.c.device_id)
-        .scalar_subquery()
-    ),
+    "identity_expires": _identity.c.not_after,
     "control": verdicts.c.state,
     "reason": verdicts.c.reason,
     "control_since": verdicts.c.since,
@@ -147,19 +145,34 @@ def found_by(tx: Transaction, query: Query, now: datetime, *, users: bool | None
     Of a user's channel the device's facts count, and its own state, contacts and name. The query names no group any
     more.
     """
-    select = (
-        sa.select(_subject.c.id)
-        .select_from(
-            _subject.outerjoin(_facts, _facts.c.channel_id == _subject.c.device_id)
-            # no engine joins what no condition names
-            .outerjoin(verdicts, verdicts.c.channel_id == _subject.c.id)
-        )
-        .where(_condition(tx, query, now))
+    condition = _condition(tx, query, now)
+    joined = (
+        _subject.outerjoin(_facts, _facts.c.channel_id == _subject.c.device_id)
+        # no engine joins what no condition names
+        .outerjoin(verdicts, verdicts.c.channel_id == _subject.c.id)
     )
+    if any(one is _identity.c.not_after for one in visitors.iterate(condition)):  # SQLite would join the first of two
+        joined = joined.outerjoin(_holder, _holder.c.id == _subject.c.device_id)
+        joined = joined.outerjoin(_identity, _identity.c.fingerprint == _holder.c.pin)
+    select = sa.select(_subject.c.id).select_from(joined).where(condition)
     if users is None:
         return select
     is_device = _subject.c.id == _subject.c.device_id
     return select.where(sa.not_(is_device) if users else is_device)
+
+
+def counts_by_state(tx: Transaction, query: Query, now: datetime) -> tuple[tuple[str, str | None, int], ...]:
+    """Count the devices that *query* finds by state and verdict (None: never judged), each pair once."""
+    by = (_subject.c.state, verdicts.c.state)
+    found = found_by(tx, query, now).with_only_columns(*by, sa.func.count()).group_by(*by)
+    return tuple((row[0], row[1], row[2]) for row in tx.connection.execute(found))
+
+
+def held_in(tx: Transaction, query: Query, now: datetime, state: str) -> sa.Select[Any]:
+    """Return a statement of the ids of the devices that *query* finds and that are held to be in *state*, those for
+    longest first; for an index of `verdicts`, whose columns further conditions may name."""
+    found = found_by(tx, query, now).where(verdicts.c.state == state)
+    return found.order_by(verdicts.c.since, verdicts.c.channel_id)
 
 
 def find_among(tx: Transaction, query: Query, now: datetime, device_ids: Sequence[str]) -> frozenset[str]:

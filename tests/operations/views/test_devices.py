@@ -53,7 +53,9 @@ def test_pages_together_hold_every_device_once_and_in_order(engine: Engine, orde
     assert sorted(pages) == [f"D{number}" for number in range(7)]
 
 
-@pytest.mark.parametrize(("search", "few"), [("", 0), ("mac", 0), ("mac", 1000), ("name contains 'mac'", 1000)])
+@pytest.mark.parametrize(
+    ("search", "few"), [("", 0), ("mac", 0), ("mac", 1000), ("name contains 'mac'", 1000), ("name contains 'mac'", 0)]
+)
 def test_pages_by_gravity_have_the_gravest_first_and_what_was_never_judged_last(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, search: str, few: int
 ) -> None:
@@ -151,10 +153,13 @@ def test_a_search_finds_the_same_however_much_it_finds(
             engine, f"D{number}", name="mac" if number else "pad", state="ended" if number > 2 else "enrolled"
         )
 
-    page, counts = engine.read(lambda tx: browse_devices(tx, DeviceQuery("MAC", state="enrolled"), NOW))
+    hold(engine, "D2", ControlState.QUIET, Reason.SILENT, at=NOW)
+    for search in ("MAC", "name = 'mac'"):
+        page, counts = engine.read(lambda tx, search=search: browse_devices(tx, DeviceQuery(search, "enrolled"), NOW))  # type: ignore[misc]
 
-    assert [row.id for row in page.rows] == ["D1", "D2"]
-    assert (page.total, counts.by_state["ended"], counts.total) == (2, 1, 3)
+        assert [row.id for row in page.rows] == ["D1", "D2"]
+        assert (page.total, counts.by_state["ended"], counts.total) == (2, 1, 3)
+        assert counts.by_control == {ControlState.QUIET: 1}
 
 
 def test_an_empty_fleet_counts_nothing(engine: Engine) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, assert_never
@@ -171,6 +171,8 @@ class _Found:
     condition: sa.ColumnElement[bool]
     few: tuple[ChannelId, ...] | None = None
     is_all: bool = False
+    asked: tuple[Query, datetime] | None = None
+    """The query that finds exactly these at a time, where one does: then it is asked, and no condition made of it."""
 
 
 def _count(tx: Transaction, condition: sa.ColumnElement[bool]) -> int:
@@ -185,6 +187,13 @@ def _counts(tx: Transaction, found: _Found) -> DeviceCounts:
         rows = tx.connection.execute(select.where(found.condition).group_by(channels.c.state)).all()
         for (held, _, _), count in control_days.counts(tx).items():
             by_control[held] += count
+    elif found.asked is not None:
+        by_both = queries.counts_by_state(tx, *found.asked)
+        for state, held_state, devices in by_both:
+            by_state[state] += devices
+            if held_state is not None:
+                by_control[ControlState(held_state)] += devices
+        return DeviceCounts(by_state, by_control)
     else:  # once for both: what finds them may be dear
         both = select.add_columns(verdicts.c.state.label("control"))
         joined = channels.outerjoin(verdicts, verdicts.c.channel_id == channels.c.id)
@@ -206,7 +215,8 @@ def _page(tx: Transaction, query: DeviceQuery, found: _Found, total: int) -> Dev
             ids = _gravest_of_few(tx, condition, query.after, limit + 1)
         else:
             is_all = found.is_all and query.state is None
-            ids = _gravest(tx, None if is_all else condition, query, limit + 1)
+            asked = found.asked if query.state is None else None
+            ids = _gravest(tx, None if is_all else condition, query, limit + 1, asked)
         by_id = {row.id: row for row in _rows(tx, select_devices(channels.c.id.in_(ids)))}
         rows = tuple(by_id[one] for one in ids if one in by_id)
         return DevicePage(rows[:limit], total, rows[limit - 1].id if len(rows) > limit else None)
@@ -243,12 +253,16 @@ def _gravest_of_few(
 
 
 def _gravest(
-    tx: Transaction, condition: sa.ColumnElement[bool] | None, query: DeviceQuery, limit: int
+    tx: Transaction,
+    condition: sa.ColumnElement[bool] | None,
+    query: DeviceQuery,
+    limit: int,
+    asked: tuple[Query, datetime] | None = None,
 ) -> list[ChannelId]:
     """Return up to *limit* ids, the gravest verdicts first; the place of `query.after` is where it is by now.
 
-    *condition*: absent where every device is meant. State by state, for there are few in the grave ones, and an index
-    has them in order.
+    *condition*: absent where every device is meant; *asked* finds the same, where it is there. State by state, for
+    there are few in the grave ones, and an index has them in order.
     """
     after, place, since = query.after, 0, None
     if after is not None:
@@ -260,7 +274,7 @@ def _gravest(
     for state in GRAVITY[place:]:
         if query.control not in (None, state):
             continue
-        select = _held_in(state, condition)
+        select = _held_in(state, condition) if asked is None else queries.held_in(tx, *asked, state.value)
         if since is not None and state is GRAVITY[place]:
             same = sa.and_(verdicts.c.since == since, verdicts.c.channel_id > after)
             select = select.where(sa.or_(verdicts.c.since > since, same))
@@ -354,7 +368,10 @@ def _found(tx: Transaction, search: str, within: Bounds | None) -> _Found:
 def _found_by(tx: Transaction, text: str, now: datetime, within: Bounds | None) -> _Found | Refusal:
     """Return what a query finds."""
     query = read_query(tx, text)
-    return query if isinstance(query, Refusal) else _named(tx, queries.found_by(tx, query, now), within)
+    if isinstance(query, Refusal):
+        return query
+    found = _named(tx, queries.found_by(tx, query, now), within)
+    return replace(found, asked=(query, now)) if within is None and found.few is None else found
 
 
 def _named(tx: Transaction, ids: sa.Select[Any], within: Bounds | None) -> _Found:
