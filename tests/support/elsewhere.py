@@ -5,8 +5,10 @@ run none: what they would do is done by who asks.
 """
 
 import getpass
+import io
 import random
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
@@ -24,11 +26,13 @@ from muster.bootstrap.data_directory import Surroundings
 from muster.cli import office, send_by_query
 from muster.cli.acting import ACTING_AS
 from muster.cli.connection import Connection, connect
+from muster.crypto.keys import RSAPrivateKey
 from muster.domain.roles import Role
 from muster.edges.api.application import AdminApi, mounted_at_root
 from muster.edges.api.endpoints import Site
 from muster.operations.manage_tokens import NewToken, TokenOrder, create_tokens
 from muster.operations.send_by_query import continue_sends
+from muster.simulator.keys.published import published_keys
 
 US = "https://mdm.example"
 
@@ -38,11 +42,16 @@ class Circumstances:
 
     def __init__(self) -> None:
         self.time = NOW
-        self._random = random.Random(0)
+        self._random, self._number = random.Random(0), 0
 
     def begin(self, number: int) -> None:
-        """Begin the randomness anew, for the command of this number."""
-        self._random = random.Random(number)
+        """Begin the randomness anew, for the command of this number; what it may read from standard input is there."""
+        self._random, self._number = random.Random(number), number
+        sys.stdin = io.TextIOWrapper(io.BytesIO(b"correct horse battery staple\n"))
+
+    def new_rsa_key(self, _bits: int) -> RSAPrivateKey:
+        """Return a key that was made long ago, another one for each number."""
+        return published_keys()[8 + self._number % 16]
 
     def now(self) -> datetime:
         """Return the time."""
@@ -57,8 +66,13 @@ class Circumstances:
 def held_still() -> Iterator[Circumstances]:
     """Have commands, here and elsewhere, run at one time with one randomness."""
     circumstances = Circumstances()
-    around = Surroundings(now=circumstances.now, random_bytes=circumstances.random_bytes)
+    around = Surroundings(
+        now=circumstances.now,
+        random_bytes=circumstances.random_bytes,
+        new_rsa_key=circumstances.new_rsa_key,
+    )
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", sys.stdin)
         patch.setattr(data_directory, "Surroundings", lambda: around)
         patch.setattr(office, "present", circumstances.now)
         patch.setenv("MUSTER_PUBLIC_URL", US)
@@ -75,7 +89,11 @@ def serving(data_dir: Path, *, requests_per_minute: int = 100_000) -> Iterator[t
         stack.enter_context(pytest.MonkeyPatch.context()).setattr(
             send_by_query, "pause", lambda _seconds: data.runner.write_now(continue_sends, [None])
         )
-        api = AdminApi(data.runner, Site(data.settings.policy(), US), requests_per_minute=requests_per_minute)
+        api = AdminApi(
+            data.runner,
+            Site(data.settings.policy(), US, data.settings.organization),
+            requests_per_minute=requests_per_minute,
+        )
         with answering(Starlette(routes=[mounted_at_root(api)])) as url:
             yield url, data
 

@@ -48,5 +48,5 @@ def make_administration(settings: Settings, around: Surroundings, ring: KeyRing,
 
 
 def _admin_api(settings: Settings, views: ViewRunner) -> AdminApi:
-    site = Site(settings.policy(), settings.effective_public_url)
+    site = Site(settings.policy(), settings.effective_public_url, settings.organization)
     return AdminApi(views, site, requests_per_minute=settings.api_requests_per_minute)

@@ -7,7 +7,7 @@ import typer
 
 from muster.cli.connection import Connection, connect
 from muster.cli.errors import CommandFailed, ExitCode
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import print_json, print_table
 from muster.operations.rotate_authority import rotate_authorities
 from muster.operations.views.authorities import AuthorityRow, list_authorities
@@ -23,8 +23,11 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show the authorities, the current one first, with the devices whose identities are theirs."""
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(list_authorities)
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(
+            lambda here: here.view(list_authorities),
+            lambda there: there.get("/authorities", tuple[AuthorityRow, ...]),
+        )
     if as_json:
         print_json(rows)
         return

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, ExitCode
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, Office, open_office
 from muster.cli.output import print_json, print_table
 from muster.crypto.certificate_files import MAX_FILE_OCTETS
 from muster.domain.push_certificate_refusals import PORTAL, day
@@ -73,9 +72,8 @@ def request(
     is a plain request, which an MDM vendor has to sign.
     """
     _check_new(out)
-    with connect(data_dir, database, key_ring) as data:
-        name = common_name or data.settings.organization or "Muster"
-        made = data.run(request_push_certificates, RequestOrder(RequestPurpose.PUSH, name, email, country, renew))
+    with open_office(data_dir, database, key_ring) as data:
+        made = _request(data, RequestPurpose.PUSH, common_name, email, country, renew)
     if as_json:
         if out is not None:
             out.write_text(made.signed_request or made.request_pem)
@@ -157,9 +155,8 @@ def vendor_request(
 ) -> None:
     """Make a key, which stays here, and the request for an MDM vendor certificate: for Apple's developer account."""
     _check_new(out)
-    with connect(data_dir, database, key_ring) as data:
-        name = common_name or data.settings.organization or "Muster"
-        made = data.run(request_push_certificates, RequestOrder(RequestPurpose.VENDOR, name, email, country))
+    with open_office(data_dir, database, key_ring) as data:
+        made = _request(data, RequestPurpose.VENDOR, common_name, email, country, None)
     if as_json:
         if out is not None:
             out.write_text(made.request_pem)
@@ -192,7 +189,7 @@ def vendor_upload(
     uploaded = UploadedVendorCertificate(
         _read(cert), None if key is None else _read(key), None if chain is None else _read(chain)
     )
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         accepted = data.run(upload_vendor_certificates, uploaded)
     if as_json:
         print_json(accepted)
@@ -200,6 +197,24 @@ def vendor_upload(
     print(f"{accepted.subject} signs requests until {day(accepted.not_after)}.")
     if not accepted.is_of_apple:
         print("Its root is not Apple's: Apple's portal will not take what it signs.", file=sys.stderr)
+
+
+def _request(
+    data: Office,
+    purpose: RequestPurpose,
+    common_name: str | None,
+    email: str | None,
+    country: str | None,
+    renews: str | None,
+) -> MadeRequest:
+    body = {"purpose": purpose, "common_name": common_name, "email": email, "country": country, "renews": renews}
+    return data.ask(
+        lambda here: here.run(
+            request_push_certificates,
+            RequestOrder(purpose, common_name or here.settings.organization or "Muster", email, country, renews),
+        ),
+        lambda there: there.send("POST", "/push-certificates/requests", MadeRequest, body),
+    )
 
 
 def _read(path: Path) -> bytes:

@@ -6,14 +6,13 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, ExitCode
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import ago, print_json, print_table
 from muster.domain.return_to_service import MAXIMUM_WIFI_PROFILE_BYTES
 from muster.operations.return_to_service import ReturnOrder, ReturnPolicyOrder, return_devices, set_return_policies
+from muster.operations.views.returning import ReturnRow, list_returning
 from muster.protocol.identifiers import DeviceId
-from muster.storage import return_to_service
 
 app = typer.Typer(
     help="Whether devices that are erased by hand enroll by themselves again; never, unless it is allowed here.",
@@ -43,7 +42,7 @@ def allow(
     scope = _scope(device_id, all_devices)
     content = _read(wifi_profile)
     _confirm(f"Whoever erases {_name(scope)} gets a managed device back, without being asked. Go on?", yes)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         data.run(set_return_policies, ReturnPolicyOrder(scope, is_enabled=True, wifi_profile=content))
     print(f"From now on, {_name(scope)} returns to service when erased.")
 
@@ -58,7 +57,7 @@ def forbid(
 ) -> None:
     """Have a device stay as it is after it was erased."""
     scope = _scope(device_id, all_devices)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         data.run(set_return_policies, ReturnPolicyOrder(scope, is_enabled=False))
     print(f"From now on, {_name(scope)} does not return to service when erased by hand.")
 
@@ -71,31 +70,23 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what was set. Wi-Fi profiles hold passwords and are not shown."""
-    with connect(data_dir, database, key_ring) as data:
-        stored = data.view(return_to_service.stored)
+    with open_office(data_dir, database, key_ring) as data:
+        stored = data.ask(
+            lambda here: here.view(list_returning),
+            lambda there: there.get("/return-to-service", tuple[ReturnRow, ...]),
+        )
         now = data.now
     if as_json:
-        print_json(
-            [
-                {
-                    "device_id": one.scope or None,
-                    "is_enabled": one.is_enabled,
-                    "has_wifi_profile": one.wifi_profile_sealed is not None,
-                    "changed_at": one.changed_at,
-                    "changed_by": one.changed_by,
-                }
-                for one in stored
-            ]
-        )
+        print_json(stored)
         return
     if not stored:
         print("No device returns to service when it is erased by hand.")
         return
     rows = [
         (
-            one.scope or "all others",
+            one.device_id or "all others",
             "returns" if one.is_enabled else "stays",
-            "yes" if one.wifi_profile_sealed is not None else "no",
+            "yes" if one.has_wifi_profile else "no",
             ago(one.changed_at, now),
             one.changed_by,
         )
@@ -128,7 +119,7 @@ def send(
     """Erase a device, everything on it, and have it enroll by itself again."""
     content = _read(wifi_profile)
     _confirm(f"Everything on {device_id} will be erased. Go on?", yes)
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         queued = data.run(return_devices, ReturnOrder(DeviceId(device_id), content, count))
     if as_json:
         print_json(queued)

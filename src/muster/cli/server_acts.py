@@ -28,6 +28,10 @@ def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
+def _optional(content: bytes | None) -> str | None:
+    return None if content is None else _base64(content)
+
+
 def _cancel(order: Any) -> Asked:
     if order.command_uuid is None:
         return Asked("DELETE", at("devices", order.channel_ids[0], "commands"))
@@ -178,7 +182,46 @@ _ACTS: dict[str, Callable[[Any], Asked]] = {
     ),
     "upload_push_certificate.upload_push_certificates": _upload,
     "enrollment_links.revoke_links": lambda link: Asked("DELETE", at("links", link)),
+    "upload_vendor_certificate.upload_vendor_certificates": lambda one: Asked(
+        "POST",
+        "/push-certificates/vendor",
+        {name: _optional(getattr(one, name)) for name in ("certificate", "key", "chain")},
+    ),
+    "manage_witnesses.add_witnesses": lambda one: Asked("POST", "/witnesses", {"name": one.name, "kind": one.kind}),
+    "manage_witnesses.rotate_witnesses": lambda name: Asked("POST", at("witnesses", name, "token")),
+    "manage_witnesses.remove_witnesses": lambda name: Asked("DELETE", at("witnesses", name)),
+    "manage_signals.add_receivers": lambda one: Asked(
+        "POST",
+        "/signals/receivers",
+        {"name": one.name, "audience": one.audience, "allows_private": one.allows_private},
+    ),
+    "manage_signals.rotate_receivers": lambda name: Asked("POST", at("signals", "receivers", name, "token")),
+    "manage_signals.remove_receivers": lambda name: Asked("DELETE", at("signals", "receivers", name)),
+    "manage_signals.turn_streams": lambda one: Asked(
+        "PUT", at("signals", "receivers", one.name, "stream"), {"state": one.state, "reason": one.reason}
+    ),
+    "return_to_service.set_return_policies": lambda one: Asked(
+        "PUT",
+        "/return-to-service",
+        {
+            "device_id": one.device_id,
+            "is_enabled": one.is_enabled,
+            "wifi_profile": _optional(one.wifi_profile),
+        },
+    ),
+    "return_to_service.return_devices": lambda one: Asked(
+        "POST",
+        at("devices", one.device_id, "return-to-service"),
+        {"wifi_profile": _optional(one.wifi_profile), "named_count": one.named_count},
+    ),
     # people
+    "enrollment_users.add_enrollment_users": lambda one: Asked(
+        "POST", "/enrollment-users", {"user_name": one.user_name, "password": one.password}
+    ),
+    "enrollment_users.set_passwords": lambda one: Asked(
+        "PUT", at("enrollment-users", one.user_name, "password"), {"password": one.password}
+    ),
+    "enrollment_users.disable_users": lambda name: Asked("DELETE", at("enrollment-users", name)),
     "manage_tokens.revoke_tokens": lambda name: Asked("DELETE", at("tokens", name)),
     "set_roles.set_roles": _role,
     "set_roles.set_access": lambda one: Asked(

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.request import (
+    BaseHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    build_opener,
+)
 
 from muster.cli.acting import ServerAddress
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
@@ -317,6 +325,8 @@ def _read_token(path: Path) -> str:
 
 
 def _opener(url: str, ca_file: Path | None) -> OpenerDirector:
+    if urlsplit(url).scheme == "http":
+        return _direct(url, [_NoRedirect()])
     try:
         context = ssl.create_default_context()
         if ca_file is not None:
@@ -327,7 +337,11 @@ def _opener(url: str, ca_file: Path | None) -> OpenerDirector:
             remedy="Name a file of certificates in PEM.",
             code=ExitCode.USAGE,
         ) from error
-    handlers = [_NoRedirect(), HTTPSHandler(context=context)]
+    return _direct(url, [_NoRedirect(), HTTPSHandler(context=context)])
+
+
+def _direct(url: str, handlers: list[BaseHandler]) -> OpenerDirector:
+    """Make what asks *url*; no proxy is asked for this machine's own addresses."""
     if _is_loopback(urlsplit(url).hostname or ""):
         return build_opener(ProxyHandler({}), *handlers)
     return build_opener(*handlers)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import connect
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import print_json, print_table
+from muster.domain.signals import SigningKey
 from muster.domain.webhooks import SubscriptionState
 from muster.operations.manage_signals import (
     NewReceiver,
@@ -19,7 +19,7 @@ from muster.operations.manage_signals import (
     rotate_receivers,
     turn_streams,
 )
-from muster.operations.views.signals import list_keys, list_receivers
+from muster.operations.views.signals import KeyMade, KeyRow, ReceiverRow, list_keys, list_receivers
 
 app = typer.Typer(
     help="Shared Signals: receivers learn whether devices are compliant (OpenID SSF, CAEP).", no_args_is_help=True
@@ -48,7 +48,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Let a receiver in, and print its token. It is shown this once."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         made = data.run(add_receivers, ReceiverOrder(name, audience, allow_private))
     _print_token(made, as_json)
 
@@ -62,7 +62,7 @@ def rotate_token(
     as_json: AsJson = False,
 ) -> None:
     """Give a receiver another token, and print it; the former one is good no more."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         made = data.run(rotate_receivers, name)
     _print_token(made, as_json)
 
@@ -75,8 +75,11 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List receivers, their streams, and how it goes with them."""
-    with connect(data_dir, database, key_ring) as data:
-        rows = data.view(list_receivers)
+    with open_office(data_dir, database, key_ring) as data:
+        rows = data.ask(
+            lambda here: here.view(list_receivers),
+            lambda there: there.get("/signals/receivers", tuple[ReceiverRow, ...]),
+        )
     if as_json:
         print_json(rows)
         return
@@ -108,7 +111,7 @@ def remove(
     key_ring: KeyRingFile = None,
 ) -> None:
     """Remove a receiver, its stream, and all that waits for it."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         data.run(remove_receivers, name)
     print(f"{name} is told no more.", file=sys.stderr)
 
@@ -157,9 +160,12 @@ def list_of_keys(
     as_json: AsJson = False,
 ) -> None:
     """List the keys that receivers are shown."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         now = data.now
-        rows = data.view(lambda tx: list_keys(tx, now))
+        rows = data.ask(
+            lambda here: here.view(lambda tx: list_keys(tx, now)),
+            lambda there: there.get("/signals/keys", tuple[KeyRow, ...]),
+        )
     if as_json:
         print_json(rows)
         return
@@ -185,16 +191,23 @@ def rotate(
     as_json: AsJson = False,
 ) -> None:
     """Make another key: published now, it signs from tomorrow on, when receivers know it."""
-    with connect(data_dir, database, key_ring) as data:
-        key = data.run(rotate_keys, None)
+    with open_office(data_dir, database, key_ring) as data:
+        key = data.ask(
+            lambda here: _key_made(here.run(rotate_keys, None)),
+            lambda there: there.send("POST", "/signals/keys", KeyMade),
+        )
     if as_json:
-        print_json({"kid": key.kid, "signs_from": key.signs_from})
+        print_json(key)
         return
     print(f"{key.kid} signs from {key.signs_from:%Y-%m-%d %H:%M} UTC on.", file=sys.stderr)
 
 
+def _key_made(key: SigningKey) -> KeyMade:
+    return KeyMade(key.kid, key.signs_from)
+
+
 def _turn(order: TurnOrder, data_dir: DataDir, database: Database, key_ring: KeyRingFile) -> None:
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         data.run(turn_streams, order)
     print(f"The stream of {order.name} is {order.state.value}.", file=sys.stderr)
 

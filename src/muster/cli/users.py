@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, ExitCode
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import ago, print_json, print_table
 from muster.domain.enrollment_users import MAXIMUM_PASSWORD_CHARACTERS, EnrollmentUser
 from muster.operations.enrollment_users import UserOrder, add_enrollment_users, disable_users, set_passwords
@@ -31,7 +30,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a person who may enroll devices where signing in is asked for."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         user = data.run(add_enrollment_users, UserOrder(name, ask_for_password(password_stdin)))
     _show(user, as_json, f"{user.user_name} may sign in to enroll devices.")
 
@@ -46,7 +45,7 @@ def set_password(
     as_json: AsJson = False,
 ) -> None:
     """Give a person another password; one who was disabled may sign in again."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         user = data.run(set_passwords, UserOrder(name, ask_for_password(password_stdin)))
     _show(user, as_json, f"{user.user_name} has a new password.")
 
@@ -60,7 +59,7 @@ def disable(
     as_json: AsJson = False,
 ) -> None:
     """Let a person sign in no more. Devices that are enrolled stay so."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         user = data.run(disable_users, name)
     _show(user, as_json, f"{user.user_name} can't sign in any more; devices that are enrolled stay so.")
 
@@ -73,8 +72,11 @@ def list_users(
     as_json: AsJson = False,
 ) -> None:
     """List the people who may enroll devices, and those who might once."""
-    with connect(data_dir, database, key_ring) as data:
-        users = data.view(enrollment_users.all_users)
+    with open_office(data_dir, database, key_ring) as data:
+        users = data.ask(
+            lambda here: tuple(here.view(enrollment_users.all_users)),
+            lambda there: there.get("/enrollment-users", tuple[EnrollmentUser, ...]),
+        )
         now = data.now
     if as_json:
         print_json(users)

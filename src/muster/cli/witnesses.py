@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from muster.cli.connection import connect
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
 from muster.cli.output import ago, print_json, print_table
-from muster.domain.control.witness import WitnessKind
+from muster.domain.control.witness import Witness, WitnessKind
 from muster.operations.manage_witnesses import (
     NewToken,
     WitnessOrder,
@@ -35,7 +34,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a witness, and print the token by which it posts. The token is shown this once."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         made = data.run(add_witnesses, WitnessOrder(name, kind))
     _show(made, as_json)
 
@@ -49,7 +48,7 @@ def rotate(
     as_json: AsJson = False,
 ) -> None:
     """Give a witness another token, and print it. The former one is good no more."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         made = data.run(rotate_witnesses, name)
     _show(made, as_json)
 
@@ -63,7 +62,7 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Let a witness say no more. What it said stays evidence."""
-    with connect(data_dir, database, key_ring) as data:
+    with open_office(data_dir, database, key_ring) as data:
         witness = data.run(remove_witnesses, name)
     if as_json:
         print_json(witness)
@@ -79,8 +78,12 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List witnesses: when each spoke last, and how many of the devices it named are not known here."""
-    with connect(data_dir, database, key_ring) as data:
-        rows, now = data.view(witnesses.all_witnesses), data.now
+    with open_office(data_dir, database, key_ring) as data:
+        now = data.now
+        rows = data.ask(
+            lambda here: tuple(here.view(witnesses.all_witnesses)),
+            lambda there: there.get("/witnesses", tuple[Witness, ...]),
+        )
     if as_json:
         print_json(rows)
         return

@@ -51,10 +51,12 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What answers need beside the database. *public_url*: where devices reach us; empty: it was not said."""
+    """What answers need beside the database. *public_url*: where devices reach us; empty: it was not said; so with the
+    *organization*."""
 
     policy: Policy = field(default_factory=Policy)
     public_url: str = ""
+    organization: str = ""
 
 
 @dataclass(frozen=True, slots=True)

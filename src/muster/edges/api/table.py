@@ -13,6 +13,7 @@ from muster.edges.api.resources import (
     command_types,
     commands,
     devices,
+    enrollment_users,
     fleet,
     flips,
     groups,
@@ -24,9 +25,12 @@ from muster.edges.api.resources import (
     reach,
     recoveries,
     reports,
+    returning,
     secrets,
+    signals,
     verdicts,
     webhooks,
+    witnesses,
 )
 
 TABLE: Final[tuple[Endpoint, ...]] = (
@@ -52,6 +56,10 @@ TABLE: Final[tuple[Endpoint, ...]] = (
     *audit.ENDPOINTS,
     *policies.ENDPOINTS,
     *reports.ENDPOINTS,
+    *enrollment_users.ENDPOINTS,
+    *returning.ENDPOINTS,
+    *signals.ENDPOINTS,
+    *witnesses.ENDPOINTS,
 )
 
 

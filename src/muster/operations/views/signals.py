@@ -40,6 +40,14 @@ class KeyRow:
     is_signing: bool
 
 
+@dataclass(frozen=True, slots=True)
+class KeyMade:
+    """A key that was made, and from when it signs."""
+
+    kid: str
+    signs_from: datetime
+
+
 def list_receivers(tx: Transaction) -> tuple[ReceiverRow, ...]:
     """Read all receivers by name."""
     waiting = outbox.count_waiting(tx)
