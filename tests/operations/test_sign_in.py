@@ -3,8 +3,11 @@
 import sqlalchemy as sa
 from tests.support.site import Site
 
+from muster.domain.access import Actor, ActorKind
 from muster.domain.errors import Refusal, RefusalCode
+from muster.domain.roles import Role
 from muster.operations.issue_certificate import hash_secret
+from muster.operations.set_roles import AccessOrder, set_access
 from muster.operations.sign_in import (
     LinkUse,
     Session,
@@ -16,6 +19,8 @@ from muster.operations.sign_in import (
     sign_out,
 )
 from muster.storage import schema
+
+OWNER = Actor(ActorKind.ADMINISTRATOR, "owner", Role.OWNER)
 
 
 def link(site: Site, name: str = "ana") -> SignInLink:
@@ -43,6 +48,17 @@ def test_link_is_good_once(site: Site) -> None:
     site.do(sign_in, LinkUse(token))
 
     refused = site.do(sign_in, LinkUse(token))[0]
+
+    assert isinstance(refused, Refusal)
+    assert refused.code is RefusalCode.SIGN_IN_UNKNOWN
+
+
+def test_link_of_somebody_who_is_shut_out_opens_nothing(site: Site) -> None:
+    link(site, "owner")
+    link(site, "ben")
+    site.do(set_access, AccessOrder("ben", is_disabled=True), actor=OWNER)
+
+    refused = site.do(sign_in, LinkUse(link(site, "ben").token))[0]
 
     assert isinstance(refused, Refusal)
     assert refused.code is RefusalCode.SIGN_IN_UNKNOWN

@@ -16,6 +16,7 @@ from muster.operations.set_up_sign_in import (
     TotpConfirmation,
     TotpOffer,
     confirm_totp,
+    hash_of_code,
     offer_totp,
     reset_ways,
     set_own_passwords,
@@ -30,7 +31,7 @@ from muster.operations.sign_in_by_password import (
     sign_in_by_password,
 )
 from muster.operations.views.people import list_administrators
-from muster.storage import schema
+from muster.storage import schema, sign_in_ways
 
 PASSWORD = "correct horse battery"
 HASH = hash_password(PASSWORD, bytes(SALT_BYTES))
@@ -140,6 +141,21 @@ def test_recovery_code_is_good_once_and_audited(ana: Ana) -> None:
     assert isinstance(try_in(ana.site, code=code), Refusal)
     used = sa.select(schema.audit.c.detail).where(schema.audit.c.act == "administrator.recovery_code")
     assert ana.site.rows(used) == [({"left": 9},)]
+
+
+def test_a_code_that_another_sign_in_used_meanwhile_is_used_up(ana: Ana) -> None:
+    step = step_at(ana.site.now)
+
+    used = ana.site.engine.write(lambda tx: [sign_in_ways.use_step(tx, ana.id, one) for one in (step, step, step - 1)])
+
+    assert used == [True, False, False]
+
+
+def test_recovery_code_of_somebody_else_signs_nobody_in(ana: Ana) -> None:
+    ben = come_in(ana.site, "ben").administrator
+    ana.site.engine.write(lambda tx: sign_in_ways.replace_codes(tx, ben.id, [hash_of_code("of-ben")]))
+
+    assert isinstance(try_in(ana.site, code="of-ben"), Refusal)
 
 
 def test_password_without_a_second_factor_signs_nobody_in(site: Site) -> None:
