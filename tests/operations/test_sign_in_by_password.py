@@ -193,6 +193,20 @@ def test_tries_of_an_address_are_bounded(ana: Ana) -> None:
     assert isinstance(by_link, Session), "another way in from that address stays open"
 
 
+def test_an_address_that_is_refused_shuts_no_name_and_leaves_no_trace_of_more(ana: Ana) -> None:
+    for number in range(TRIES_PER_ADDRESS):
+        try_in(ana.site, name=f"name {number}", code="1")
+    count = sa.select(sa.func.count()).select_from(schema.sign_in_attempts)
+    [before] = ana.site.rows(count)
+
+    for number in range(TRIES_PER_NAME + 1):
+        try_in(ana.site, code="1")
+        try_in(ana.site, name=f"another {number}", code="1")
+
+    assert ana.site.rows(count) == [before]
+    assert isinstance(try_in(ana.site, code=ana.code(), source="198.51.100.1"), Session)
+
+
 def test_a_network_of_ipv6_is_one_address(ana: Ana) -> None:
     for number in range(TRIES_PER_ADDRESS):
         try_in(ana.site, name=f"name {number}", code="1", source=f"2001:db8:0:1::{number:x}")

@@ -129,6 +129,19 @@ def test_too_many_attempts_from_an_address_are_limited_whoever_they_are_for(site
     assert isinstance(sign_in(site, attempt(source="203.0.113.1")), SignedIn)
 
 
+def test_an_address_that_is_refused_shuts_no_user_and_leaves_no_trace_of_more(site: Site) -> None:
+    for number in range(FAILURES_PER_ADDRESS):
+        fail(site, attempt(f"user{number}@example.org"))
+    count = sa.select(sa.func.count()).select_from(schema.sign_in_attempts)
+    before = site.rows(count)
+
+    for number in range(FAILURES_PER_USER + 1):
+        site.do(admit_sign_ins, attempt(), attempt(f"another{number}@example.org"))
+
+    assert site.rows(count) == before
+    assert isinstance(sign_in(site, attempt(source="203.0.113.1")), SignedIn)
+
+
 def test_attempts_under_way_are_counted_before_their_passwords_are_checked(site: Site) -> None:
     outcomes = site.do(admit_sign_ins, *[attempt()] * (FAILURES_PER_USER + 1))
 

@@ -1,6 +1,7 @@
 """Tries to sign in to the console are counted before they are looked at, and taken back where they were right."""
 
 import hashlib
+from datetime import datetime
 
 from muster.domain.enrollment_users import network_of
 from muster.domain.errors import Refusal
@@ -24,9 +25,22 @@ def forgive_address(tx: Transaction, way: Way, source: str) -> None:
 
 
 def count_try(tx: Transaction, name: str, source: str, ctx: Context) -> Refusal | None:
-    """Count a try for a name, be there an administrator of it or not, and of its address; as above."""
-    of_name = enrollment_users.count_attempt(tx, _name(name), ctx.now, WINDOW)
-    return may_try(of_name, enrollment_users.count_attempt(tx, _address(Way.PASSWORD, source), ctx.now, WINDOW))
+    """Count a try of an address and for a name, be there an administrator of it or not; as above.
+
+    An address that is refused counts for no name: it shuts none, and leaves nothing behind for each that it makes up.
+    """
+    refusal = count_address(tx, Way.PASSWORD, source, ctx)
+    if refusal is not None:
+        return refusal
+    return may_try(enrollment_users.count_attempt(tx, _name(name), ctx.now, WINDOW), 0)
+
+
+def is_shut(tx: Transaction, way: Way, source: str, now: datetime) -> Refusal | None:
+    """Tell by reading alone that an address had too many tries; None: it may try, which is to be counted.
+
+    Whoever goes on trying costs no transaction that writes, for which devices would wait.
+    """
+    return may_try(0, enrollment_users.attempts_of(tx, _address(way, source), now) + 1)
 
 
 def forgive_try(tx: Transaction, name: str, source: str) -> None:

@@ -77,8 +77,11 @@ def admit_sign_ins(tx: Transaction, attempts: Sequence[EnrollmentSignIn], ctx: C
 def _admit(tx: Transaction, attempt: EnrollmentSignIn, ctx: Context) -> AdmissionOutcome:
     if len(attempt.user_name) > MAXIMUM_NAME_CHARACTERS or len(attempt.password) > MAXIMUM_PASSWORD_CHARACTERS:
         return _WRONG
-    counts = [enrollment_users.count_attempt(tx, subject, ctx.now, ATTEMPT_WINDOW) for subject in _subjects(attempt)]
-    refusal = may_try(*counts)
+    user_tried, address_tried = _subjects(attempt)
+    refusal = may_try(0, enrollment_users.count_attempt(tx, address_tried, ctx.now, ATTEMPT_WINDOW))
+    if refusal is not None:
+        return refusal  # and counts for no user: it shuts none, and leaves nothing behind for each that it makes up
+    refusal = may_try(enrollment_users.count_attempt(tx, user_tried, ctx.now, ATTEMPT_WINDOW), 0)
     if refusal is not None:
         return refusal
     stored = enrollment_users.find(tx, normalise_user_name(attempt.user_name))

@@ -121,6 +121,14 @@ def count_attempt(tx: Transaction, subject: bytes, now: datetime, window: timede
     return count
 
 
+def attempts_of(tx: Transaction, subject: bytes, now: datetime) -> int:
+    """Return how many attempts there were under *subject* in the window that is open; 0 where none is."""
+    table = sign_in_attempts
+    is_open = sa.and_(table.c.subject == subject, table.c.ends_at > now)
+    count: int | None = tx.connection.scalar(sa.select(table.c.attempts).where(is_open))
+    return count or 0
+
+
 def forgive_attempt(tx: Transaction, subject: bytes) -> None:
     """Take one attempt back: it was right."""
     table = sign_in_attempts

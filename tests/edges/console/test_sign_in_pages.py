@@ -1,6 +1,7 @@
 """Signing in and out."""
 
 from datetime import timedelta
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -8,9 +9,12 @@ import sqlalchemy as sa
 from tests.support.browser import Browser
 from tests.support.runner import NOW, InlineRunner
 
+from muster.domain.access import SERVER, Actor
+from muster.domain.sign_in_limits import TRIES_PER_ADDRESS, WINDOW
 from muster.edges.console.app import make_console
 from muster.edges.console.rendering import device_url
 from muster.storage import schema
+from muster.storage.sqlite import SqliteEngine
 
 
 def test_the_front_door_leads_to_signing_in(visitor: Browser) -> None:
@@ -168,3 +172,37 @@ def test_another_site_can_sign_nobody_out(ana: Browser) -> None:
     ana.post("/sign-out", [("sec-fetch-site", "cross-site")])
 
     assert ana.get("/devices").status == 200
+
+
+class Counting(InlineRunner):
+    """A runner that counts the transactions that write."""
+
+    writes = 0
+
+    async def write(self, operation: Any, items: Any, actor: Actor = SERVER) -> list[Any]:
+        """Run *operation*, and count it."""
+        self.writes += 1
+        return await super().write(operation, items, actor)
+
+
+@pytest.mark.parametrize(
+    ("target", "fields"),
+    [("/sign-in", {"name": "ana", "password": "wrong", "code": "1"}), ("/sign-in/a-link-that-is-guessed", {})],
+)
+def test_who_tries_too_often_costs_no_transaction_that_writes(
+    sqlite_engine: SqliteEngine, target: str, fields: dict[str, str]
+) -> None:
+    runner = Counting(sqlite_engine)
+    stranger = Browser(make_console(runner, secure_cookies=False))
+    for number in range(TRIES_PER_ADDRESS):
+        stranger.submit(target, {**fields, "name": str(number)} if fields else {})
+    before = runner.writes
+
+    replies = [stranger.submit(target, fields) for _ in range(5)]
+
+    assert {reply.status for reply in replies} == {403}
+    assert all("too many attempts" in reply.text for reply in replies)
+    assert runner.writes == before
+    runner.time += WINDOW
+    stranger.submit(target, fields)
+    assert runner.writes > before

@@ -68,6 +68,9 @@ class PasskeyPages:
 
     async def ask_to_sign_in(self, request: Request) -> Response:
         """Ask somebody for a passkey."""
+        shut = await self._sessions.refused_by(Way.PASSKEY, request)
+        if shut is not None:
+            return _asked(shut)
         [outcome] = await self._runner.write(begin_signing_in, [SigningInBegun(source_of(request), self._site)])
         return _asked(outcome)
 

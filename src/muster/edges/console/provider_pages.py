@@ -61,6 +61,9 @@ class ProviderPages:
 
     async def leave(self, request: Request) -> Response:
         """Send the browser to the provider, with a cookie by which it is known when it comes back."""
+        shut = await self._sessions.refused_by(Way.PROVIDER, request)
+        if shut is not None:
+            return self._refused(shut)
         [departure] = await self._runner.write(leave_for_provider, [source_of(request)])
         if not isinstance(departure, Departure):
             return self._refused(departure)

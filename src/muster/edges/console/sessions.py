@@ -19,6 +19,7 @@ from muster.domain.sign_in_limits import Way
 from muster.edges.console.navigation import is_section
 from muster.edges.console.rendering import Renderer
 from muster.operations.context import Context
+from muster.operations.limit_sign_ins import is_shut
 from muster.operations.permit import Sight, foreseen, seen
 from muster.operations.ports import Runner
 from muster.operations.sign_in import Session, Visit, find_session, note_session_uses
@@ -118,6 +119,11 @@ class Sessions:
     ) -> Seen | Refusal:
         """Look, by *view*, at what *operation* would do to *item* if they who are signed in did it; or tell why not."""
         return await self._runner.read(foreseen(signed_in.principal, operation, item, view, self._runner.now()))
+
+    async def refused_by(self, way: Way, request: Request) -> Refusal | None:
+        """Tell, by reading alone, that too many tries to sign in came from where *request* does; None: it may try."""
+        now, source = self._runner.now(), source_of(request)
+        return await self._runner.read(lambda tx: is_shut(tx, way, source, now))
 
     def ask_to_sign_in(self, request: Request) -> Response:
         """Send the visitor to the sign-in page, and remember where they wanted to go."""

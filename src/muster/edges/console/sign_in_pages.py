@@ -70,7 +70,9 @@ class SignInPages:
         """Begin a session for whoever typed the right things; show the form again for all others."""
         form = await read_form(request)
         visit = visit_of(request, self._sessions.token(request))
-        outcome = await self._check(Attempt(form["name"], form["password"], form["code"], visit))
+        outcome: Session | Refusal | None = await self._sessions.refused_by(Way.PASSWORD, request)
+        if outcome is None:
+            outcome = await self._check(Attempt(form["name"], form["password"], form["code"], visit))
         if isinstance(outcome, Refusal):
             note_refused(request, outcome, Way.PASSWORD)
             return self._form(form["name"], outcome)
@@ -102,7 +104,9 @@ class SignInPages:
     async def use(self, request: Request) -> Response:
         """Use the link up and begin a session."""
         use = LinkUse(request.path_params["token"], visit_of(request, self._sessions.token(request)))
-        [outcome] = await self._runner.write(sign_in, [use])
+        outcome: Session | Refusal | None = await self._sessions.refused_by(Way.LINK, request)
+        if outcome is None:
+            [outcome] = await self._runner.write(sign_in, [use])
         if isinstance(outcome, Refusal):
             note_refused(request, outcome, Way.LINK)
             explanation = f"You are not signed in: {outcome.message}."
