@@ -64,3 +64,13 @@ def test_what_an_error_says_gives_the_terminal_no_orders(log_format: str) -> Non
     logging.getLogger("uvicorn.error").warning("from a library: \x1b[31m")
 
     assert all(line.isprintable() for line in written.getvalue().split("\n"))
+
+
+def test_addresses_of_requests_are_not_logged_for_links_are_secrets() -> None:
+    written = io.StringIO()
+    set_up_logs(read_settings({"log_level": "debug"}, {}), written)
+    set_up_logs(read_settings({}, {}), written)
+
+    logging.getLogger("uvicorn.access").info('"GET /sign-in/secret HTTP/1.1" 200')
+
+    assert written.getvalue() == ""

@@ -18,7 +18,7 @@ from muster.operations.sign_in import (
     sign_in,
     sign_out,
 )
-from muster.storage import schema
+from muster.storage import people, schema
 
 OWNER = Actor(ActorKind.ADMINISTRATOR, "owner", Role.OWNER)
 
@@ -62,6 +62,14 @@ def test_link_of_somebody_who_is_shut_out_opens_nothing(site: Site) -> None:
 
     assert isinstance(refused, Refusal)
     assert refused.code is RefusalCode.SIGN_IN_UNKNOWN
+
+
+def test_session_of_somebody_who_is_shut_out_is_nobodys_whatever_is_left_of_it(site: Site) -> None:
+    opened = session(site.do(sign_in, LinkUse(link(site).token))[0])
+
+    site.engine.write(lambda tx: people.set_disabled(tx, opened.administrator.id, site.now))
+
+    assert whose(site, opened.token) is None
 
 
 def test_link_and_session_expire(site: Site) -> None:

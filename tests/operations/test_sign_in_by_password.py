@@ -143,6 +143,22 @@ def test_recovery_code_is_good_once_and_audited(ana: Ana) -> None:
     assert ana.site.rows(used) == [({"left": 9},)]
 
 
+def test_other_sessions_end_when_one_time_passwords_are_set_up(ana: Ana) -> None:
+    [link] = ana.site.do(create_sign_in_links, "ana")
+    [other] = ana.site.do(sign_in, LinkUse(link.token))
+    assert isinstance(other, Session)
+    [offer] = ana.site.do(offer_totp, ana.id, actor=ana.actor)
+
+    ana.site.do(confirm_totp, ana.confirmation(offer), actor=ana.actor)
+
+    def is_open(token: str) -> bool:
+        return (
+            ana.site.engine.read(lambda tx: find_session(tx, token, ana.site.now, ana.site.runner.policy)) is not None
+        )
+
+    assert (is_open(ana.session.token), is_open(other.token)) == (True, False)
+
+
 def test_a_code_that_another_sign_in_used_meanwhile_is_used_up(ana: Ana) -> None:
     step = step_at(ana.site.now)
 
