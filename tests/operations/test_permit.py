@@ -3,6 +3,7 @@
 import inspect
 import pkgutil
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from importlib import import_module
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -42,7 +43,7 @@ from muster.operations.permit import (
     within_scope,
 )
 from muster.operations.queue_command import CommandOrder, queue_commands
-from muster.operations.recover_by_hand import ConfirmOrder
+from muster.operations.recover_by_hand import ConfirmOrder, PutOffOrder
 from muster.operations.return_to_service import ReturnOrder, ReturnPolicyOrder
 from muster.operations.reveal_secrets import RevealOrder, reveal_secrets
 from muster.operations.rotate_secrets import AdministratorOrder, SecretAct, SecretOrder
@@ -77,6 +78,7 @@ ITEMS: dict[str, Any] = {
     "make_administrators": AdministratorOrder(DeviceId(OUTSIDE), "admin"),
     "make_reach_links": OUTSIDE,
     "pause_queues": PauseOrder(OUTSIDE, "why"),
+    "put_off_recoveries": PutOffOrder(OUTSIDE, timedelta(days=1)),
     "queue_commands": CommandOrder((INSIDE, OUTSIDE), INFORMATION),
     "recover_now": OUTSIDE,
     "reject_devices": DepartureOrder((DeviceId(INSIDE), DeviceId(OUTSIDE))),

@@ -14,7 +14,16 @@ from muster.domain.control.reasons import Reason
 from muster.domain.control.recovery import Run, StepKind
 from muster.domain.errors import Refusal, RefusalCode
 from muster.operations.answer_connect import ConnectReply
-from muster.operations.recover_by_hand import ConfirmOrder, DoneNow, confirm_steps, recover_now, stop_recoveries
+from muster.operations.recover_by_hand import (
+    LONGEST_REST,
+    ConfirmOrder,
+    DoneNow,
+    PutOffOrder,
+    confirm_steps,
+    put_off_recoveries,
+    recover_now,
+    stop_recoveries,
+)
 from muster.operations.recover_channels import GAVE_UP, PROVED, STARTED
 from muster.operations.recovery_steps import AFTER_CONTACT, pushed_apart
 from muster.operations.review_channels import review_channels
@@ -311,6 +320,56 @@ def test_stopped_recovery_does_nothing_more_while_its_reason_lasts(site: Site, g
     assert "tell" not in steps(lasting[0])
     assert [(one.outcome, one.closed_at) for one in kept(site)] == [(Outcome.STOPPED, site.now)]
     assert "recovery.stop" in acts(site)
+
+
+def test_recovery_that_is_put_off_rests_until_then_and_goes_on(site: Site, gone: SignerIdentity) -> None:
+    site.do(put_off_recoveries, PutOffOrder(id_of(MAC), LONGEST_REST))
+    site.wait(days=20)
+    review(site)
+    resting = steps(kept(site)[0])
+    site.wait(days=11)
+    review(site)
+
+    assert "tell" not in resting
+    assert "tell" in steps(kept(site)[0])
+    assert "recovery.put_off" in acts(site)
+
+
+def test_device_that_comes_back_proves_itself_though_its_recovery_was_put_off(site: Site, gone: SignerIdentity) -> None:
+    site.do(put_off_recoveries, PutOffOrder(id_of(MAC), LONGEST_REST))
+    site.wait(days=1)
+    site.connect(gone)
+    due(site)
+
+    assert len(probes(site)) == 1
+
+
+def test_rest_is_shown_and_ends_when_somebody_has_a_step_done_now(site: Site, gone: SignerIdentity) -> None:
+    site.do(put_off_recoveries, PutOffOrder(id_of(MAC), FORTNIGHT))
+    resting = show(site)
+    site.do(recover_now, id_of(MAC))
+
+    assert (resting.recoveries[0].next, resting.recoveries[0].next_at) == (
+        "nothing before then: it was put off",
+        site.now + FORTNIGHT,
+    )
+    assert min(one.at for one in resting.plan) == site.now + FORTNIGHT
+    assert kept(site)[0].put_off_until is None
+
+
+@pytest.mark.parametrize("rest", [timedelta(0), LONGEST_REST + timedelta(seconds=1)])
+def test_nothing_rests_for_ever(site: Site, gone: SignerIdentity, rest: timedelta) -> None:
+    (refused,) = site.do(put_off_recoveries, PutOffOrder(id_of(MAC), rest))
+
+    assert isinstance(refused, Refusal)
+    assert kept(site)[0].put_off_until is None
+
+
+def test_what_is_not_done_can_not_be_put_off(site: Site, mac: SignerIdentity) -> None:
+    (refused,) = site.do(put_off_recoveries, PutOffOrder(id_of(MAC), FORTNIGHT))
+
+    assert isinstance(refused, Refusal)
+    assert refused.code is RefusalCode.NOT_FOUND
 
 
 def test_link_to_enroll_again_is_made_when_a_person_confirms_it(site: Site, mac: SignerIdentity) -> None:

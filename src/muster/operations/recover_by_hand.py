@@ -25,6 +25,8 @@ from muster.storage import enrollments, people, recoveries, reviews
 from muster.storage.engine import Transaction
 from muster.storage.recoveries import Outcome, Recovery
 
+LONGEST_REST: Final = timedelta(days=30)
+"""A recovery that rests for longer is forgotten by who put it off."""
 LINK_LIFETIME: Final = timedelta(days=7)
 """Of a link by which one device enrolls again: a person has to get to it."""
 
@@ -67,6 +69,8 @@ def _now(tx: Transaction, channel_id: ChannelId, ctx: Context) -> RecoverOutcome
         if done is not None:
             changed.append(done)
             steps.append(done.log[-1].what)
+        elif recovery.put_off_until is not None:
+            changed.append(replace(recovery, put_off_until=None))
     if not steps:
         probe_channels(tx, [channel_id], ctx, wakes=[channel_id])
         steps.append("it is asked a harmless question, and pushed for it")
@@ -91,7 +95,9 @@ def _next_done(
     place, step = found
     carry_out(tx, [Order(dossier, step.kind)], ctx)
     run = after(recovery.run, Act(place, step), playbook, ctx.now)
-    return replace(recovery, run=run).noting(ctx.now, step.kind.value, f"{step.sentence} (asked for by a person)")
+    return replace(recovery, run=run, put_off_until=None).noting(
+        ctx.now, step.kind.value, f"{step.sentence} (asked for by a person)"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +180,44 @@ def _stop(tx: Transaction, channel_id: ChannelId, ctx: Context) -> RecoverOutcom
     reasons = ", ".join(one.run.reason.value for one in stopped)
     people.record_act(tx, ctx.actor, "recovery.stop", channel_id, {"reasons": reasons}, ctx.now)
     return DoneNow(channel_id, tuple(f"nothing more is done for {one.run.reason.value}" for one in stopped))
+
+
+@dataclass(frozen=True, slots=True)
+class PutOffOrder:
+    """The recoveries of a channel are to rest for a time, at most LONGEST_REST."""
+
+    channel_id: ChannelId
+    rest: timedelta
+
+
+@act(Permission.COMMAND, about=lambda _tx, order: (order.channel_id,))
+def put_off_recoveries(tx: Transaction, orders: Sequence[PutOffOrder], ctx: Context) -> list[RecoverOutcome]:
+    """Have no step done for a while about what is found of each channel; whoever does one now ends that."""
+    return [_put_off(tx, order, ctx) for order in orders]
+
+
+def _put_off(tx: Transaction, order: PutOffOrder, ctx: Context) -> RecoverOutcome:
+    if not timedelta(0) < order.rest <= LONGEST_REST:
+        return Refusal(
+            RefusalCode.ORDER_UNFIT,
+            f"a recovery is put off for {LONGEST_REST.days} days at most",
+            "Forbid it, if nothing more is to be done about what is found now.",
+        )
+    known = _known(tx, order.channel_id, ctx)
+    if isinstance(known, Refusal):
+        return known
+    going_on = [one for one in known[2] if one.outcome is None]
+    if not going_on:
+        return Refusal(RefusalCode.NOT_FOUND, f"no recovery of {order.channel_id} is going on")
+    until = ctx.now + order.rest
+    said = f"put off until {until:%-d %B %H:%M} UTC by {ctx.actor.name}"
+    rest = [replace(one, put_off_until=until, next_at=until).noting(ctx.now, "put_off", said) for one in going_on]
+    recoveries.record(tx, rest)
+    reasons = ", ".join(one.run.reason.value for one in rest)
+    detail = {"reasons": reasons, "until": until.isoformat()}
+    people.record_act(tx, ctx.actor, "recovery.put_off", order.channel_id, detail, ctx.now)
+    reviews.schedule(tx, order.channel_id, ctx.now)
+    return DoneNow(order.channel_id, (said,))
 
 
 def _known(

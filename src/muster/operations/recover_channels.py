@@ -181,6 +181,10 @@ def _advance(looked: Looked, recovery: Recovery, ctx: Context, work: _Work) -> R
         is_over = not is_open_for(playbook, found)
         return replace(recovery, closed_at=ctx.now, next_at=None) if is_over else recovery
     run = looked_at(recovery.run, found, playbook, looked.judged_before or recovery.run.opened_at)
+    if recovery.is_put_off(ctx.now) and is_open_for(playbook, found):
+        assert recovery.put_off_until is not None, "it is put off until then"
+        work.look_at(recovery.channel_id, recovery.put_off_until)
+        return replace(recovery, run=run, next_at=recovery.put_off_until)
     for _ in range(len(playbook.steps) + 1):  # what only is said is done, and the next step looked at
         decision = next_step(playbook, run, looked.dossier, looked.verdict, looked.policy, ctx.now)
         recovery = _note(looked, replace(recovery, run=run), decision, ctx, work)

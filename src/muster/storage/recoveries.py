@@ -53,6 +53,12 @@ class Recovery:
     outcome: Outcome | None = None
     proof_at: datetime | None = None
     log: tuple[Done, ...] = ()
+    put_off_until: datetime | None = None
+    """A person has put it off: as long as its reason is found, no step is done before then."""
+
+    def is_put_off(self, now: datetime) -> bool:
+        """Tell whether it is put off at *now*."""
+        return self.put_off_until is not None and now < self.put_off_until
 
     def noting(self, at: datetime, step: str, what: str) -> "Recovery":
         """Return it with one more entry in its log."""
@@ -125,6 +131,7 @@ def _row(one: Recovery) -> dict[str, Any]:
         "closed_at": one.closed_at,
         "outcome": None if one.outcome is None else one.outcome.value,
         "proof_at": one.proof_at,
+        "put_off_until": one.put_off_until,
         "log": [{"at": to_microseconds(done.at), "step": done.step, "what": done.what} for done in one.log],
     }
 
@@ -141,4 +148,5 @@ def _read(row: sa.Row[Any]) -> Recovery:
         None if row.outcome is None else Outcome(row.outcome),
         row.proof_at,
         log,
+        row.put_off_until,
     )

@@ -57,6 +57,19 @@ def test_a_recovery_is_forbidden(lost: Site, ana: Browser) -> None:
     assert "stopped by ana" in ana.get(f"/recovery/{DEVICE}").text.lower()
 
 
+def test_a_recovery_is_put_off(lost: Site, ana: Browser) -> None:
+    lost.wait(minutes=5)
+    lost.do(review_channels, None)
+
+    refused = act(ana, f"/recovery/{DEVICE}", act="later", days="400")
+    told = act(ana, f"/recovery/{DEVICE}", act="later", days="7")
+
+    assert [refused.status, told.status] == [400, 303]
+    text = ana.get(f"/recovery/{DEVICE}").text
+    assert "Put off until 13 January" in text
+    assert "nothing before then: it was put off" in text
+
+
 @pytest.mark.parametrize(("path", "done"), [("/push/", "push"), ("/ask/", "asked")])
 def test_a_device_is_woken(ana: Browser, site: Site, path: str, done: str) -> None:
     site.enroll()

@@ -2,6 +2,7 @@
 and a question."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -24,7 +25,15 @@ from muster.operations.ask_for_push import ask_for_push
 from muster.operations.context import Context, Reading
 from muster.operations.permit import of_devices
 from muster.operations.ports import Runner
-from muster.operations.recover_by_hand import ConfirmOrder, DoneNow, confirm_steps, recover_now, stop_recoveries
+from muster.operations.recover_by_hand import (
+    ConfirmOrder,
+    DoneNow,
+    PutOffOrder,
+    confirm_steps,
+    put_off_recoveries,
+    recover_now,
+    stop_recoveries,
+)
 from muster.operations.views.recoveries import show_recovery
 from muster.protocol.identifiers import ChannelId
 from muster.storage.engine import Transaction
@@ -32,6 +41,8 @@ from muster.storage.engine import Transaction
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
+RESTS: Final = (1, 3, 7, 14, 30)
+"""Days for which a recovery can be put off."""
 STEPS: Final = {
     StepKind.RESTART: "Restart it",
     StepKind.RE_ENROLL: "Make a link to enroll it again",
@@ -91,6 +102,7 @@ class RecoveryPages:
             "subject": subject,
             "recovering": found,
             "saying": saying,
+            "rests": RESTS,
             "steps": {kind.value: said for kind, said in STEPS.items()},
             "action": recovery_url(channel_id),
             "hidden": hidden(self._sessions.token(request)),
@@ -110,6 +122,9 @@ class RecoveryPages:
         match asked.form["act"]:
             case "now":
                 outcome = await self._acting.do(who, recover_now, channel_id)
+            case "later" if asked.form["days"] in {str(days) for days in RESTS}:
+                order = PutOffOrder(channel_id, timedelta(days=int(asked.form["days"])))
+                outcome = await self._acting.do(who, put_off_recoveries, order)
             case "stop":
                 outcome = await self._acting.do(who, stop_recoveries, channel_id)
             case "confirm" if kind in set(StepKind):

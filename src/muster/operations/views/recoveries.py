@@ -1,6 +1,6 @@
 """Recoveries as people see them: what is done to bring a channel back, what was done, and what comes next."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from muster.domain.control.playbooks import PLAYBOOKS
@@ -94,6 +94,9 @@ def show_recovery(tx: Transaction, channel_id: ChannelId, ctx: Present) -> Recov
     verdict = reasoning.judgement.verdict
     kept = recoveries.of_channel(tx, channel_id, limit=HISTORY_LIMIT)
     going_on = [one.run for one in kept if one.closed_at is None and one.outcome is None]
+    rests = {
+        one.run.reason.value: one.put_off_until for one in kept if one.closed_at is None and one.is_put_off(ctx.now)
+    }
     present = {one.run.reason for one in kept if one.closed_at is None}
     named = dict.fromkeys((verdict.reason, *verdict.others, *(note.reason for note in verdict.notes)))
     would_begin = [
@@ -103,6 +106,7 @@ def show_recovery(tx: Transaction, channel_id: ChannelId, ctx: Present) -> Recov
     ]
     runs = [*going_on, *would_begin]
     planned = [one for run in runs for one in _planned(run, reasoning, ctx)]
+    planned = [replace(one, at=max(one.at, rests.get(one.reason) or one.at)) for one in planned]
     return Recovering(
         channel_id,
         verdict.state.value,
@@ -135,6 +139,8 @@ def _next(one: Recovery, reasoning: Reasoning, ctx: Present) -> str:
         return "nothing: it was stopped"
     playbook = PLAYBOOKS[one.run.reason]
     verdict = reasoning.judgement.verdict
+    if one.is_put_off(ctx.now) and is_open_for(playbook, found_in(verdict, one.run.reason)):
+        return "nothing before then: it was put off"
     decision = next_step(playbook, one.run, reasoning.dossier, verdict, ctx.policy.control, ctx.now)
     if isinstance(decision, WaitUntil):
         return f"{decision.words}, at its next contact" if decision.at_contact else decision.words

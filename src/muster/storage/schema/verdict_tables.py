@@ -75,6 +75,7 @@ recoveries = Table(
     Column("outcome", Text),
     Column("proof_at", Instant),
     Column("log", Json, nullable=False, comment="what was done, and when"),
+    Column("put_off_until", Instant, comment="no step is done before then"),
     Index(None, "channel_id", "opened_at"),
     Index(
         "ix_recoveries_open",
