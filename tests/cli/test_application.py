@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import MAC
+from tests.service.running import free_port
 from tests.support.command_line import CommandLine
 from typer.core import TyperCommand, TyperGroup
 
@@ -85,6 +86,22 @@ print([one for one in heavy if one in sys.modules], file=sys.stderr)
     ended = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
 
     assert ended.stderr == "[]\n"
+
+
+@pytest.mark.parametrize("command", [("status",), ("devices", "list"), ("identities", "list"), ("enroll", "links")])
+def test_command_that_asks_elsewhere_loads_nothing_that_opens_data(command: tuple[str, ...]) -> None:
+    check = f"""
+import sys
+from muster.cli import main
+main(["--server", "http://127.0.0.1:{free_port()}", "--token", "muster_x", *{command!r}])
+heavy = ("muster.bootstrap", "muster.settings", "alembic", "starlette", "uvicorn", "muster.edges.api.table")
+print([one for one in heavy if one in sys.modules])
+"""
+
+    ended = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+
+    assert "can't be reached" in ended.stderr
+    assert ended.stdout == "[]\n"
 
 
 def test_every_command_is_told_where_the_data_is_in_the_same_way() -> None:

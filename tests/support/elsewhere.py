@@ -125,9 +125,9 @@ def token_of(data: Connection, role: Role = Role.OWNER, *groups: str) -> str:
 class FarCommandLine(CommandLine):
     """`muster` in this process, of a server elsewhere."""
 
-    def __init__(self, url: str, token: str, *options: str) -> None:
+    def __init__(self, url: str, token: str | None, *options: str) -> None:
         super().__init__()
-        self._options = ("--server", url, "--token", token, *options)
+        self._options = ("--server", url, *(() if token is None else ("--token", token)), *options)
 
     def arguments(self, *arguments: str) -> list[str]:
         """Name the server before the command."""

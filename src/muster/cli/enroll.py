@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from muster.bootstrap.profiles import profile_signer
 from muster.cli.connection import connect
 from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
@@ -246,6 +245,8 @@ def profile(
         raise CommandFailed(
             "a signed profile is binary", remedy="Redirect it into a .mobileconfig file.", code=ExitCode.USAGE
         )
+    from muster.bootstrap.profiles import profile_signer  # noqa: PLC0415 - loads what other commands need not
+
     token = link_or_token.rstrip("/").rpartition("/")[2]
     with connect(data_dir, database, key_ring) as data:
         opened = data.run(open_links, LinkOpened(token, data.terms(), by_administrator=True))
