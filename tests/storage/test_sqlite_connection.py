@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -116,3 +116,43 @@ def test_a_missing_parameter_is_refused_each_time(engine: SqliteEngine) -> None:
     for _ in range(TIMES):
         with pytest.raises(sa.exc.StatementError, match="until"):
             engine.write(lambda tx: tx.connection.execute(update))
+
+
+ASKED: dict[str, Callable[[sa.Result[Any]], Any]] = {
+    "all": lambda result: [tuple(row) for row in result.all()],
+    "fetchall": lambda result: [tuple(row) for row in result.fetchall()],
+    "each": lambda result: [tuple(row) for row in result],
+    "first": lambda result: result.first(),
+    "one": lambda result: tuple(result.one()),
+    "one or none": lambda result: result.one_or_none(),
+    "scalar": lambda result: result.scalar(),
+    "scalar one": lambda result: result.scalar_one(),
+    "scalars": lambda result: list(result.scalars()),
+    "scalars' first": lambda result: result.scalars().first(),
+    "scalars' one or none": lambda result: result.scalars().one_or_none(),
+    "unique scalars": lambda result: result.scalars().unique().all(),
+    "mappings": lambda result: [dict(row) for row in result.mappings()],
+    "by name": lambda result: [(row.next_review_at, row[0], dict(row._mapping)) for row in result],
+    "in parts": lambda result: [len(part) for part in result.partitions(1)],
+    "twice": lambda result: (len(result.all()), len(result.all())),
+}
+"""What is asked of a result."""
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_result_says_what_sqlalchemys_own_says(engine: SqliteEngine, asked: str, number: int) -> None:
+    rows = [{"channel_id": name, "next_review_at": AT} for name in "ab"[:number]]
+    if rows:
+        engine.write(lambda tx: tx.connection.execute(INSERT, rows))
+    statement = DUE.order_by(reviews.c.channel_id)
+
+    def ask(of: SqliteEngine) -> Any:
+        try:
+            return of.read(lambda tx: ASKED[asked](tx.connection.execute(statement, {"now": AT})))
+        except sa.exc.SQLAlchemyError as error:
+            return type(error)
+
+    said = [ask(engine) for _ in range(TIMES)]
+
+    assert said == [said[0]] * TIMES  # the first is SQLAlchemy's own
