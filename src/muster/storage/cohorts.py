@@ -79,6 +79,7 @@ _UNPUSHED = (
         verdicts.c.reason == Reason.PUSH_PATH_BLOCKED.value,
     )
 )
+_SITES_AT = sa.select(sites).where(among(sites.c.address, "addresses"))
 _DIALOGUES = (
     sa.select(queue.c.channel_id, sa.func.max(queue.c.handed_out_at).label("handed_out_at"))
     .where(queue.c.unanswered_count > 0, queue.c.handed_out_at > sa.bindparam("dialogue_since"))
@@ -104,7 +105,7 @@ def sites_of(tx: Transaction, addresses: Collection[str]) -> dict[str, SiteRecor
     """Read the sites of *addresses* as they were counted last; where too few devices are, there is none."""
     found = {}
     for some in slices(sorted(addresses)):
-        for row in tx.connection.execute(sa.select(sites).where(among(sites.c.address, some))):
+        for row in tx.connection.execute(_SITES_AT, {"addresses": some}):
             found[row.address] = _site(row)
     return found
 

@@ -48,6 +48,9 @@ _FIND = (
     .outerjoin(enrollment_links, enrollment_links.c.id == identities.c.link_id)
     .where(among(channels.c.id, "ids"))
 )
+_TERMS = sa.select(enrollment_profiles.c.id, enrollment_profiles.c.terms).where(
+    enrollment_profiles.c.id.in_(sa.bindparam("ids", expanding=True))
+)
 _SHARED = sa.select(channels.c.device_id).where(
     among(channels.c.device_id, "ids"), channels.c.kind == ChannelKind.SHARED_IPAD.value
 )
@@ -94,9 +97,8 @@ def _is_no_ipad(target: StoredTarget) -> bool:
 
 def _terms(tx: Transaction, profile_ids: Sequence[bytes]) -> dict[bytes, EnrolledTerms]:
     """Read terms by their ids; a fleet has few of them."""
-    table = enrollment_profiles.c
     return {
         row.id: terms_from_json(row.terms)
         for ids in slices(profile_ids)
-        for row in tx.connection.execute(sa.select(table.id, table.terms).where(table.id.in_(ids)))
+        for row in tx.connection.execute(_TERMS, {"ids": ids})
     }

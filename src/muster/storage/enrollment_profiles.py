@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from muster.domain.enrolled_terms import EnrolledTerms, terms_from_json, terms_id, terms_json
 from muster.protocol.identifiers import ChannelId, DeviceId
+from muster.storage.among import among
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import channels, enrollment_profiles, identities
 
@@ -54,18 +55,21 @@ def of_device(tx: Transaction, device_id: DeviceId) -> EnrolledTerms | None:
     return None if stored is None else terms_from_json(stored)
 
 
+_PINNED = (
+    sa.select(channels.c.id, enrollment_profiles.c.id.label("profile_id"), enrollment_profiles.c.terms)
+    .join(identities, identities.c.fingerprint == channels.c.pin)
+    .join(enrollment_profiles, enrollment_profiles.c.id == identities.c.profile_id)
+    .where(among(channels.c.id, "ids"))
+)
+# made once: building a statement costs more than running it on SQLite
+
+
 def lacking(tx: Transaction, device_ids: Sequence[ChannelId], capability: str) -> set[ChannelId]:
     """Name those of *device_ids* whose profile is known, and has not *capability* among its ServerCapabilities."""
     granted: dict[bytes, bool] = {}
     found: set[ChannelId] = set()
     for ids in slices(sorted(device_ids)):
-        pinned = (
-            sa.select(channels.c.id, enrollment_profiles.c.id, enrollment_profiles.c.terms)
-            .join(identities, identities.c.fingerprint == channels.c.pin)
-            .join(enrollment_profiles, enrollment_profiles.c.id == identities.c.profile_id)
-            .where(channels.c.id.in_(ids))
-        )
-        for device_id, profile_id, terms in tx.connection.execute(pinned):
+        for device_id, profile_id, terms in tx.connection.execute(_PINNED, {"ids": ids}):
             if profile_id not in granted:
                 granted[profile_id] = capability in terms_from_json(terms).capabilities
             if not granted[profile_id]:

@@ -11,6 +11,7 @@ from muster.domain.user_login import LoginPhase, UserLogin
 from muster.protocol.identifiers import ChannelId
 from muster.storage.among import among
 from muster.storage.engine import Transaction, slices
+from muster.storage.made_once import made_once, upsert
 from muster.storage.schema import user_logins
 
 _FIND = sa.select(
@@ -23,7 +24,8 @@ _FIND = sa.select(
     user_logins.c.phase_handed_out,
 ).where(among(user_logins.c.channel_id, "ids"))
 # made once: building a statement costs more than running it on SQLite
-_NO_CHANGES: Mapping[str, sa.ColumnElement[Any]] = MappingProxyType({})
+_NOTHING_KNOWN: Mapping[str, Any] = MappingProxyType({"requires_token": False, "phase_handed_out": 0})
+"""Of a user of whom something is stored for the first time."""
 
 
 def find(tx: Transaction, channel_ids: Sequence[ChannelId]) -> dict[ChannelId, UserLogin]:
@@ -90,17 +92,25 @@ def set_console(tx: Transaction, channel_id: ChannelId, at: datetime, *, is_on_c
 
 def set_logged_in(tx: Transaction, channel_id: ChannelId, at: datetime, *, is_logged_in: bool) -> None:
     """Record what a list of users of the device says of one."""
-    table = user_logins.c
-    is_same = table.is_logged_in.is_not_distinct_from(is_logged_in)
-    changed_at = sa.case((is_same, table.logged_in_changed_at), else_=sa.literal(at, table.logged_in_at.type))
-    _put(
-        tx,
-        channel_id,
-        changes={"logged_in_changed_at": changed_at},
-        is_logged_in=is_logged_in,
-        logged_in_at=at,
-        logged_in_changed_at=at,
+    values = {"channel_id": channel_id, "is_logged_in": is_logged_in, "logged_in_at": at, "logged_in_changed_at": at}
+    tx.connection.execute(_set_logged_in(tx), {**_NOTHING_KNOWN, **values})
+
+
+@made_once
+def _set_logged_in(tx: Transaction) -> sa.Insert:
+    insert = tx.insert(user_logins)
+    stored, said = user_logins.c, insert.excluded
+    is_same = stored.is_logged_in.is_not_distinct_from(said.is_logged_in)
+    changed_at = sa.case((is_same, stored.logged_in_changed_at), else_=said.logged_in_changed_at)
+    set_: sa.Insert = insert.on_conflict_do_update(
+        index_elements=["channel_id"],
+        set_={
+            "is_logged_in": said.is_logged_in,
+            "logged_in_at": said.logged_in_at,
+            "logged_in_changed_at": changed_at,
+        },
     )
+    return set_
 
 
 def set_phase(
@@ -117,10 +127,8 @@ def forget(tx: Transaction, channel_ids: Sequence[ChannelId]) -> None:
         tx.connection.execute(sa.delete(user_logins).where(user_logins.c.channel_id.in_(ids)))
 
 
-def _put(
-    tx: Transaction, channel_id: ChannelId, changes: Mapping[str, sa.ColumnElement[Any]] = _NO_CHANGES, **changed: Any
-) -> None:
-    """Store what *changed*; *changes* say it by what is stored already, where something is."""
-    first = {"requires_token": False, "phase_handed_out": 0} | changed
-    insert = tx.insert(user_logins).values(channel_id=channel_id, **first)
-    tx.connection.execute(insert.on_conflict_do_update(index_elements=["channel_id"], set_={**changed, **changes}))
+def _put(tx: Transaction, channel_id: ChannelId, **changed: Any) -> None:
+    """Store what *changed*."""
+    tx.connection.execute(
+        upsert(tx, user_logins, "channel_id", changed), {**_NOTHING_KNOWN, "channel_id": channel_id, **changed}
+    )
