@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -12,6 +11,7 @@ from muster.bootstrap.journaling import NodeJournal, node_name
 from muster.crypto.sealing import KeyRing
 from muster.domain.access import SERVER, Actor
 from muster.operations.context import Context
+from muster.protocol.records import record
 from muster.settings import Settings
 from muster.storage.engine import Engine, Transaction, Work
 from muster.storage.journal import JournalPosition, JournalRecord
@@ -110,7 +110,7 @@ class EngineRunner:
         return self._context(SERVER).now
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Written(Generic[Outcome]):
     """What a transaction did, and what it wants done after its commit."""
 

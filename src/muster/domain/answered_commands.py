@@ -4,7 +4,6 @@ An answer is stored as it came by the connect that brings it, and read soon afte
 may have megabytes, and no device waits for that.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -15,6 +14,7 @@ from muster.domain.inventory.learned import InventoryAnswer
 from muster.protocol.command import CommandRequest
 from muster.protocol.connect import Report, Status
 from muster.protocol.identifiers import CommandUUID
+from muster.protocol.records import record
 
 READ_REQUEST_TYPES: Final = frozenset(
     {
@@ -48,7 +48,7 @@ def is_to_be_read(request_type: str, purpose: QueuePurpose) -> bool:
     return request_type in READ_REQUEST_TYPES and purpose in (QueuePurpose.COMMAND, QueuePurpose.INVENTORY)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AnsweredCommand:
     """A command and what a channel answered. *status* is Acknowledged, Error or CommandFormatError.
 

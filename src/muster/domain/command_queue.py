@@ -4,13 +4,13 @@ Source: Apple, "Sending MDM commands to a device" and the NotNow rules of "Comma
 queued until its answer is stored; a repeated answer changes nothing; NotNow keeps the command.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, assert_never
 
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.protocol.records import record
 
 ONCE_ONLY_REQUEST_TYPES = frozenset({"EraseDevice", "DeviceLock", "RestartDevice", "ShutDownDevice"})
 """Handed out once: their answer may never come, and a second hand-out would act a second time."""
@@ -113,7 +113,7 @@ UNENROLL_PRIORITY = 500_000
 """Above what anybody may ask for, too: what comes after it is for nobody."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class QueueEntry:
     """A command waiting on one channel. *body* is the stored plist: byte for byte what the device gets, or sealed."""
 
@@ -140,7 +140,7 @@ class QueueEntry:
     """Errors that it was answered with and is tried again after."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HeadQuery:
     """Which entry of a channel's queue may be handed out next: the first in order, but not *answered*.
 

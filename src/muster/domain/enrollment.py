@@ -6,13 +6,13 @@ force. A renewal of the identity opens no epoch. Nothing is ever purged. Source:
 "TokenUpdate", "Check-in"; the reading is ours, see docs/protocol/choices.md.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple, assert_never
 
 from muster.domain.errors import Refusal, RefusalCode
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
+from muster.protocol.records import record
 
 
 class EnrollmentState(StrEnum):
@@ -50,7 +50,7 @@ class Provenance(StrEnum):
     """The Profile Service's second phase: it signs the third, and enrolls nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Identity:
     """A device identity that we issued. *device_id* is absent until an Authenticate has used it."""
 
@@ -243,14 +243,14 @@ def goes_on(enrollment: Enrollment, fingerprint: bytes) -> bool:
 # --- Authenticate ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OpenEpoch:
     """A new life of the device begins provisionally, under *number*."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ExpectRenewal:
     """The device installs its renewed identity; its TokenUpdate will complete that."""
 
@@ -351,7 +351,7 @@ class TokenUpdateMeaning(StrEnum):
     """The device speaks by an identity that was renewed since: it was restored from an older backup. The pins stay."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TokenUpdateDecision:
     """The enrollment after the message, and what it meant."""
 

@@ -6,10 +6,11 @@ devices".
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
+
+from muster.protocol.records import record
 
 
 class PushReason(StrEnum):
@@ -127,7 +128,7 @@ class TargetState(NamedTuple):
     """When the first TokenUpdate came that brought this very token; absent: updated_at."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Obstacle:
     """What keeps every channel of a topic from being pushed; *because* is one of OBSTACLES."""
 
@@ -153,14 +154,14 @@ class PushSituation(NamedTuple):
     """Hours of the day (UTC, 0 to 23) at which the channel usually answers; empty: not known."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PushNow:
     """Send one, and look again at *next_at* when it was accepted."""
 
     next_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Wait:
     """Send none, and look again at *until*; where *because* is an obstacle, its end comes first."""
 
@@ -168,7 +169,7 @@ class Wait:
     because: NoPush
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DropWish:
     """Send none, and forget the wish; what *because* names makes a new one when it ends."""
 

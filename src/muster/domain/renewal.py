@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from muster.domain.policy import Policy
-from muster.domain.records import record
 from muster.protocol.identifiers import DeviceId
+from muster.protocol.records import record
 
 CHALLENGE_LIFETIME: Final = timedelta(days=35)
 """Of a renewal's SCEP challenge: longer than APNs keeps a push (30 days), so that a device that comes back by the last

@@ -7,11 +7,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from random import Random
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from muster.protocol.connect import Status, looks_like_checkin, read_report_head
+from muster.protocol.connect import ReportHead, Status, looks_like_checkin, read_report_head
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.protocol.plist import read_top_level
@@ -68,9 +69,8 @@ class WireLedger:
             self.tap(url, headers, body, response)
         if method != "PUT" or not response.is_success or looks_like_checkin(headers.get("Content-Type"), body):
             return
-        try:
-            head = read_report_head(body)
-        except MalformedMessage:
+        head = _head_of(body)
+        if head is None:
             return  # the server's to judge
         channel_id = head.channel.id
         if head.command_uuid is not None:
@@ -78,14 +78,29 @@ class WireLedger:
             trace.answered += head.status in FINAL
             trace.not_now += head.status is Status.NOT_NOW
         if response.body:
-            command_uuid = read_top_level(response.body, _COMMAND_UUID)["CommandUUID"]
-            assert isinstance(command_uuid, str)
-            trace = self._trace(channel_id, CommandUUID(command_uuid))
+            trace = self._trace(channel_id, _command_uuid_of(response.body))
             trace.handed_out += 1
             trace.handed_out_after_answer += trace.answered > 0
 
     def _trace(self, channel_id: ChannelId, command_uuid: CommandUUID) -> CommandTrace:
         return self.commands.setdefault((channel_id, command_uuid), CommandTrace())
+
+
+@lru_cache(maxsize=4096)
+def _head_of(body: bytes) -> ReportHead | None:
+    """What a report says of itself; a device that has nothing to say says it in the same bytes, day after day."""
+    try:
+        return read_report_head(body)
+    except MalformedMessage:
+        return None
+
+
+@lru_cache(maxsize=64)
+def _command_uuid_of(body: bytes) -> CommandUUID:
+    """Which command it is; one goes to many."""
+    command_uuid = read_top_level(body, _COMMAND_UUID)["CommandUUID"]
+    assert isinstance(command_uuid, str)
+    return CommandUUID(command_uuid)
 
 
 @dataclass(slots=True)

@@ -59,13 +59,14 @@ from muster.operations.tell_messages import HeardMessage, tell_messages
 from muster.operations.turn_away import restored_refused, turned_away
 from muster.protocol.connect import ReportHead, Status
 from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.protocol.records import record
 from muster.storage import enrollments, evidence, queue_holds, reports, reviews
 from muster.storage.engine import Transaction
 from muster.storage.hot import AppliedConnect, ClosedEntry, LockedChannel
 from muster.storage.journal_records import handed_out_record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ConnectRequest:
     """One connect: its decoded head, the SHA-256 of the certificate that signed it, and the body as it came."""
 
@@ -86,7 +87,7 @@ class ConnectRequest:
     """Those of its address, where others are told what devices say; absent: nobody is."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ConnectReply:
     """What the device gets: the next command's plist, or nothing (*body* empty)."""
 
@@ -289,7 +290,7 @@ def _attend_to(
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Admitted:
     speaker: Speaker
     lane: Lane

@@ -1,7 +1,7 @@
 """What every operation is given beside its items: the time, randomness, the actor, the limits."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from random import Random
 from typing import Protocol
@@ -11,6 +11,7 @@ from muster.crypto.keys import RSAPrivateKey, generate_rsa_key
 from muster.crypto.sealing import KeyRing, associated_data
 from muster.domain.access import Actor
 from muster.domain.policy import Policy
+from muster.protocol.records import record
 from muster.storage.types import to_microseconds
 
 
@@ -26,7 +27,7 @@ class Present(Protocol):
         """The limits."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reading:
     """The circumstances of a view."""
 
@@ -34,7 +35,7 @@ class Reading:
     policy: Policy
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Context:
     """The circumstances of one call of an operation.
 

@@ -3,7 +3,6 @@ megabytes, and on SQLite every device waits for that transaction.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from muster.domain.faults import Fault
 from muster.domain.inventory.changes import digest_of
@@ -14,12 +13,13 @@ from muster.operations.context import Context
 from muster.protocol.command import CommandRequest, decode_command
 from muster.protocol.connect import Report, Status, read_report
 from muster.protocol.errors import MalformedMessage
+from muster.protocol.records import record
 from muster.storage import answers, reports
 from muster.storage.answers import AnswerKey, StoredAnswer
 from muster.storage.engine import Transaction
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DecodedAnswer:
     """An answer, and the command that it answers. *faults* is what of it can't be read; nothing else of it is lost.
 
@@ -32,7 +32,7 @@ class DecodedAnswer:
     inventory: InventoryAnswer | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PreparedAnswer:
     """An answer to be read: what was *decoded* of what was *stored*, a Fault where nothing can be.
 

@@ -27,6 +27,7 @@ from muster.operations.ports import PushReceipt
 from muster.operations.turn_breaker import TurnedBreaker, turn_breaker
 from muster.protocol.apns import OutcomeClass, Push
 from muster.protocol.identifiers import ChannelId
+from muster.protocol.records import record
 from muster.storage import push, push_breakers, push_certificates, pushes, reviews
 from muster.storage.engine import Transaction, Work
 from muster.storage.hot_pushes import DueWish, PushAddress, PutOff, RecordedPush, SettledPush
@@ -52,7 +53,7 @@ class ClaimedPush(NamedTuple):
     sent: SentPush
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ClaimedPushes:
     """What to send now. *more*: the limit was reached, others may be due."""
 

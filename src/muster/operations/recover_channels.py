@@ -37,11 +37,11 @@ from muster.domain.control.recovery import (
 from muster.domain.control.states import ControlState
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.events import Event, EventType
-from muster.domain.records import record
 from muster.operations.context import Context
 from muster.operations.probe_channels import probe_channels
 from muster.operations.recovery_steps import Order, carry_out
 from muster.protocol.identifiers import ChannelId
+from muster.protocol.records import record
 from muster.storage import enrollments, outbox, recoveries
 from muster.storage.engine import Transaction
 from muster.storage.recoveries import Outcome, Recovery

@@ -10,13 +10,13 @@ reasons), and for the payload "Sending push notifications to devices" in the MDM
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from muster.protocol.checkin import MAX_PUSH_MAGIC_CHARACTERS, MAX_TOKEN_BYTES, MAX_TOPIC_CHARACTERS
 from muster.protocol.errors import MalformedMessage
+from muster.protocol.records import record
 
 MAX_REPLY_BYTES: Final = 16 * 1024
 """APNs' replies have less than a hundred bytes; what is longer comes from something in between."""
@@ -36,7 +36,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _encode_string: Final = json.JSONEncoder().encode  # at a fifth of the cost of json.dumps with separators
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Push:
     """One push to one channel.
 
@@ -73,7 +73,7 @@ class OutcomeClass(StrEnum):
     """The connection ended before an answer. Given by the sender, never by `decode_reply`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PushOutcome:
     """What became of one push.
 

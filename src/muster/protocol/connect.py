@@ -4,7 +4,7 @@ Sources: Apple, "Implementing device management", "Sending MDM commands to a dev
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
@@ -29,6 +29,7 @@ from muster.protocol.identifiers import (
     resolve_channel,
 )
 from muster.protocol.plist import PlistValue, read_plist, read_top_level, write_plist
+from muster.protocol.records import record
 
 MAX_COMMAND_UUID_CHARACTERS: Final = 255
 """A UUID where we make them; other servers' commands, taken over with their fleet, may be named otherwise."""
@@ -71,7 +72,7 @@ _LENIENT_KEYS: Final = frozenset({"NotOnConsole", "NeedSyncResponse", "UserConfi
 _HEAD_KEYS: Final = IDENTIFIER_KEYS | _LENIENT_KEYS | {"Status", "CommandUUID"}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReportHead:
     """What decides on the reply to a report: who, which command, and what became of it.
 
@@ -94,7 +95,7 @@ class ReportHead:
     auth_token: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ErrorItem:
     """One error of a chain. Codes are no contract between releases: show and count them, never decide on them."""
 
@@ -104,7 +105,7 @@ class ErrorItem:
     us_english_description: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Report:
     """A whole report. error_chain begins with the topmost error. answer holds the keys that belong to the command."""
 

@@ -10,13 +10,13 @@ EnrollmentUserID, UserShortName, UserLongName).
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, NewType
 
 from muster.protocol.errors import MalformedMessage
 from muster.protocol.fields import optional_text
 from muster.protocol.plist import PlistValue
+from muster.protocol.records import record
 
 ChannelId = NewType("ChannelId", str)
 """`DEVICE` for a device channel, `DEVICE:USER` for a user channel."""
@@ -52,7 +52,7 @@ class ChannelKind(StrEnum):
 _DEVICE_KINDS: Final = frozenset({ChannelKind.DEVICE, ChannelKind.USER_ENROLLMENT_DEVICE})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Identifiers:
     """The identifying keys of one message, as sent. None = the key is absent or empty, which devices mean alike."""
 

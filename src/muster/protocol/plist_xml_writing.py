@@ -21,6 +21,7 @@ _LINE: Final = 76
 """Columns of a line of data, its indentation counted at TAB columns for each level."""
 _SHORTEST_LINE: Final = 16
 _TAB: Final = 8
+_SCALARS: Final = (bool, int, float, datetime)
 _LEAST_INTEGER: Final = -(1 << 63)
 _END_OF_INTEGERS: Final = 1 << 64
 
@@ -36,12 +37,14 @@ def write_xml_plist(value: Mapping[str, PlistValue]) -> bytes:
 def _write(value: PlistValue | Mapping[str, PlistValue], indent: str, lines: list[str]) -> None:
     if isinstance(value, str):
         lines.append(f"{indent}<string>{_escaped(value)}</string>")
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         _write_dictionary(value, indent, lines)
     elif isinstance(value, list):
         _write_array(value, indent, lines)
     elif isinstance(value, bytes):
         lines += (f"{indent}<data>", *_data(value, indent), f"{indent}</data>")
+    elif not isinstance(value, _SCALARS) and isinstance(value, Mapping):  # which costs more to ask than all the others
+        _write_dictionary(value, indent, lines)
     else:
         lines.append(indent + _scalar(value))
 

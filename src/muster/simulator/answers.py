@@ -5,7 +5,7 @@ Sources: Apple, "Commands and queries", and its schema for who may ask what. The
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import Enum, auto
 from random import Random
@@ -16,6 +16,7 @@ from muster.protocol.command import Command
 from muster.protocol.connect import ErrorItem, Status
 from muster.protocol.plist import PlistValue
 from muster.protocol.profile import EnrollmentProfile
+from muster.protocol.records import record
 from muster.simulator.behaviour import Behaviour
 from muster.simulator.contents import Contents, Keys
 from muster.simulator.facts import DeviceFacts, Platform, User
@@ -41,7 +42,7 @@ class Aftermath(Enum):
     """Use the new identity: the report went out before."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Answer:
     """What goes into the report, who signs it where that is not the identity in force, and what happens after.
 
@@ -57,7 +58,7 @@ class Answer:
     users: tuple[User, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Situation:
     """Where a command arrives: the device, its changeable contents, the enrollment in force and who is logged in.
 
@@ -105,7 +106,7 @@ Respond = Callable[[Situation, Keys], Answer]
 """Gives the answer to a request, whose keys have the types that the catalogue says, and those that it requires."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Responder:
     """One row of the table: what a device does at a command, in words for the manual, and the function that does it.
 

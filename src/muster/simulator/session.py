@@ -1,10 +1,10 @@
 """What became of one session on the command channel, as the device saw it."""
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import CommandUUID
+from muster.protocol.records import record
 
 
 class SessionEnd(Enum):
@@ -32,7 +32,7 @@ class SessionEnd(Enum):
     """The server's commands did not end; the device gave up."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Answered:
     """One command and how it was answered. command_uuid and request_type: None when it could not be read."""
 
@@ -41,7 +41,7 @@ class Answered:
     status: Status
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Session:
     """One session: its end, the commands answered in it, in order, and the status of the last reply, if one came."""
 

@@ -5,9 +5,10 @@ import http.client
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
+
+from muster.protocol.records import record
 
 AsgiMessage = MutableMapping[str, Any]
 AsgiApp = Callable[
@@ -27,7 +28,7 @@ class ConnectionLost(Exception):
     """No whole reply came: refused, broken, timed out. Whether the server saw the request is not known."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Response:
     """A whole HTTP reply. Header names are in lower case; of a repeated header the last is kept."""
 

@@ -1,19 +1,19 @@
 """Answers to commands that wait to be read: kept whole in their reports, named here until a worker has read them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.protocol.records import record
 from muster.storage.among import among
 from muster.storage.engine import Transaction, Work, slices
 from muster.storage.schema import commands, reports, unread_answers
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AnswerKey:
     """Which answer: a command may be answered more than once on a channel, where it is sent again."""
 
@@ -22,7 +22,7 @@ class AnswerKey:
     reported_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WaitingAnswer:
     """An answer that waits to be read: when its next attempt is due, and how many bytes it has."""
 
@@ -31,7 +31,7 @@ class WaitingAnswer:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StoredAnswer:
     """An answer as it came, with its command as it was stored. *body* None: there is no such report."""
 

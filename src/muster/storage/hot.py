@@ -4,16 +4,16 @@
 Idle and NotNow mean is decided between the two, never in SQL.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from muster.domain.command_queue import QueueEntry
 from muster.domain.control.contact import ContactDay, FoldedContact
 from muster.domain.enrollment import Enrollment
 from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.protocol.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class LockedChannel:
     """A channel whose row this transaction holds."""
 
@@ -30,7 +30,7 @@ class LockedChannel:
     """The entry to hand out next, as the HeadQuery asked; absent when there is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ClosedEntry:
     """A queue entry that its answer closes. *status* is Apple's word, *body* what the device said."""
 
@@ -43,7 +43,7 @@ class ClosedEntry:
     """It holds a secret, and *body* is sealed for this row: see `muster.storage.reports.report_row`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AppliedConnect:
     """What one connect changes in storage."""
 

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from muster.domain.command_queue import QueuePurpose
 from muster.domain.inventory.kinds import InventoryKind
-from muster.domain.records import record
 from muster.protocol.identifiers import ChannelId, CommandUUID
+from muster.protocol.records import record
 from muster.storage.among import among
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import commands, inventory_questions, queue

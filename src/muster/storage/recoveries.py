@@ -1,7 +1,7 @@
 """Recoveries: what is done to bring a channel back for one reason, until it has proved itself; one row each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -10,9 +10,11 @@ import sqlalchemy as sa
 
 from muster.domain.control.reasons import Reason
 from muster.domain.control.recovery import Run
+from muster.protocol import records
 from muster.protocol.identifiers import ChannelId
 from muster.storage.among import among
 from muster.storage.engine import Transaction
+from muster.storage.made_once import upsert
 from muster.storage.queries import Bounds
 from muster.storage.schema import channels, recoveries
 from muster.storage.types import from_microseconds, to_microseconds
@@ -32,7 +34,7 @@ class Outcome(StrEnum):
     """A person stopped it."""
 
 
-@dataclass(frozen=True, slots=True)
+@records.record(frozen=True, slots=True)
 class Done:
     """One thing that was done: *step* is its kind (`recovery.StepKind`) or a word of ours, *what* a sentence."""
 
@@ -41,7 +43,7 @@ class Done:
     what: str
 
 
-@dataclass(frozen=True, slots=True)
+@records.record(frozen=True, slots=True)
 class Recovery:
     """A recovery as stored. *next_at*: before then nothing is done; None: at a contact, or nothing more."""
 
@@ -106,10 +108,8 @@ def record(tx: Transaction, changed: Sequence[Recovery]) -> None:
     """Store recoveries, new ones and such as were read; each of *changed* once."""
     if not changed:
         return
-    insert = tx.insert(recoveries)
-    replaced = {column.name: insert.excluded[column.name] for column in recoveries.c if column.name not in _FIXED}
-    rows = [_row(one) for one in changed]
-    tx.connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=replaced), rows)
+    replaced = [column.name for column in recoveries.c if column.name not in _FIXED]
+    tx.connection.execute(upsert(tx, recoveries, "id", replaced), [_row(one) for one in changed])
 
 
 _FIXED = frozenset({"id", "channel_id", "reason", "opened_at"})

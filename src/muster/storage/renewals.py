@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from muster.domain.command_queue import QueuePurpose
 from muster.domain.enrollment import EnrollmentState
-from muster.domain.records import record
 from muster.domain.renewal import Attempt, RenewalReason, RenewalSituation
 from muster.domain.renewal_failures import RenewalFailure
 from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId
+from muster.protocol.records import record
 from muster.storage.among import among
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import authorities, channels, identities, queue, renewals

@@ -7,8 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from muster.domain.enrollment import EnrollmentState
-from muster.domain.records import record
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
+from muster.protocol.records import record
 from muster.storage.among import among
 from muster.storage.engine import Transaction, Work
 from muster.storage.made_once import made_once

@@ -7,10 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from muster.domain import records
 from muster.domain.control.finding import Cited, Finding, Verdict, VerdictChange
 from muster.domain.control.reasons import Reason
 from muster.domain.control.states import ControlState, Forecast, ProofLevel
+from muster.protocol import records
 from muster.protocol.identifiers import ChannelId, DeviceId
 from muster.storage.among import among
 from muster.storage.engine import Transaction

@@ -7,7 +7,7 @@ falls on a later day, the finished strip is handed on to be kept as that day's r
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from muster.domain.records import record
+from muster.protocol.records import record
 
 SLOT = timedelta(minutes=5)
 """Fine enough for a picture of a month and for a rhythm of hours; coarser than the bursts of one dialogue."""

@@ -16,10 +16,10 @@ from muster.domain.control.rhythm import Rhythm
 from muster.domain.control.states import ControlState
 from muster.domain.enrollment import EndReason, EnrollmentState
 from muster.domain.push_breaker import BreakerCause
-from muster.domain.records import record
 from muster.domain.renewal_failures import RenewalFailure
 from muster.protocol.apns import OutcomeClass
 from muster.protocol.identifiers import ChannelId, ChannelKind
+from muster.protocol.records import record
 
 LOOK_BACK = timedelta(days=15)
 """How far back contacts, pushes and evidence are read: a day more than the proof window's default."""

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from muster.domain.control.reasons import Reason
 from muster.domain.control.states import ControlState, Forecast, ProofLevel
-from muster.domain.records import record
 from muster.protocol.identifiers import ChannelId
+from muster.protocol.records import record
 
 
 @record(frozen=True, slots=True)

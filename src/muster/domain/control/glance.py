@@ -18,7 +18,7 @@ from muster.domain.control.rules.ddm import OVERDUE
 from muster.domain.control.rules.identity import EXPIRES_SOON, SHARE_OF_LIFE
 from muster.domain.control.rules.reading import A_DAY, silence_changes, state_of_silence
 from muster.domain.control.states import ControlState, Forecast, ProofLevel
-from muster.domain.records import record
+from muster.protocol.records import record
 
 PROOF_RENEWED_AT: Final = 2
 """The proof of a channel that comes is renewed when so great a part of its window is over: one half."""

@@ -7,13 +7,13 @@ learned since.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from muster.domain.inventory.kinds import VOLATILE
 from muster.domain.inventory.learned import Learned, LearnedItem
 from muster.domain.inventory.values import Detail, JsonValue
+from muster.protocol.records import record
 
 MAXIMUM_CHANGES: Final = 1_000
 """Of one answer, kept one by one: a new system brings a few hundred new versions of applications."""
@@ -24,7 +24,7 @@ OTHERS: Final = ""
 """Name of the change that stands for those above MAXIMUM_CHANGES; what it became says how many."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StoredFact:
     """A fact as it is kept. *learned_at* is absent when the latest answer had it."""
 
@@ -33,7 +33,7 @@ class StoredFact:
     is_odd: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StoredKind:
     """What is kept of one kind. *digest* is that of the latest answer that spoke of all it was to speak of."""
 
@@ -42,7 +42,7 @@ class StoredKind:
     facts: Mapping[str, StoredFact]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StoredItem:
     """An item of a list as it is kept; *since* the device named it, without a break."""
 
@@ -53,7 +53,7 @@ class StoredItem:
     changed_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Change:
     """Something that changed: a fact by its key, or an item by its identifier. Absent: it was or is not there."""
 
@@ -77,7 +77,7 @@ def repeats(stored: StoredKind | None, learned: Learned, digest: bytes, at: date
 # --- facts ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MergedFacts:
     """What is to be kept of a kind, and what changed. *accepted* are the keys whose value the answer decided."""
 
@@ -122,7 +122,7 @@ def _latest(facts: dict[str, StoredFact]) -> dict[str, StoredFact]:
 # --- lists ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MergedItems:
     """What is to be written of a list's items, by identifier, which are gone, and what changed."""
 

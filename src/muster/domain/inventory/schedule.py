@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Final
 
 from muster.domain.inventory.kinds import KINDS, InventoryKind
-from muster.domain.records import record
 from muster.protocol.identifiers import ChannelId
+from muster.protocol.records import record
 
 SILENT_AFTER: Final = timedelta(days=2)
 """A channel that was not heard for so long is pushed for no question; it finds them when it comes back. It is longer

@@ -5,16 +5,17 @@ None everywhere: it is not known. Sources: Apple, "SecurityInfo", "DeviceInforma
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from enum import StrEnum
 from typing import Final
 
 from muster.domain.inventory.kinds import InventoryKind
 from muster.domain.inventory.learned import LearnedFact, LearnedItem
 from muster.domain.inventory.values import JsonValue
+from muster.protocol.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Standing:
     """How a device stands, as far as it is known."""
 

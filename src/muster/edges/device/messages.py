@@ -5,7 +5,7 @@ The order is that of trust: bounds, signature, form, and only then the database.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -83,6 +83,7 @@ from muster.protocol.identifiers import (
     resolve_channel,
 )
 from muster.protocol.plist import read_top_level
+from muster.protocol.records import record
 from muster.protocol.user_digest import read_digest_answer
 from muster.storage.errors import Unavailable
 from muster.storage.journal import JournalRecord
@@ -105,7 +106,7 @@ log = structlog.get_logger("muster.device")
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ProvenRequest:
     """A request of which it is proven who speaks: by its signature, or by the certificate of its connection."""
 

@@ -1,7 +1,6 @@
 """Who is behind a request: the signature over its body, else the certificate of its connection, ours or a proxy's."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -17,6 +16,7 @@ from muster.edges.device.http import Request
 from muster.protocol.client_certificate import decode_client_certificate
 from muster.protocol.errors import BadSignature, MalformedMessage, RefusedAlgorithm
 from muster.protocol.mdm_signature import verify_mdm_signature
+from muster.protocol.records import record
 
 SIGNATURE_HEADER: Final = b"mdm-signature"
 
@@ -42,7 +42,7 @@ class Proof(StrEnum):
     PROXY = "proxy"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Presented:
     """The certificate that speaks in a request, and whose key the client was shown to have.
 
@@ -60,7 +60,7 @@ class Presented:
     """When the device says it signed, aware UTC; most don't say. Not checked."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MessagePolicy:
     """What of clients' old habits is accepted, and whose certificates are ours (DER, the current one first).
 

@@ -23,8 +23,8 @@ from muster.domain.control.silence_clock import day_of, silence_of
 from muster.domain.control.states import ControlState
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.policy import Policy
-from muster.domain.records import record
 from muster.protocol.identifiers import ChannelId
+from muster.protocol.records import record
 from muster.storage import cohorts, outages
 from muster.storage.ade import ade_of
 from muster.storage.among import among

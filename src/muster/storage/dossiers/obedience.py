@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from muster.domain.command_queue import HoldReason, QueuePurpose
 from muster.domain.control.dossier import Obedience, Seen, SetUp, StuckCommand
-from muster.domain.records import record
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import ChannelId
+from muster.protocol.records import record
 from muster.storage.among import among
 from muster.storage.dossiers.rows import Row
 from muster.storage.engine import Transaction

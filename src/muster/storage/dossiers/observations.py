@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from muster.domain.control.contact import ContactDay, contacts_of
 from muster.domain.control.dossier import Seen
 from muster.domain.control.evidence import CLONED, ERASE_ACKNOWLEDGED, ERASE_HANDED_OUT, Signal
-from muster.domain.records import record
 from muster.protocol.identifiers import ChannelId
+from muster.protocol.records import record
 from muster.storage.among import among
 from muster.storage.engine import Transaction
 from muster.storage.schema import contact_days, evidence

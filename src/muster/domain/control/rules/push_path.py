@@ -5,10 +5,10 @@ its own accord. So only pushes count for proof that were sent while the device w
 between two contacts that lie near to each other.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Final
 
 from muster.domain.control.contact import SLOT
@@ -95,12 +95,17 @@ def _missed(dossier: Dossier, push: PushRecord, now: datetime) -> _Missed | NotY
         moments = [at for at in moments if at > now]
         return NotYet(min(moments)) if moments else None
     heard = dossier.contacts
-    about = sum(
-        any(timedelta(0) <= at - contact <= ABOUT_AFTER_CONTACT for contact in heard)
-        or any(a <= at < b and b - a <= ABOUT_BETWEEN_CONTACTS for a, b in pairwise(heard))
-        for at in settled
-    )
-    return _Missed(settled, about)
+    return _Missed(settled, sum(_is_about(heard, at) for at in settled))
+
+
+def _is_about(heard: Sequence[datetime], at: datetime) -> bool:
+    """Tell whether a device that was *heard* at these times, in order, was awake *at* a time."""
+    next_one = bisect_right(heard, at)
+    if not next_one:
+        return False
+    if at - heard[next_one - 1] <= ABOUT_AFTER_CONTACT:
+        return True
+    return next_one < len(heard) and heard[next_one] - heard[next_one - 1] <= ABOUT_BETWEEN_CONTACTS
 
 
 def _run(dossier: Dossier, push: PushRecord, counted: Sequence[datetime]) -> tuple[datetime, ...]:
