@@ -33,7 +33,7 @@ class SigningAside:
 
     def __init__(self, loop: VirtualTimeLoop, *, processors: int | None = None) -> None:
         self._loop = loop
-        self._has_company = (processors or len(os.sched_getaffinity(0))) > 1
+        self._has_company = (processors or os.cpu_count() or 1) > 1
         self._numbers = {id(key): number for number, key in enumerate(published_keys())}
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
