@@ -146,7 +146,12 @@ def _engine(path: Path, begin: str, pragmas: Sequence[str], *, connections: int)
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)
+        driver_connection = connection.connection.driver_connection
+        assert isinstance(driver_connection, sqlite3.Connection)
+        try:
+            driver_connection.execute(begin)  # straight: it comes before everything else that is done
+        except sqlite3.Error as error:
+            raise sa.exc.DBAPIError.instance(begin, None, error, sqlite3.Error, hide_parameters=True) from error
 
     return engine
 
