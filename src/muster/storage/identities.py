@@ -291,6 +291,30 @@ def revoke_link(tx: Transaction, link_id: str, at: datetime) -> None:
 _LINK_BY_TOKEN = sa.select(enrollment_links).where(enrollment_links.c.token_hash == sa.bindparam("named"))
 _LINK_BY_ID = sa.select(enrollment_links).where(enrollment_links.c.id == sa.bindparam("named"))
 _LINK_HELD = _LINK_BY_ID.with_for_update()
+_COUNT_USE = (
+    sa.update(enrollment_links)
+    .where(enrollment_links.c.id == sa.bindparam("named"))
+    .values(uses=enrollment_links.c.uses + 1)
+)
+_OUTSTANDING = (
+    sa.select(sa.func.count())
+    .select_from(challenges)
+    .where(
+        challenges.c.link_id == sa.bindparam("of_link"),
+        challenges.c.used_at.is_(None),
+        challenges.c.expires_at > sa.bindparam("now"),
+    )
+)
+_CHALLENGE = sa.select(challenges).where(challenges.c.secret_hash == sa.bindparam("named")).with_for_update()
+_USE = (
+    sa.update(challenges)
+    .where(challenges.c.secret_hash == sa.bindparam("named"))
+    .values(
+        used_at=sa.bindparam("at"),
+        used_for_key=sa.bindparam("for_key"),
+        identity_fingerprint=sa.bindparam("for_identity"),
+    )
+)
 # made once: building a statement costs more than running it on SQLite
 
 
@@ -322,18 +346,12 @@ def _read_link(row: sa.Row[tuple[object, ...]]) -> EnrollmentLink:
 
 def count_link_use(tx: Transaction, link_id: str) -> None:
     """Count one more identity issued through a link."""
-    tx.connection.execute(
-        sa.update(enrollment_links).where(enrollment_links.c.id == link_id).values(uses=enrollment_links.c.uses + 1)
-    )
+    tx.connection.execute(_COUNT_USE, {"named": link_id})
 
 
 def outstanding_challenges(tx: Transaction, link_id: str, now: datetime) -> int:
     """Count a link's challenges that may still be used."""
-    return tx.connection.execute(
-        sa.select(sa.func.count())
-        .select_from(challenges)
-        .where(challenges.c.link_id == link_id, challenges.c.used_at.is_(None), challenges.c.expires_at > now)
-    ).scalar_one()
+    return tx.connection.execute(_OUTSTANDING, {"of_link": link_id, "now": now}).scalar_one()
 
 
 def forget_unused_challenges(tx: Transaction, made_for: Grant, *, keep: int) -> None:
@@ -362,9 +380,7 @@ def add_challenge(tx: Transaction, challenge: Challenge, created_at: datetime) -
 
 def challenge(tx: Transaction, secret_hash: bytes) -> Challenge | None:
     """Read a challenge and hold its row, so that it is used once."""
-    row = tx.connection.execute(
-        sa.select(challenges).where(challenges.c.secret_hash == secret_hash).with_for_update()
-    ).one_or_none()
+    row = tx.connection.execute(_CHALLENGE, {"named": secret_hash}).one_or_none()
     if row is None:
         return None
     return Challenge(
@@ -392,8 +408,4 @@ def count_ending(tx: Transaction, before: datetime) -> int:
 
 def use_challenge(tx: Transaction, secret_hash: bytes, *, key: bytes, identity: bytes, at: datetime) -> None:
     """Record what a challenge was used for."""
-    tx.connection.execute(
-        sa.update(challenges)
-        .where(challenges.c.secret_hash == secret_hash)
-        .values(used_at=at, used_for_key=key, identity_fingerprint=identity)
-    )
+    tx.connection.execute(_USE, {"named": secret_hash, "at": at, "for_key": key, "for_identity": identity})
