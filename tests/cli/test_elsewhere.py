@@ -2,7 +2,7 @@
 
 import plistlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,14 @@ from tests.support.command_line import CommandLine, push_files
 from tests.support.elsewhere import Circumstances, FarCommandLine, held_still, serving, token_of
 
 from muster.cli.places import ASKS_NOBODY, ELSEWHERE, HERE_ALONE
+from muster.domain.control.reasons import Reason
+from muster.domain.control.recovery import Run
+from muster.operations.context import Context
+from muster.protocol.identifiers import ChannelId
 from muster.protocol.profile import encode_enrollment_profile
+from muster.storage import recoveries
+from muster.storage.engine import Transaction
+from muster.storage.recoveries import Recovery
 
 PROFILE = {
     "PayloadType": "Configuration",
@@ -38,7 +45,7 @@ PREPARED: tuple[tuple[str, ...], ...] = (
     ("return-to-service", "allow", MAC, "--yes"),
     ("users", "add", "old@example.org", "--password-stdin"),
 )
-"""What was done before, so that there is something to show."""
+"""What was done before, so that there is something to show; and a recovery of the Mac was begun."""
 
 CASES: dict[str, tuple[tuple[str, ...], ...]] = {
     "commands cancel": (("UUID",), ("UUID", MAC), ("--all",), ()),
@@ -219,6 +226,8 @@ CASES: dict[str, tuple[tuple[str, ...], ...]] = {
         (MAC, "--dry-run"),
         ("--list",),
         (MAC, "--now"),
+        (MAC, "--put-off", "7d"),
+        (MAC, "--put-off", "31d"),
         (MAC, "--stop"),
         (MAC, "--confirm", "re_enroll"),
         ("NOBODY",),
@@ -248,6 +257,8 @@ def prepared(_template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
             assert code == 0, said
             uuid = out.strip() if one[:3] == ("commands", "send", MAC) else uuid
         with serving(directory) as (url, data):
+            begun = Recovery("one", ChannelId(MAC), Run(Reason.NOT_OBEYING, circumstances.time))
+            data.runner.write_now(_record, [begun])
             token = token_of(data)
             assert FarCommandLine(url, token).run("groups", "list")[0] == 0  # it was used, on both sides
     file = directory.with_name("profile.mobileconfig")
@@ -260,6 +271,11 @@ def prepared(_template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
         "KEY": str(push.key),
         "TOKEN": token,
     }
+
+
+def _record(tx: Transaction, some: Sequence[Recovery], _ctx: Context) -> list[None]:
+    recoveries.record(tx, some)
+    return [None for _ in some]
 
 
 def test_every_command_says_whether_it_asks_a_server_elsewhere() -> None:

@@ -96,12 +96,45 @@ def test_recovery_is_stopped_once(muster: CommandLine) -> None:
     assert "no recovery" in refused
 
 
+@pytest.mark.usefixtures("_disobeys")
+def test_recovery_is_put_off(muster: CommandLine) -> None:
+    code, out, said = muster.run("recover", MAC, "--put-off", "7d")
+    (shown,) = muster("recover", MAC)["recoveries"]
+
+    assert (code, out) == (0, "")
+    assert said.startswith(f"{MAC}: put off until ")
+    assert shown["next_at"] is not None
+    assert "put_off" in [one["step"] for one in shown["log"]]
+
+
+@pytest.mark.usefixtures("_disobeys")
+def test_programs_are_told_until_when_it_is_put_off(muster: CommandLine) -> None:
+    done = muster("recover", MAC, "--put-off", "30d")
+
+    assert done["id"] == MAC
+    assert done["steps"][0].startswith("put off until ")
+
+
+@pytest.mark.usefixtures("_disobeys")
+def test_nothing_is_put_off_for_longer_than_a_person_remembers(muster: CommandLine) -> None:
+    code, _, said = muster.run("recover", MAC, "--put-off", "31d")
+    (shown,) = muster("recover", MAC)["recoveries"]
+
+    assert code == 2
+    assert "30 days at most" in said
+    assert "put_off" not in [one["step"] for one in shown["log"]]
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ["recover"],
         ["recover", MAC, "--list"],
         ["recover", MAC, "--now", "--stop"],
+        ["recover", MAC, "--put-off", "7d", "--stop"],
+        ["recover", MAC, "--put-off", "soon"],
+        ["recover", MAC, "--put-off", "1d"],
+        ["recover", "--list", "--put-off", "1d"],
         ["recover", MAC, "--confirm", "format_disk"],
         ["recover", MAC, "--confirm", "restart"],
         ["recover", "nobody"],

@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +11,7 @@ import segno
 import typer
 
 from muster.cli.connection import Connection
+from muster.cli.enroll import read_duration
 from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, Office, open_office
 from muster.cli.output import print_json, print_table, without_orders
@@ -17,7 +20,15 @@ from muster.domain.control.recovery import StepKind
 from muster.domain.control.saying import STATES
 from muster.domain.control.states import ControlState
 from muster.domain.control.words import instant_near
-from muster.operations.recover_by_hand import ConfirmOrder, confirm_steps, recover_now, stop_recoveries
+from muster.operations.recover_by_hand import (
+    LONGEST_REST,
+    ConfirmOrder,
+    PutOffOrder,
+    confirm_steps,
+    put_off_recoveries,
+    recover_now,
+    stop_recoveries,
+)
 from muster.operations.views.recoveries import (
     LIST_LIMIT,
     Planned,
@@ -48,6 +59,10 @@ def recover(
     confirm: Annotated[
         StepKind | None, typer.Option("--confirm", metavar="STEP", help="Do a step that needs your go-ahead.")
     ] = None,
+    put_off: Annotated[
+        str | None,
+        typer.Option("--put-off", metavar="TIME", help="Do nothing for so long, then go on: 12h, 7d, 2w; 30d at most."),
+    ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="Do nothing more about what is found now.")] = False,
     svg: Annotated[
         Path | None, typer.Option("--svg", help="With --confirm re_enroll: write the link's QR code to this file.")
@@ -58,17 +73,44 @@ def recover(
     as_json: AsJson = False,
 ) -> None:
     """Show what is done to bring a device back under control: what was found, what was done, and what comes next."""
-    if sum((list_, dry_run, now, confirm is not None, stop)) > 1:
-        raise CommandFailed("give one of --list, --dry-run, --now, --confirm and --stop", code=ExitCode.USAGE)
+    if sum((list_, dry_run, now, confirm is not None, put_off is not None, stop)) > 1:
+        raise CommandFailed(
+            "give one of --list, --dry-run, --now, --confirm, --put-off and --stop", code=ExitCode.USAGE
+        )
     if (channel_id is None) is not list_:
         raise CommandFailed("name a device, or give --list", code=ExitCode.USAGE)
+    word = _Word(now, stop, confirm, None if put_off is None else _rest(put_off))
     with open_office(data_dir, database, key_ring) as data:
         if channel_id is None:
             _list(data, as_json=as_json)
-        elif now or stop or confirm is not None:
-            _act(data, data.channel(channel_id), confirm, svg, is_now=now, as_json=as_json)
+        elif word.is_given:
+            _act(data, data.channel(channel_id), word, svg, as_json=as_json)
         else:
             _show(data, data.channel(channel_id), dry_run=dry_run, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What a person wants to be done, one of these at most."""
+
+    is_now: bool
+    is_stop: bool
+    confirm: StepKind | None
+    rest: timedelta | None
+
+    @property
+    def is_given(self) -> bool:
+        """Tell whether anything is to be done."""
+        return self.is_now or self.is_stop or self.confirm is not None or self.rest is not None
+
+
+def _rest(text: str) -> timedelta:
+    """Read for how long a recovery is put off. Raises BadParameter for what is no time, or too long."""
+    rest = read_duration(text, "--put-off")
+    if rest > LONGEST_REST:
+        said = f"{LONGEST_REST.days} days at most; --stop has nothing more done while what was found lasts"
+        raise typer.BadParameter(said, param_hint="--put-off")
+    return rest
 
 
 def _list(data: Office, *, as_json: bool) -> None:
@@ -153,19 +195,8 @@ def _what(one: Planned) -> str:
     return f"{one.what}; when it comes" if one.at_contact else one.what
 
 
-def _act(
-    data: Office,
-    channel_id: ChannelId,
-    confirm: StepKind | None,
-    svg: Path | None,
-    *,
-    is_now: bool,
-    as_json: bool,
-) -> None:
-    done = data.ask(
-        lambda here: _done_here(here, channel_id, confirm, is_now=is_now),
-        lambda there: _done_there(there, channel_id, confirm, is_now=is_now),
-    )
+def _act(data: Office, channel_id: ChannelId, word: _Word, svg: Path | None, *, as_json: bool) -> None:
+    done = data.ask(lambda here: _done_here(here, channel_id, word), lambda there: _done_there(there, channel_id, word))
     url = done.url
     code = None if url is None else segno.make_qr(url)
     if svg is not None and code is not None:
@@ -184,17 +215,23 @@ def _act(
         print(f"Good for one device until {done.expires_at:%Y-%m-%d %H:%M} UTC.", file=sys.stderr)
 
 
-def _done_here(here: Connection, channel_id: ChannelId, confirm: StepKind | None, *, is_now: bool) -> RecoveryDone:
-    if confirm is not None:
-        done = here.run(confirm_steps, ConfirmOrder(channel_id, confirm))
+def _done_here(here: Connection, channel_id: ChannelId, word: _Word) -> RecoveryDone:
+    if word.confirm is not None:
+        done = here.run(confirm_steps, ConfirmOrder(channel_id, word.confirm))
+    elif word.rest is not None:
+        done = here.run(put_off_recoveries, PutOffOrder(channel_id, word.rest))
     else:
-        done = here.run(recover_now if is_now else stop_recoveries, channel_id)
+        done = here.run(recover_now if word.is_now else stop_recoveries, channel_id)
     return told_as_done(done, here.terms().public_url)
 
 
-def _done_there(there: Server, channel_id: ChannelId, confirm: StepKind | None, *, is_now: bool) -> RecoveryDone:
-    act = "now" if is_now else "stop" if confirm is None else "confirm"
-    body = None if confirm is None else {"step": confirm}
+def _done_there(there: Server, channel_id: ChannelId, word: _Word) -> RecoveryDone:
+    act = "now" if word.is_now else "stop"
+    body: dict[str, object] | None = None
+    if word.confirm is not None:
+        act, body = "confirm", {"step": word.confirm.value}
+    elif word.rest is not None:
+        act, body = "put-off", {"rest_seconds": int(word.rest.total_seconds())}
     return there.send("POST", at("devices", channel_id, "recovery", act), RecoveryDone, body)
 
 

@@ -63,6 +63,7 @@ silent (not heard), since on 3 November at 06:10 UTC, recovered yesterday at 08:
 | `muster recover ID --now` | the next step now, whenever it is due |
 | `muster recover ID --confirm restart` | your go-ahead for a step that needs one |
 | `muster recover ID --confirm re_enroll --svg link.svg` | a link for one enrollment, and its QR code |
+| `muster recover ID --put-off 7d` | nothing is done for so long (30 days at most), then it goes on |
 | `muster recover ID --stop` | nothing more is done while what was found lasts |
 | `muster recover --list` | all that is going on |
 

@@ -9,6 +9,7 @@ from tests.support.admin_api import US, Program, program
 from tests.support.pushed_fleet import add_fleet
 from tests.support.site import IPAD, MAC, Site, id_of
 
+from muster.operations.review_channels import review_channels
 from muster.operations.sign_in import create_sign_in_links
 from muster.storage.schema import audit, push_wishes
 
@@ -74,6 +75,21 @@ def test_recovery_is_shown_with_what_comes_next(owner: Program) -> None:
     assert owner.get("/devices/A000/recovery")["channel_id"] == "A000"
     assert owner.get("/recoveries") == []
     assert owner.ask("POST", "/devices/A000/recovery/stop").status in range(200, 500)
+
+
+def test_recovery_is_put_off_for_a_month_at_most(site: Site) -> None:
+    site.enroll()
+    site.wait(days=45)
+    site.do(review_channels, None)
+    path = f"/devices/{id_of(MAC)}/recovery"
+    owner = program(site)
+
+    refused = owner.ask("POST", f"{path}/put-off", {"rest_seconds": 30 * 86400 + 1})
+    done = owner.post(f"{path}/put-off", {"rest_seconds": 7 * 86400})
+
+    assert (refused.status, refused.json()["errors"][0]["path"]) == (400, "body.rest_seconds")
+    assert done["steps"][0].startswith("put off until ")
+    assert {one["next"] for one in owner.get(path)["recoveries"]} == {"nothing before then: it was put off"}
 
 
 def test_group_is_made_renamed_filled_and_deleted(owner: Program) -> None:

@@ -44,6 +44,7 @@ BODIES: dict[str, Any] = {
     "settle_held": {"release": True},
     "upload_push_certificate": {"certificate": "eA=="},
     "pause_channel": {"reason": "a test"},
+    "put_off_channel_recovery": {"rest_seconds": 86400},
     "confirm_recovery_step": {"step": "re_enroll"},
     "reveal_secret": {"kind": "filevault_key"},
     "create_group": {"name": "new"},

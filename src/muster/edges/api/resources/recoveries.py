@@ -1,14 +1,26 @@
 """What is done to bring devices back under control, and a person's part in it."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
 
 from muster.domain.control.recovery import StepKind
 from muster.domain.permissions import Permission
 from muster.edges.api.endpoints import Call, endpoint
 from muster.edges.api.finding import nothing_known
+from muster.edges.api.limits import Limits
 from muster.operations.context import Reading
 from muster.operations.permit import of_devices, of_fleet
-from muster.operations.recover_by_hand import ConfirmOrder, DoneNow, confirm_steps, recover_now, stop_recoveries
+from muster.operations.recover_by_hand import (
+    LONGEST_REST,
+    ConfirmOrder,
+    DoneNow,
+    PutOffOrder,
+    confirm_steps,
+    put_off_recoveries,
+    recover_now,
+    stop_recoveries,
+)
 from muster.operations.views.recoveries import (
     Recovering,
     RecoveryDone,
@@ -54,6 +66,23 @@ async def stop_channel_recovery(call: Call, channel_id: str) -> RecoveryDone:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """For how long no step is to be done."""
+
+    rest_seconds: Annotated[int, Limits("Thirty days at most.", 1, int(LONGEST_REST.total_seconds()))]
+
+
+@endpoint("POST", "/devices/{channel_id}/recovery/put-off", needs=Permission.COMMAND, refuses=(404, 409, 422))
+async def put_off_channel_recovery(call: Call, channel_id: str, body: Rest) -> RecoveryDone:
+    """Do nothing for a while about what is found now; it goes on by itself afterwards.
+
+    A device that comes back meanwhile proves itself all the same, and a step that is done now ends the rest.
+    """
+    order = PutOffOrder(ChannelId(channel_id), timedelta(seconds=body.rest_seconds))
+    return _told(call, await call.do(put_off_recoveries, order))
+
+
+@dataclass(frozen=True, slots=True)
 class Confirmation:
     """The step that somebody wants to be done, one of `confirmable`."""
 
@@ -71,5 +100,6 @@ ENDPOINTS = (
     show_channel_recovery,
     recover_channel_now,
     stop_channel_recovery,
+    put_off_channel_recovery,
     confirm_recovery_step,
 )
