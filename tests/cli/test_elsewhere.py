@@ -36,6 +36,7 @@ PREPARED: tuple[tuple[str, ...], ...] = (
     ("groups", "add", "hands", MAC),
     ("commands", "send", MAC, "DeviceInformation", "--set", "Queries[]=OSVersion"),
     ("commands", "send", USER, "ProfileList"),
+    ("act", "push", "--where", "id is known", "--yes"),
     ("webhooks", "add", "old", "https://receiver.example/"),
     ("admins", "link", "ana"),
     ("tokens", "create", "former"),
@@ -48,6 +49,21 @@ PREPARED: tuple[tuple[str, ...], ...] = (
 """What was done before, so that there is something to show; and a recovery of the Mac was begun."""
 
 CASES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "act group": (
+        ("hands", "--where", "state is known", "--yes"),
+        ("hands", "--where", "id is known", "--dry-run"),
+        ("macs", "--where", "id is known"),
+        ("nothing", "--where", "id is known"),
+    ),
+    "act inventory": (("--where", "id is known", "--yes"), ("--where", "nonsense")),
+    "act list": ((),),
+    "act push": (
+        ("--where", "platform = 'macOS'", "--dry-run"),
+        ("--where", "state is known", "--yes"),
+        ("--where", "state = 'ended'"),
+        ("--where", "nonsense", "--dry-run"),
+    ),
+    "act recover": (("--where", "id is known", "--yes"), ("--where", "id is known", "--dry-run")),
     "commands cancel": (("UUID",), ("UUID", MAC), ("--all",), ()),
     "commands clear": ((MAC,), ("NOBODY",)),
     "commands held": ((),),

@@ -23,6 +23,7 @@ COMMANDS = (
     ("why", OTHER),
     ("timeline", OTHER),
     ("recover", OTHER),
+    ("act", "push", "--where", f"id = '{OTHER}'", "--dry-run"),
     ("commands", "list", OTHER),
     ("profiles", "list", OTHER),
     ("apps", "list", OTHER),

@@ -23,13 +23,14 @@ from tests.support.runner import NOW
 
 from muster.bootstrap import data_directory
 from muster.bootstrap.data_directory import Surroundings
-from muster.cli import office, send_by_query
+from muster.cli import office, orders_to_many
 from muster.cli.acting import ACTING_AS
 from muster.cli.connection import Connection, connect
 from muster.crypto.keys import RSAPrivateKey
 from muster.domain.roles import Role
 from muster.edges.api.application import AdminApi, mounted_at_root
 from muster.edges.api.endpoints import Site
+from muster.operations.act_by_query import continue_bulk_acts
 from muster.operations.manage_tokens import NewToken, TokenOrder, create_tokens
 from muster.operations.send_by_query import continue_sends
 from muster.simulator.keys.published import published_keys
@@ -86,9 +87,7 @@ def serving(data_dir: Path, *, requests_per_minute: int = 100_000) -> Iterator[t
     with ExitStack() as stack:
         data = stack.enter_context(connect(data_dir, None, None))
         # a server's worker goes on with sends; here it does so whenever a command waits for it
-        stack.enter_context(pytest.MonkeyPatch.context()).setattr(
-            send_by_query, "pause", lambda _seconds: data.runner.write_now(continue_sends, [None])
-        )
+        stack.enter_context(pytest.MonkeyPatch.context()).setattr(orders_to_many, "pause", lambda _seconds: _work(data))
         api = AdminApi(
             data.runner,
             Site(data.settings.policy(), US, data.settings.organization),
@@ -96,6 +95,11 @@ def serving(data_dir: Path, *, requests_per_minute: int = 100_000) -> Iterator[t
         )
         with answering(Starlette(routes=[mounted_at_root(api)])) as url:
             yield url, data
+
+
+def _work(data: Connection) -> None:
+    data.runner.write_now(continue_sends, [None])
+    data.runner.write_now(continue_bulk_acts, [None])
 
 
 @contextmanager

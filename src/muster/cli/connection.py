@@ -19,7 +19,7 @@ from muster.domain.permissions import Permission
 from muster.domain.principals import Principal
 from muster.domain.roles import Role
 from muster.operations.context import Context
-from muster.operations.permit import Sight, outside, permitted, seen, within_scope
+from muster.operations.permit import Sight, foreseen, outside, permitted, seen, within_scope
 from muster.protocol.identifiers import ChannelId
 from muster.storage import enrollments, people
 from muster.storage.engine import Transaction
@@ -107,6 +107,16 @@ class Connection:
 
         return _unless_refused(self._runner.look_now(read, self._principal.actor))
 
+    def foresee(
+        self,
+        operation: Callable[[Transaction, Sequence[Item], Context], Sequence[Outcome]],
+        item: Item,
+        view: Callable[[Transaction, Item], T | Refusal],
+    ) -> T:
+        """Look by *view* at what *operation* would do to *item*. Raises CommandRefused, as `run` does."""
+        look = foreseen(self._principal, operation, item, view, self.now)
+        return _unless_refused(self._runner.read_now(look))
+
     def _see(self, sight: Sight[T]) -> T:
         reader = seen(self._principal, sight, self.now)
         found = self._runner.read_now(reader)
@@ -129,6 +139,11 @@ class Connection:
         from muster.storage import installations  # noqa: PLC0415 - likewise
 
         return enrollment_terms(self.settings, self.view(installations.read, about=()))
+
+    @property
+    def principal(self) -> Principal:
+        """As whom everything is read and done."""
+        return self._principal
 
     @property
     def runner(self) -> "EngineRunner":

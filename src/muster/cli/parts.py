@@ -81,6 +81,7 @@ PARTS: Final[Mapping[str, Part]] = {
         ("recover",),
         is_group=False,
     ),
+    "act": Part("Do to everyone whom a query finds what is done to one.", ("act",)),
     "push": Part("Pushes.", ("push",)),
     "push-cert": Part("Push certificates, which let the server wake devices.", ("push_cert",)),
     "secrets": Part(

@@ -13,6 +13,11 @@ from muster.cli.errors import CommandFailed, ExitCode
 
 ELSEWHERE: Final = frozenset(
     {
+        "act group",
+        "act inventory",
+        "act list",
+        "act push",
+        "act recover",
         "admins disable",
         "admins enable",
         "admins link",

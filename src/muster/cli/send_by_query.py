@@ -1,14 +1,14 @@
 """`muster commands send --where`: a command to everyone whom a query finds, and `sends`, what became of those."""
 
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
 from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, Office, open_office
+from muster.cli.orders_to_many import nothing, see_through, state_of, tell_left_out
 from muster.cli.output import ago, print_json, print_table
 from muster.cli.server_acts import Asked, to_found
 from muster.cli.server_calls import Server, at
@@ -18,19 +18,14 @@ from muster.operations.send_by_query import SendOrder, continue_sends, order_sen
 from muster.operations.views.sends import Preview, check_send, preview_part
 from muster.protocol.identifiers import ChannelId
 from muster.storage import sends
-from muster.storage.sends import LeftOut, Send
+from muster.storage.engine import Transaction
+from muster.storage.sends import Send
 
 if TYPE_CHECKING:
     from muster.cli.connection import Connection
 
 T = TypeVar("T")
 
-pause = time.sleep
-
-WAIT_SECONDS: Final = 0.02
-"""Between parts: the server's transactions come in between, for SQLite lets nobody wait in line."""
-OTHERS_WAIT_SECONDS: Final = 0.2
-"""While a node of the server is at a part."""
 FIT_SHOWN: Final = 10
 """Of those whom a preview names."""
 
@@ -60,7 +55,13 @@ def send_to_found(data: Office, order: SendOrder, *, dry_run: bool, yes: bool, a
     send = data.run(order_sends, order)
     is_shown = not as_json and sys.stderr.isatty()
     send = data.ask(
-        lambda here: _see_through(here, send, is_shown=is_shown), lambda there: _follow(there, send, is_shown=is_shown)
+        lambda here: see_through(
+            send,
+            lambda: here.view(lambda tx: _read(tx, send.id), about=()),
+            lambda: here.run(continue_sends, send.id),
+            is_shown=is_shown,
+        ),
+        lambda there: see_through(send, lambda: there.get(at("sends", send.id), Send), nothing, is_shown=is_shown),
     )
     if as_json:
         print_json(send)
@@ -113,35 +114,10 @@ def _part_there(there: Server, order: SendOrder, after: ChannelId | None) -> Pre
     return there.outcome(Asked("POST", "/commands", body, "preview"), Preview)
 
 
-def _follow(there: Server, send: Send, *, is_shown: bool) -> Send:
-    """Look again and again how far a server is, until all is done."""
-    while send.finished_at is None:
-        pause(OTHERS_WAIT_SECONDS)
-        send = there.get(at("sends", send.id), Send)
-        if is_shown:
-            print(f"\r{send.reached:,} of {send.matched:,}", end="", file=sys.stderr, flush=True)
-    if is_shown:
-        print(file=sys.stderr)
-    return send
-
-
-def _see_through(data: "Connection", send: Send, *, is_shown: bool) -> Send:
-    """Queue part after part, in turns with the server where it runs, until all is done."""
-    while send.finished_at is None:
-        progress = data.run(continue_sends, send.id)
-        if progress is None:
-            # a node of the server has a part in hand, or has done the last one
-            pause(OTHERS_WAIT_SECONDS)
-            progress = data.view(lambda tx, id_=send.id: sends.read(tx, id_), about=())  # type: ignore[misc]
-            assert progress is not None, "orders are never deleted"
-        elif progress.finished_at is None:
-            pause(WAIT_SECONDS)
-        send = progress
-        if is_shown:
-            print(f"\r{send.reached:,} of {send.matched:,}", end="", file=sys.stderr, flush=True)
-    if is_shown:
-        print(file=sys.stderr)
-    return send
+def _read(tx: Transaction, send_id: str) -> Send:
+    found = sends.read(tx, send_id)
+    assert found is not None, "orders are never deleted"
+    return found
 
 
 def _tell(send: Send) -> None:
@@ -149,14 +125,7 @@ def _tell(send: Send) -> None:
     seconds = send.queued // WOKEN_PER_SECOND
     pace = f", within {seconds:,} s" if seconds else ""
     print(f"{send.request_type} waits for {send.queued:,}, who are pushed{pace}.", file=sys.stderr)
-    _tell_left_out(send.refused)
-
-
-def _tell_left_out(refused: Mapping[str, LeftOut]) -> None:
-    for code, one in refused.items():
-        print(f"{one.count:,} left out ({code}), such as:", file=sys.stderr)
-        for line in one.example.splitlines():
-            print(f"  {line}", file=sys.stderr)
+    tell_left_out(send.refused)
 
 
 def _preview(order: SendOrder, parts: Sequence[Preview], as_json: bool) -> None:
@@ -172,7 +141,7 @@ def _preview(order: SendOrder, parts: Sequence[Preview], as_json: bool) -> None:
         print(f"  {channel_id}")
     if len(fit) > FIT_SHOWN:
         print(f"  and {len(fit) - FIT_SHOWN:,} more; --json names all")
-    _tell_left_out(with_refusals({}, left_out.values()))
+    tell_left_out(with_refusals({}, left_out.values()))
 
 
 def list_sends(
@@ -202,19 +171,13 @@ def list_sends(
                 row.matched,
                 row.queued,
                 row.reached - row.queued,
-                _state(row),
+                state_of(row),
                 row.query,
             )
             for row in rows
         ],
     )
     print("`muster commands show UUID` has who answered, who refused and why.", file=sys.stderr)
-
-
-def _state(send: Send) -> str:
-    if send.stopped_because is not None:
-        return "stopped"
-    return "done" if send.finished_at is not None else "under way"
 
 
 def only_type(channel_id: str | None, request_type: str | None) -> str | None:

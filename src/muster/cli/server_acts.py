@@ -55,6 +55,11 @@ def to_found(order: Any) -> dict[str, object]:
     return {**body, **_terms(order), "users": order.to_users}
 
 
+def bulk_body(order: Any) -> dict[str, object]:
+    """Return the body of what is done to everyone whom a query finds."""
+    return {"kind": order.kind, "where": order.query, "group": order.group_name or None}
+
+
 def _terms(order: Any) -> dict[str, object]:
     same = ("priority", "anyway", "named_count", "command_uuid", "after", "follows_any", "expires_at", "retries")
     return {name: getattr(order, name) for name in same}
@@ -153,6 +158,7 @@ _ACTS: dict[str, Callable[[Any], Asked]] = {
     ),
     "pause_queues.resume_queues": lambda channel: Asked("DELETE", at("devices", channel, "pause")),
     "queue_command.queue_commands": _to_ids,
+    "act_by_query.order_bulk_acts": lambda order: Asked("POST", "/bulk-acts", bulk_body(order)),
     "send_by_query.order_sends": lambda order: Asked("POST", "/commands", to_found(order), "send"),
     "ask_for_push.ask_for_push": lambda channel: Asked("POST", at("devices", channel, "push")),
     # what is installed

@@ -86,7 +86,7 @@ def count_meant(tx: Transaction, order: BulkOrder, now: datetime) -> int | Refus
             return Refusal(
                 RefusalCode.NOT_FOUND,
                 f"there is no group {order.group_name} into which devices are put",
-                "Make it on the page of groups, without a query.",
+                "Make it without a query, by `muster groups create` or on the page of groups.",
             )
     matched = queries.count(tx, query, now)
     if matched == 0:

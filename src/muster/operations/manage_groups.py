@@ -245,7 +245,7 @@ def _in_use(tx: Transaction, group: GroupDefinition) -> Refusal | None:
         return Refusal(RefusalCode.CONFLICT, message, "See `muster commands sends`, and wait for its end.")
     if any(key in names_of(parse_query(query)) for query in bulk_acts.unfinished_queries(tx)):
         message = f"something is being done to those of {group.name}"
-        return Refusal(RefusalCode.CONFLICT, message, "The console's page of orders to many shows how far it is.")
+        return Refusal(RefusalCode.CONFLICT, message, "See `muster act list`, and wait for its end.")
     return None
 
 

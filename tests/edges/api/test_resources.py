@@ -9,9 +9,10 @@ from tests.support.admin_api import US, Program, program
 from tests.support.pushed_fleet import add_fleet
 from tests.support.site import IPAD, MAC, Site, id_of
 
+from muster.operations.act_by_query import continue_bulk_acts
 from muster.operations.review_channels import review_channels
 from muster.operations.sign_in import create_sign_in_links
-from muster.storage.schema import audit, push_wishes
+from muster.storage.schema import audit, bulk_acts, push_wishes
 
 
 @pytest.fixture
@@ -90,6 +91,44 @@ def test_recovery_is_put_off_for_a_month_at_most(site: Site) -> None:
     assert (refused.status, refused.json()["errors"][0]["path"]) == (400, "body.rest_seconds")
     assert done["steps"][0].startswith("put off until ")
     assert {one["next"] for one in owner.get(path)["recoveries"]} == {"nothing before then: it was put off"}
+
+
+def test_what_is_found_is_done_to_once_and_looked_at_first(site: Site, owner: Program) -> None:
+    body = {"kind": "push", "where": "id in ('A000', 'A001')"}
+
+    looked = owner.post("/bulk-acts/preview", body)
+    before = site.rows(sa.select(bulk_acts.c.id))
+    replies = [owner.ask("POST", "/bulk-acts", body, idempotency_key="one") for _ in range(2)]
+    act_id = replies[0].json()["id"]
+    while site.do(continue_bulk_acts, None) != [None]:
+        pass
+
+    assert (looked["matched"], [one["id"] for one in looked["first"]], before) == (2, ["A000", "A001"], [])
+    assert replies[0].json() == replies[1].json()
+    assert [one["id"] for one in owner.get("/bulk-acts")] == [act_id]
+    assert owner.get(f"/bulk-acts/{act_id}")["done"] == 2
+    assert sorted(site.rows(sa.select(push_wishes.c.channel_id))) == [("A000",), ("A001",)]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"kind": "group", "where": "id is known"}, 400, "request_malformed"),
+        ({"kind": "push", "where": "id is known", "group": "lab"}, 400, "request_malformed"),
+        ({"kind": "erase", "where": "id is known"}, 400, "request_malformed"),
+        ({"kind": "group", "where": "id is known", "group": "lab"}, 404, "not_found"),
+        ({"kind": "push", "where": "id = 'nobody'"}, 404, "not_found"),
+        ({"kind": "push", "where": "id is"}, 422, "query_unfit"),
+    ],
+)
+def test_what_can_not_be_done_to_many_is_refused(
+    site: Site, owner: Program, body: dict[str, str], status: int, code: str
+) -> None:
+    replies = [owner.ask("POST", f"/bulk-acts{which}", body) for which in ("", "/preview")]
+
+    assert [(one.status, one.json()["code"]) for one in replies] == [(status, code)] * 2
+    assert site.rows(sa.select(bulk_acts.c.id)) == []
+    assert owner.ask("GET", "/bulk-acts/nothing").status == 404
 
 
 def test_group_is_made_renamed_filled_and_deleted(owner: Program) -> None:

@@ -23,6 +23,8 @@ NAMES = {"device_id": OUTSIDE, "channel_id": OUTSIDE, "kind": "recovery_lock"}
 """What stands in paths; all else is called x."""
 BODIES: dict[str, Any] = {
     "send_command": {"request_type": "RestartDevice", "ids": [OUTSIDE]},
+    "order_bulk_act": {"kind": "push", "where": "id is known"},
+    "preview_bulk_act_order": {"kind": "push", "where": "id is known"},
     "cancel_command_on": {"ids": [OUTSIDE]},
     "ask_for_inventory": {},
     "install_profile": {"mobileconfig": base64.b64encode(b"<plist/>").decode()},
@@ -68,10 +70,14 @@ BODIES: dict[str, Any] = {
 }
 ABOUT_ONE = [one for one in TABLE if {"device_id", "channel_id"} & set(one.parameters)]
 ABOUT_NO_DEVICE = {"list_command_types", "describe_command_type", "tell_who_asks"}
+THEIR_OWN = {"list_acts_on_many", "get_bulk_act"}
+"""What shows, of all, what they ordered themselves; tests of their own have them."""
 NARROWED = {"find_named", "list_devices", "export_devices", "list_all_identities"}
 """What shows, of all, those in the scope."""
 BY_WHAT_IS_NAMED = {
     "send_command",
+    "order_bulk_act",
+    "preview_bulk_act_order",
     "get_command",
     "cancel_command",
     "cancel_command_on",
@@ -81,7 +87,9 @@ BY_WHAT_IS_NAMED = {
 }
 """What is about the devices that a body or a parameter names; tests of their own have them."""
 ABOUT_EVERYBODY = [
-    one for one in TABLE if one not in ABOUT_ONE and one.name not in ABOUT_NO_DEVICE | NARROWED | BY_WHAT_IS_NAMED
+    one
+    for one in TABLE
+    if one not in ABOUT_ONE and one.name not in ABOUT_NO_DEVICE | THEIR_OWN | NARROWED | BY_WHAT_IS_NAMED
 ]
 
 
@@ -162,6 +170,37 @@ def test_commands_go_to_nobody_outside_of_the_scope(fleet: Site) -> None:
     assert (looked["preview"]["matched"], looked["preview"]["fit"]) == (1, ["A000"])
     assert sent["send"]["matched"] == 1
     assert fleet.rows(sa.select(schema.queue.c.channel_id)) == []
+
+
+def test_what_is_done_to_many_is_done_within_the_scope_and_seen_by_who_ordered_it(fleet: Site) -> None:
+    limited, everybody = program(fleet, Role.OPERATOR, "lab"), program(fleet)
+    to_all = {"kind": "push", "where": "id is known"}
+    fleet.do(create_groups, GroupOrder("hands"))
+
+    ordered = everybody.post("/bulk-acts", to_all)
+    looked = limited.post("/bulk-acts/preview", to_all)
+    pushed = limited.post("/bulk-acts", to_all)
+    grouped = limited.ask("POST", "/bulk-acts", {"kind": "group", "where": "id is known", "group": "hands"})
+    foreign = limited.ask("GET", f"/bulk-acts/{ordered['id']}")
+
+    assert (looked["matched"], [one["id"] for one in looked["first"]]) == (1, ["A000"])
+    assert (ordered["matched"], pushed["matched"]) == (2, 1)
+    assert grouped.json()["code"] == "scope_exceeded"
+    assert foreign.json()["code"] == "not_found"
+    assert limited.get(f"/bulk-acts/{pushed['id']}") == pushed
+    assert [one["id"] for one in limited.get("/bulk-acts")] == [pushed["id"]]
+    assert {one["id"] for one in everybody.get("/bulk-acts")} == {ordered["id"], pushed["id"]}
+
+
+def test_who_may_wake_devices_puts_none_into_groups(fleet: Site) -> None:
+    helper = program(fleet, Role.HELPDESK)
+    fleet.do(create_groups, GroupOrder("hands"))
+    body = {"where": "id is known", "group": "hands", "kind": "group"}
+
+    codes = [helper.ask("POST", f"/bulk-acts{which}", body).json()["code"] for which in ("", "/preview")]
+
+    assert codes == ["role_missing"] * 2
+    assert helper.post("/bulk-acts", {"kind": "push", "where": "id is known"})["matched"] == 2
 
 
 def test_nobody_is_let_go_outside_of_the_scope(fleet: Site) -> None:

@@ -21,17 +21,14 @@ from muster.edges.console.listing import Listing
 from muster.edges.console.rendering import Renderer
 from muster.edges.console.sessions import Sessions
 from muster.edges.console.times import Clock
-from muster.operations.act_by_query import BulkOrder, count_meant, meant_by, order_bulk_acts
+from muster.operations.act_by_query import BulkOrder, order_bulk_acts
 from muster.operations.permit import of_no_device
 from muster.operations.ports import Runner
-from muster.operations.views.device_lists import DeviceRow, find_devices_after
+from muster.operations.views.bulk_acts import is_theirs, preview_bulk_act
 from muster.storage import bulk_acts, sends
 from muster.storage.bulk_acts import BulkAct
-from muster.storage.engine import Transaction
 from muster.storage.sends import Send
 
-NAMED: Final = 10
-"""Devices that are named before something is done to all of them."""
 MAXIMUM_QUERY: Final = 16_000
 """Characters of a query, which stands in an address."""
 
@@ -98,13 +95,6 @@ def act_url(act_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Preview:
-    order: BulkOrder
-    matched: int
-    first: tuple[DeviceRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class OrderLine:
     """One order in the list of all. *left_out* were looked at and refused."""
 
@@ -152,7 +142,7 @@ class BulkPages:
             )
         now = self._runner.now()
         preview = await self._sessions.foresee(
-            signed_in, order_bulk_acts, asked, lambda tx, order: _preview(tx, order, now)
+            signed_in, order_bulk_acts, asked, lambda tx, order: preview_bulk_act(tx, order, now)
         )
         context = {
             "banners": [],
@@ -198,7 +188,7 @@ class BulkPages:
         if signed_in is None:
             return self._nobody(request, template)
         act = signed_in.value
-        if act is None or not _is_theirs(act, signed_in.principal):
+        if act is None or not is_theirs(act, signed_in.principal):
             explanation = "Nothing that was done to a query's finds has this number, or it is somebody else's."
             return self._renderer.error(404, "There is no such act", explanation, administrator=signed_in.administrator)
         context = {
@@ -225,8 +215,8 @@ class BulkPages:
         if signed_in is None:
             return self._nobody(request, template)
         sent, done = signed_in.value
-        lines = [_sent_line(one) for one in sent if _is_theirs(one, signed_in.principal)]
-        lines += [_act_line(one) for one in done if _is_theirs(one, signed_in.principal)]
+        lines = [_sent_line(one) for one in sent if is_theirs(one, signed_in.principal)]
+        lines += [_act_line(one) for one in done if is_theirs(one, signed_in.principal)]
         context = {
             "banners": [],
             "clock": Clock(self._runner.now()),
@@ -248,20 +238,6 @@ def _order(typed: Mapping[str, str]) -> BulkOrder | None:
         return None
     group = typed.get("group", "")[:MAXIMUM_NAME] if kind == BulkKind.GROUP else ""
     return BulkOrder(typed.get("query", "")[:MAXIMUM_QUERY], BulkKind(kind), group)
-
-
-def _preview(tx: Transaction, order: BulkOrder, now: datetime) -> _Preview | Refusal:
-    matched = count_meant(tx, order, now)
-    if isinstance(matched, Refusal):
-        return matched
-    query = meant_by(tx, order.kind, order.query)
-    assert not isinstance(query, Refusal), "it was counted"
-    return _Preview(order, matched, find_devices_after(tx, query, now, None)[:NAMED])
-
-
-def _is_theirs(order: Send | BulkAct, principal: Principal) -> bool:
-    """Tell whether *principal* may see what became of an order: whoever is limited sees their own."""
-    return principal.groups is None or order.actor.name == principal.actor.name
 
 
 def _sent_line(send: Send) -> OrderLine:

@@ -17,7 +17,7 @@ from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.permissions import allows, to_send
 from muster.domain.queries.syntax import AllOf
 from muster.edges.console.acting import Acting, Asked, go_to
-from muster.edges.console.bulk_pages import MAXIMUM_QUERY, NAMED, offers
+from muster.edges.console.bulk_pages import MAXIMUM_QUERY, offers
 from muster.edges.console.command_forms import MAXIMUM_COMMAND_BYTES, common_types, inputs_of, read_request
 from muster.edges.console.forms import Form, hidden
 from muster.edges.console.listing import Listing
@@ -29,6 +29,7 @@ from muster.operations.permit import of_no_device, quoted, within_scope
 from muster.operations.ports import Runner
 from muster.operations.read_query import read_query
 from muster.operations.send_by_query import SendOrder, order_sends
+from muster.operations.views.bulk_acts import NAMED
 from muster.operations.views.commands import count_standings
 from muster.operations.views.device_lists import DeviceRow, find_devices_after
 from muster.operations.views.sends import PreviewPart, check_send, preview_part
