@@ -25,6 +25,10 @@ os.execv(sys.argv[3], sys.argv[3:])
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
+class Refused(AssertionError):
+    """The browser answered a command with an error."""
+
+
 class Chromium:
     """One browser with one page."""
 
@@ -40,7 +44,7 @@ class Chromium:
         self.tell("Runtime.enable")
 
     def tell(self, method: str, **parameters: object) -> Any:
-        """Send one command and return its result; events in between are passed over."""
+        """Send one command and return its result; events in between are passed over. Raises Refused."""
         self._number += 1
         message: dict[str, object] = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
@@ -49,7 +53,8 @@ class Chromium:
         while True:
             told = self._read()
             if told.get("id") == self._number:
-                assert "error" not in told, told
+                if "error" in told:
+                    raise Refused(told)
                 return told["result"]
 
     def _read(self) -> Any:
@@ -75,7 +80,10 @@ class Chromium:
         """Wait until *condition* is true in the page; a page that is just being left answers nothing."""
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
-            told = self.tell("Runtime.evaluate", expression=f"Boolean({condition})", returnByValue=True)
+            try:
+                told = self.tell("Runtime.evaluate", expression=f"Boolean({condition})", returnByValue=True)
+            except Refused:  # the page was left in mid-question
+                continue
             if told["result"].get("value") is True:
                 return
             time.sleep(0.05)
