@@ -70,7 +70,7 @@ BODIES: dict[str, Any] = {
 }
 ABOUT_ONE = [one for one in TABLE if {"device_id", "channel_id"} & set(one.parameters)]
 ABOUT_NO_DEVICE = {"list_command_types", "describe_command_type", "tell_who_asks"}
-THEIR_OWN = {"list_acts_on_many", "get_bulk_act"}
+THEIR_OWN = {"list_acts_on_many", "get_bulk_act", "list_sends", "get_send"}
 """What shows, of all, what they ordered themselves; tests of their own have them."""
 NARROWED = {"find_named", "list_devices", "export_devices", "list_all_identities"}
 """What shows, of all, those in the scope."""
@@ -170,6 +170,18 @@ def test_commands_go_to_nobody_outside_of_the_scope(fleet: Site) -> None:
     assert (looked["preview"]["matched"], looked["preview"]["fit"]) == (1, ["A000"])
     assert sent["send"]["matched"] == 1
     assert fleet.rows(sa.select(schema.queue.c.channel_id)) == []
+
+
+def test_who_sends_to_many_within_a_scope_follows_that_and_nothing_of_others(fleet: Site) -> None:
+    limited, everybody = program(fleet, Role.OPERATOR, "lab"), program(fleet)
+    to_all = {"request_type": "ProfileList", "where": "id is known"}
+
+    ours, theirs = (who.post("/commands", to_all)["send"] for who in (limited, everybody))
+
+    assert limited.get(f"/sends/{ours['id']}") == ours
+    assert [one["id"] for one in limited.get("/sends")] == [ours["id"]]
+    assert limited.ask("GET", f"/sends/{theirs['id']}").json()["code"] == "not_found"
+    assert {one["id"] for one in everybody.get("/sends")} == {ours["id"], theirs["id"]}
 
 
 def test_what_is_done_to_many_is_done_within_the_scope_and_seen_by_who_ordered_it(fleet: Site) -> None:

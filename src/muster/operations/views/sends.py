@@ -1,16 +1,19 @@
-"""What a command to everyone whom a query finds would do, before it is sent."""
+"""What a command to everyone whom a query finds would do, before it is sent, and how far each is that was."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from muster.domain.errors import Refusal
+from muster.domain.principals import Principal
 from muster.operations.check_commands import check_channels, unfit_for
 from muster.operations.let_go import may_remove_enrollments
 from muster.operations.send_by_query import CHANNELS_IN_PART, SendOrder, count_matches, reachable, refused_as_a_whole
+from muster.operations.views.bulk_acts import is_theirs
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, queries
+from muster.storage import enrollments, queries, sends
 from muster.storage.engine import Transaction
+from muster.storage.sends import Send
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +69,14 @@ def preview_part(tx: Transaction, order: SendOrder, after: ChannelId | None, now
     refused = {} if is_exempt else unfit_for(order.request, findings)
     fit = tuple(channel_id for channel_id in found if channel_id not in refused)
     return PreviewPart(fit, refused, found[-1] if len(found) == CHANNELS_IN_PART else None)
+
+
+def show_send(tx: Transaction, send_id: str, principal: Principal) -> Send | None:
+    """Show how far a command to many is; None where *principal* may see none of this id."""
+    found = sends.read(tx, send_id) if send_id.isprintable() else None
+    return found if found is not None and is_theirs(found, principal) else None
+
+
+def list_sends(tx: Transaction, principal: Principal) -> tuple[Send, ...]:
+    """List the latest commands to many that *principal* may see, the newest first."""
+    return tuple(one for one in sends.latest(tx) if is_theirs(one, principal))

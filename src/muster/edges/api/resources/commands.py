@@ -16,9 +16,10 @@ from muster.edges.api.plist_values import to_json
 from muster.edges.api.problems import FaultyMember, malformed, of_refusal
 from muster.edges.api.property_values import read_request
 from muster.operations.cancel_commands import Cancelled, CancelOrder, cancel_commands
-from muster.operations.permit import Sight, of_devices, of_fleet
+from muster.operations.permit import Sight, of_devices, of_fleet, of_no_device
 from muster.operations.queue_command import CommandOrder, QueuedCommand, queue_commands
 from muster.operations.send_by_query import SendOrder, order_sends
+from muster.operations.views import sends as views
 from muster.operations.views.commands import (
     CommandDetails,
     CommandRow,
@@ -30,7 +31,6 @@ from muster.operations.views.commands import (
 from muster.operations.views.sends import Preview, PreviewPart, check_send, preview_part
 from muster.protocol.command import CommandRequest
 from muster.protocol.identifiers import ChannelId, CommandUUID
-from muster.storage import sends
 from muster.storage.engine import Transaction
 from muster.storage.sends import Send
 
@@ -245,14 +245,18 @@ async def cancel_channel_commands(call: Call, channel_id: str) -> Cancelled:
 
 @endpoint("GET", "/sends")
 async def list_sends(call: Call) -> tuple[Send, ...]:
-    """List commands that were sent to a query's finds, the latest first, and how far each is."""
-    return await call.see(of_fleet(sends.latest))
+    """List commands that were sent to a query's finds, the latest first, and how far each is.
+
+    Whoever is limited to groups sees what they sent themselves.
+    """
+    return await call.see(of_no_device(lambda tx: views.list_sends(tx, call.principal)))
 
 
 @endpoint("GET", "/sends/{send_id}", refuses=(404,))
 async def get_send(call: Call, send_id: str) -> Send:
     """Show how far one command to a query's finds is."""
-    return nothing_known(await call.see(of_fleet(lambda tx: sends.read(tx, send_id))), "send", send_id)
+    found = await call.see(of_no_device(lambda tx: views.show_send(tx, send_id, call.principal)))
+    return nothing_known(found, "send", send_id)
 
 
 ENDPOINTS = (
