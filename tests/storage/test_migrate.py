@@ -155,7 +155,7 @@ def test_schema_of_a_newer_version_is_refused(engine: Engine, ask: Callable[[Eng
             ask(engine)
     finally:
         with engine.sqlalchemy.begin() as connection:
-            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+            connection.execute(sa.text("UPDATE alembic_version SET version_num = :head"), {"head": migrate.head()})
 
 
 def test_upgrade_says_nothing_and_leaves_logging_alone(bare: Engine, capfd: pytest.CaptureFixture[str]) -> None:
