@@ -17,6 +17,7 @@ from muster.domain.control.evidence import Signal
 from muster.domain.control.rhythm import fold_rhythm
 from muster.domain.enrollment import EnrollmentState, Provenance
 from muster.domain.inventory.kinds import InventoryKind
+from muster.domain.os_versions import sortable
 from muster.domain.push_outcomes import Consequence
 from muster.domain.push_policy import PushReason
 from muster.protocol.apns import OutcomeClass
@@ -50,6 +51,11 @@ def name_of(number: int) -> ChannelId:
     if is_user(number):
         return ChannelId(f"{push_fleet.channel_id(number - 1)}:{number:08X}")
     return ChannelId(push_fleet.channel_id(number))
+
+
+def serial_number(number: int) -> str:
+    """Return the serial number of a device."""
+    return f"C{number:011}"
 
 
 def store(engine: Engine, count: int, now: datetime) -> None:
@@ -133,33 +139,19 @@ def _add_channel(rows: Rows, number: int, authority: bytes, now: datetime) -> No
     name, long_ago = name_of(number), now - timedelta(days=DAYS + 5)
     times = list(heard_at(number, now))
     last_at = times[-1] if times else long_ago
-    current: ContactDay | None = None
-    rhythm: bytes | None = None
-    for at in times:
-        folded = fold_contact(current, at)
-        if folded.finished is not None:
-            rows["contact_days"].append(
-                {"channel_id": name, "day": folded.finished.day, "strip": folded.finished.strip}
-            )
-        current = folded.current
-        rhythm = fold_rhythm(rhythm, current.day)
-    pin = number.to_bytes(32, "big")
-    device = name.partition(":")[0]
     rows["channels"].append(
         {
             "id": name,
-            "device_id": device,
+            "device_id": name.partition(":")[0],
             "kind": (ChannelKind.USER if is_user(number) else ChannelKind.DEVICE).value,
             "state": EnrollmentState.ENROLLED.value,
             "epoch": 1,
-            "pin": None if is_user(number) else pin,
+            "pin": None if is_user(number) else _pin(number),
             "first_seen_at": long_ago,
             "enrolled_at": long_ago,
             "last_contact_at": last_at,
             "last_proof_at": last_at,
-            "contact_day": None if current is None else current.day,
-            "contact_strip": None if current is None else current.strip,
-            "rhythm": rhythm,
+            **_add_contacts(rows, name, times),
             "last_source": f"198.51.{number % SITES // 250}.{number % SITES % 250}",
             "is_watched": False,
         }
@@ -168,7 +160,7 @@ def _add_channel(rows: Rows, number: int, authority: bytes, now: datetime) -> No
         {
             "channel_id": name,
             "topic": TOPIC,
-            "token": pin,
+            "token": _pin(number),
             "push_magic": push_fleet.push_magic(number),
             "updated_at": long_ago,
             "refusals": 0,
@@ -180,20 +172,52 @@ def _add_channel(rows: Rows, number: int, authority: bytes, now: datetime) -> No
     rows["reviews"].append({"channel_id": name, "next_review_at": now})
     _add_history(rows, number, name, times, long_ago)
     if is_user(number):
-        rows["user_logins"].append(
-            {
-                "channel_id": name,
-                "requires_token": False,
-                "is_on_console": True,
-                "console_at": last_at,
-                "phase_handed_out": 0,
-            }
-        )
-        return
+        _add_user(rows, name, last_at)
+    else:
+        _add_device(rows, number, authority, long_ago, last_at)
+
+
+def _pin(number: int) -> bytes:
+    return number.to_bytes(32, "big")
+
+
+def _add_contacts(rows: Rows, name: ChannelId, times: Sequence[datetime]) -> Mapping[str, object]:
+    """Add the days that are over; returns what the channel itself keeps of the last one, and of all."""
+    current: ContactDay | None = None
+    rhythm: bytes | None = None
+    for at in times:
+        folded = fold_contact(current, at)
+        if folded.finished is not None:
+            rows["contact_days"].append(
+                {"channel_id": name, "day": folded.finished.day, "strip": folded.finished.strip}
+            )
+        current = folded.current
+        rhythm = fold_rhythm(rhythm, current.day)
+    return {
+        "contact_day": None if current is None else current.day,
+        "contact_strip": None if current is None else current.strip,
+        "rhythm": rhythm,
+    }
+
+
+def _add_user(rows: Rows, name: ChannelId, last_at: datetime) -> None:
+    rows["user_logins"].append(
+        {
+            "channel_id": name,
+            "requires_token": False,
+            "is_on_console": True,
+            "console_at": last_at,
+            "phase_handed_out": 0,
+        }
+    )
+
+
+def _add_device(rows: Rows, number: int, authority: bytes, long_ago: datetime, last_at: datetime) -> None:
+    name, version = name_of(number), f"{15 + number % 12}.{number % 7}"
     rows["identities"].append(
         {
-            "fingerprint": pin,
-            "certificate_der": pin,
+            "fingerprint": _pin(number),
+            "certificate_der": _pin(number),
             "authority": authority,
             "device_id": name,
             "provenance": Provenance.LINK.value,
@@ -205,9 +229,12 @@ def _add_channel(rows: Rows, number: int, authority: bytes, now: datetime) -> No
     rows["device_facts"].append(
         {
             "channel_id": name,
-            "serial_number": f"C{number:011}",
+            "serial_number": serial_number(number),
+            "device_name": f"Mac of desk {number}",
+            "product_name": "Mac15,3",
             "family": "macOS",
-            "os_version": "26.1",
+            "os_version": version,
+            "os_version_key": sortable(version),
             "build_version": "25B78",
             "is_supervised": True,
             "is_user_approved": True,
@@ -222,7 +249,7 @@ def _add_channel(rows: Rows, number: int, authority: bytes, now: datetime) -> No
             "channel_id": name,
             "kind": InventoryKind.CERTIFICATE_LIST.value,
             "learned_at": last_at,
-            "digest": pin,
+            "digest": _pin(number),
             "facts": {},
         }
     )

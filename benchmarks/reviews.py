@@ -94,12 +94,12 @@ def measure(count: int, engines: Sequence[str]) -> list[Measured]:
                 print(f"storing {count:,} channels and their history on {name}", file=sys.stderr, flush=True)
                 review_fleet.store(engine, count, NOW)
                 if name == "postgresql":
-                    _analyze(engine)
+                    analyze(engine)
                 measured += Bench(name, engine, settings, process_id).run()
     return measured
 
 
-def _analyze(engine: Engine) -> None:
+def analyze(engine: Engine) -> None:
     """Do what autovacuum has done in a database of weeks."""
     with engine.sqlalchemy.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("VACUUM ANALYZE"))

@@ -165,14 +165,16 @@ def test_journal_is_closed_to_other_rings_and_other_people(journal: Journal, tmp
 
 def test_scan_tells_places_and_how_far_the_database_was(journal: Journal, tmp_path: Path) -> None:
     behind_first = journal.append(records(b"first"))
+    middle = (tmp_path / NAME).stat().st_size
     journal.append(records(b"second"), behind_first)
+    end = (tmp_path / NAME).stat().st_size
 
     entries = list(scan_journal(tmp_path / NAME, RING))
 
     assert behind_first == JournalPosition(NAME, 1)
     assert entries == [
-        JournalEntry(records(b"first")[0], JournalPosition(NAME, 1)),
-        JournalEntry(records(b"second")[0], JournalPosition(NAME, 2), behind_first),
+        JournalEntry(records(b"first")[0], JournalPosition(NAME, 1), 0, middle),
+        JournalEntry(records(b"second")[0], JournalPosition(NAME, 2), middle, end, behind_first),
     ]
 
 
@@ -183,6 +185,14 @@ def test_scan_begins_where_it_is_told(journal: Journal, tmp_path: Path) -> None:
 
     assert (bodies, count_records(tmp_path / NAME)) == ([b"third"], 3)
     assert list(scan_journal(tmp_path / NAME, RING, 3)) == []
+
+
+def test_scan_goes_straight_to_a_place_that_is_known(journal: Journal, tmp_path: Path) -> None:
+    journal.append(records(b"first", b"second", b"third"))
+    whole = [one for one in scan_journal(tmp_path / NAME, RING) if isinstance(one, JournalEntry)]
+
+    assert list(scan_journal(tmp_path / NAME, RING, 1, whole[1].begins)) == whole[1:]
+    assert list(scan_journal(tmp_path / NAME, RING, 3, whole[-1].ends)) == []
 
 
 @pytest.mark.parametrize("first", [0, 2])

@@ -10,6 +10,7 @@ from tests.support.chronicle import Chronicle
 from tests.support.instants import NOON
 from tests.support.site import IPAD, MAC, Site, print_of, token_update
 
+from muster.crypto.sealing import KeyRing
 from muster.protocol.identifiers import resolve_channel
 from muster.storage.journal import Journal
 from muster.storage.journal_files import journal_files, remove_old_files
@@ -57,6 +58,48 @@ def test_what_was_written_since_the_last_search_is_found(chronicle: Chronicle, t
     after = index.find({DEVICE}, set())
 
     assert (before, after) == ([], chronicle.records)
+
+
+def test_what_can_not_be_read_is_passed_over_and_so_is_what_was_cut_off(chronicle: Chronicle, tmp_path: Path) -> None:
+    journal = journal_of(chronicle, tmp_path / "journal")
+    chronicle.enroll(IPAD)
+    journal.append(chronicle.records)
+    [file] = journal_files([tmp_path / "journal"])
+    altered = bytearray(file.path.read_bytes())
+    altered[-1] ^= 1
+    file.path.write_bytes(altered)
+    others = len(chronicle.records)
+    chronicle.enroll(MAC)
+    journal.append(chronicle.records[others:])
+    whole = file.path.read_bytes()
+    file.path.write_bytes(whole[:-1])
+    index = JournalIndex(tmp_path / "journal", chronicle.site.runner.ring)
+
+    before = index.find({DEVICE}, set())
+    file.path.write_bytes(whole)
+    after = index.find({DEVICE}, set())
+
+    assert before == chronicle.records[others:-1]
+    assert after == chronicle.records[others:]
+
+
+def test_only_what_matters_is_read_again(chronicle: Chronicle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chronicle.enroll(IPAD)
+    chronicle.enroll(MAC)
+    journal_of(chronicle, tmp_path / "journal").append(chronicle.records)
+    index = JournalIndex(tmp_path / "journal", chronicle.site.runner.ring)
+    first = index.find({DEVICE}, set())
+    opened = []
+    unseal = KeyRing.open
+
+    def note(ring: KeyRing, sealed: bytes, associated: bytes) -> bytes:
+        opened.append(sealed)
+        return unseal(ring, sealed, associated)
+
+    monkeypatch.setattr(KeyRing, "open", note)
+
+    assert index.find({DEVICE}, set()) == first
+    assert len(opened) == len(first) < len(chronicle.records)
 
 
 def test_nobody_is_found_in_no_journal(chronicle: Chronicle, tmp_path: Path) -> None:

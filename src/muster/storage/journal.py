@@ -50,7 +50,7 @@ class JournalPosition:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """A record where it stands: *position* is right behind it.
+    """A record where it stands: *position* is right behind it; it takes the bytes from *begins* to *ends* of its file.
 
     *processed* is how far the database had taken the journal in, committed, when the record was written; None where
     the writer didn't know.
@@ -58,6 +58,8 @@ class JournalEntry:
 
     record: JournalRecord
     position: JournalPosition
+    begins: int
+    ends: int
     processed: JournalPosition | None = None
 
 
@@ -152,13 +154,19 @@ def read_journal(path: Path, ring: KeyRing) -> Iterator[JournalRecord]:
             number += 1
 
 
-def scan_journal(path: Path, ring: KeyRing, first: int = 0) -> Iterator[JournalEntry | JournalDamage]:
+def scan_journal(
+    path: Path, ring: KeyRing, first: int = 0, begins: int | None = None
+) -> Iterator[JournalEntry | JournalDamage]:
     """Read one file's records in order, from the record number *first* on, and say of what can't be read why.
 
+    *begins* is the byte at which that record begins; where it isn't known, those before are passed over one by one.
     The file may be in use: what is appended meanwhile may come or not. Raises OSError when it can't be opened or read.
     """
     with path.open("rb") as file:
         number = 0
+        if begins is not None:
+            file.seek(begins)
+            number = first
         while True:
             position = JournalPosition(path.name, number + 1)
             start = file.tell()
@@ -168,7 +176,7 @@ def scan_journal(path: Path, ring: KeyRing, first: int = 0) -> Iterator[JournalE
                     yield JournalDamage(position, "the file ends in the middle of it", is_cut_off=True)
                 return
             if number >= first:
-                yield _entry(sealed, position, ring)
+                yield _entry(sealed, position, start, ring)
             number += 1
 
 
@@ -188,11 +196,17 @@ def file_of(path: Path) -> tuple[date, str] | None:
         return None
 
 
-def _entry(sealed: bytes, position: JournalPosition, ring: KeyRing) -> JournalEntry | JournalDamage:
+def _entry(sealed: bytes, position: JournalPosition, begins: int, ring: KeyRing) -> JournalEntry | JournalDamage:
     try:
         fields = json.loads(ring.open(sealed, _place(position.file, position.count - 1)))
         processed = fields.get("processed")
-        return JournalEntry(_decode(fields), position, None if processed is None else JournalPosition(*processed))
+        return JournalEntry(
+            _decode(fields),
+            position,
+            begins,
+            begins + _LENGTH_BYTES + len(sealed),
+            None if processed is None else JournalPosition(*processed),
+        )
     except CryptoError as error:
         return JournalDamage(position, str(error))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,8 +1,9 @@
-"""Finds one device's records in a journal of hundreds of days: reads each file once, then only those that matter."""
+"""Finds one device's records in a journal of hundreds of days: each file is read once, then only what matters of it."""
 
 import hashlib
 from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from muster.crypto.certificates import fingerprint as fingerprint_of
@@ -13,14 +14,39 @@ from muster.storage.journal_files import JournalFile, journal_files
 from muster.storage.journal_records import IDENTITY
 
 
+@dataclass(slots=True)
+class _Index:
+    """Who is spoken of in one file: for each *key* the number of the record, and the byte at which it begins."""
+
+    keys: "array[int]" = field(default_factory=lambda: array("Q"))
+    numbers: "array[int]" = field(default_factory=lambda: array("L"))
+    places: "array[int]" = field(default_factory=lambda: array("Q"))
+    count: int = 0
+    """Records that were read so far."""
+    ends: int = 0
+    """The byte behind them."""
+
+    def note(self, entry: JournalEntry) -> None:
+        for key in _keys_of(entry.record):
+            self.keys.append(key)
+            self.numbers.append(entry.position.count - 1)
+            self.places.append(entry.begins)
+        self.count, self.ends = entry.position.count, entry.ends
+
+    def find(self, keys: set[int]) -> dict[int, int]:
+        """Return the numbers of the records that speak of one of *keys*, and where each begins."""
+        if keys.isdisjoint(self.keys):
+            return {}
+        return {self.numbers[at]: self.places[at] for at, key in enumerate(self.keys) if key in keys}
+
+
 class JournalIndex:
-    """Of which devices and identities each file of *directory* speaks, in eight bytes. Used by one thread at a time."""
+    """Where the files of *directory* speak of whom, in 24 bytes for each time. Used by one thread at a time."""
 
     def __init__(self, directory: Path, ring: KeyRing) -> None:
         self._directory = directory
         self._ring = ring
-        self._counts: dict[str, int] = {}
-        self._keys: dict[str, array[int]] = {}
+        self._indexes: dict[str, _Index] = {}
 
     def find(self, devices: Collection[DeviceId], identities: Collection[bytes]) -> list[JournalRecord]:
         """Find what is journaled of *devices*, and of how the *identities* (fingerprints) and theirs were issued.
@@ -43,33 +69,33 @@ class JournalIndex:
         return sorted([*issued, *spoken], key=lambda record: record.at)
 
     def _refresh(self, files: Sequence[JournalFile]) -> None:
+        """Read what was not there the last time."""
         for file in files:
-            first = self._counts.get(file.path.name, 0)
-            keys = self._keys.setdefault(file.path.name, array("Q"))
-            for entry in self._entries(file, first):
-                self._counts[file.path.name] = entry.position.count
-                record = entry.record
-                device_id = device_of(record)
-                if device_id:
-                    keys.append(_key(device_id.encode()))
-                if record.message == IDENTITY:
-                    keys.append(_key(fingerprint_of(record.certificate_der)))
-        for gone in self._keys.keys() - {file.path.name for file in files}:
-            del self._keys[gone]
+            index = self._indexes.setdefault(file.path.name, _Index())
+            for entry in scan_journal(file.path, self._ring, index.count, index.ends):
+                if isinstance(entry, JournalEntry):
+                    index.note(entry)
+        for gone in self._indexes.keys() - {file.path.name for file in files}:
+            del self._indexes[gone]
 
     def _collect(
         self, files: Sequence[JournalFile], keys: set[int], is_wanted: Callable[[JournalRecord], bool]
     ) -> list[JournalRecord]:
-        return [
-            entry.record
-            for file in files
-            if not keys.isdisjoint(self._keys[file.path.name])
-            for entry in self._entries(file, 0)
-            if is_wanted(entry.record)
-        ]
+        return [record for file in files for record in self._spoken(file, keys) if is_wanted(record)]
 
-    def _entries(self, file: JournalFile, first: int) -> Iterator[JournalEntry]:
-        return (one for one in scan_journal(file.path, self._ring, first) if isinstance(one, JournalEntry))
+    def _spoken(self, file: JournalFile, keys: set[int]) -> Iterator[JournalRecord]:
+        for number, begins in self._indexes[file.path.name].find(keys).items():
+            entry = next(scan_journal(file.path, self._ring, number, begins), None)
+            if isinstance(entry, JournalEntry):
+                yield entry.record
+
+
+def _keys_of(record: JournalRecord) -> Iterator[int]:
+    device_id = device_of(record)
+    if device_id:
+        yield _key(device_id.encode())
+    if record.message == IDENTITY:
+        yield _key(fingerprint_of(record.certificate_der))
 
 
 def device_of(record: JournalRecord) -> DeviceId:
