@@ -17,7 +17,6 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from muster.bootstrap.serving import GARBAGE_THRESHOLD
 from muster.crypto.keys import RSAPrivateKey
 from muster.domain.control.control_policy import ControlPolicy
 from muster.laboratory.complaints import Complaints, heard_complaints
@@ -71,6 +70,9 @@ class Inhabitant:
 
 COARSE_REVIEWS = timedelta(hours=1)
 """As the waits of a loop that keeps to the grain."""
+GARBAGE_THRESHOLD = 200_000
+"""Objects made, less those gone, before a search for garbage. What a world is made of stays until its end, and is more
+than a server's: at a server's threshold the searches took a thirtieth of a large fleet's time."""
 
 
 class World:
@@ -279,7 +281,7 @@ def play(
 
 @contextmanager
 def _seldom_searched_for_garbage() -> Iterator[None]:
-    """Search for garbage as a server does that has settled; what a world is made of stays until its end."""
+    """Search for garbage as seldom as `GARBAGE_THRESHOLD` says."""
     former = gc.get_threshold()
     gc.set_threshold(GARBAGE_THRESHOLD)
     try:
