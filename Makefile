@@ -57,6 +57,7 @@ bench: dev                       ## needs wrk, nghttpd and PostgreSQL; prints ra
 	@$(BIN)/python -m benchmarks.push
 	@$(BIN)/python -m benchmarks.commands
 	@$(BIN)/python -m benchmarks.reviews
+	@$(BIN)/python -m benchmarks.pages
 
 lock:                            ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade -q -o requirements/runtime.txt

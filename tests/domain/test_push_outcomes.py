@@ -139,7 +139,7 @@ def test_what_fails_while_the_topic_is_blocked_is_held_until_it_is_not(outcome_c
     assert decision == OutcomeDecision(Consequence.HELD, NOON + HELD_FOR, 2, False, TOKEN, NoPush.BREAKER_OPEN)
 
 
-@pytest.mark.parametrize("outcome_class", TOKEN_REFUSALS)
+@pytest.mark.parametrize("outcome_class", sorted(TOKEN_REFUSALS))
 @pytest.mark.parametrize(
     ("held_because", "consequence"), [(None, Consequence.TRIED_AGAIN), (NoPush.BREAKER_OPEN, Consequence.HELD)]
 )

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from muster.domain.events import Detail, MessageTopic
-from muster.protocol.identifiers import Channel, ChannelKind, Identifiers
+from muster.protocol.identifiers import Channel, Identifiers
 
 CONTENT_TYPE: Final = "application/json; charset=utf-8"
 RAW_PAYLOAD: Final = "raw_payload"
@@ -21,7 +21,6 @@ MAXIMUM_PARAMETERS: Final = 20
 _ESCAPED: Final = str.maketrans(
     {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
 )
-_DEVICE_KINDS: Final = frozenset({ChannelKind.DEVICE, ChannelKind.USER_ENROLLMENT_DEVICE})
 _PARAMETER: Final = "url_params."
 
 
@@ -37,7 +36,7 @@ def message_detail(
     """Make what is kept beside a message: who speaks, and what of it the body repeats; absent: it is left out."""
     detail: dict[str, str | int | bool | None] = {
         "id": channel.id,
-        "parent_id": None if channel.kind in _DEVICE_KINDS else channel.device_id,
+        "parent_id": None if channel.is_device else channel.device_id,
         "kind": channel.kind.value,
         "udid": identifiers.udid,
         "enrollment_id": identifiers.enrollment_id,

@@ -49,7 +49,8 @@ class ChannelKind(StrEnum):
     SHARED_IPAD = "Shared iPad"
 
 
-_DEVICE_KINDS: Final = frozenset({ChannelKind.DEVICE, ChannelKind.USER_ENROLLMENT_DEVICE})
+DEVICE_KINDS: Final = frozenset({ChannelKind.DEVICE, ChannelKind.USER_ENROLLMENT_DEVICE})
+"""Those of devices themselves; all others are of users."""
 
 
 @record(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Channel(NamedTuple):
     @property
     def is_device(self) -> bool:
         """True for the device's own channel, False for a user's."""
-        return self.kind in _DEVICE_KINDS
+        return self.kind in DEVICE_KINDS
 
 
 _BOUNDS: Final = {

@@ -13,6 +13,7 @@ from muster.domain.control.reasons import Reason
 from muster.domain.control.states import ControlState
 from muster.domain.enrollment import EnrollmentState
 from muster.storage.among import among
+from muster.storage.device_channels import are_devices
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import (
     channels,
@@ -25,7 +26,7 @@ from muster.storage.schema import (
     verdicts,
 )
 
-_ENROLLED_DEVICES = sa.and_(channels.c.id == channels.c.device_id, channels.c.state == EnrollmentState.ENROLLED.value)
+_ENROLLED_DEVICES = sa.and_(are_devices(), channels.c.state == EnrollmentState.ENROLLED.value)
 _UNPUSHABLE = (Reason.PUSH_PATH_BLOCKED.value, Reason.PUSH_MAGIC_WRONG.value)
 _MISSED_PUSHES = "S4"
 """What a verdict cites that rests on pushes missed; a device that reported another push magic cites its report."""
@@ -39,7 +40,7 @@ _UNPUSHED_SITES = (
 )
 _BUILDS = sa.select(hung_builds).order_by(hung_builds.c.build)
 _HEARD = sa.select(channels.c.id, channels.c.last_source, channels.c.last_contact_at).where(
-    channels.c.id == channels.c.device_id,
+    are_devices(),
     channels.c.last_source != "",
     channels.c.last_contact_at > sa.bindparam("since"),
 )

@@ -15,6 +15,7 @@ from muster.domain.os_versions import sortable
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
 from muster.protocol.os_family import family_of
 from muster.storage.among import among
+from muster.storage.device_channels import are_devices
 from muster.storage.engine import Transaction, slices
 from muster.storage.made_once import upsert
 from muster.storage.schema import channels, contact_days, device_facts, epochs
@@ -147,7 +148,7 @@ _USERS = (
 def count_heard(tx: Transaction, since: datetime) -> int:
     """Count the enrolled devices that were heard at *since* or after it."""
     is_heard = sa.and_(
-        channels.c.id == channels.c.device_id,
+        are_devices(),
         channels.c.state == EnrollmentState.ENROLLED.value,
         channels.c.last_contact_at >= since,
     )

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from muster.domain.control.fleet_activity import FleetActivity, FleetDay, activity_of
 from muster.domain.control.rhythm import SKETCH_DAYS, Rhythm, read_rhythm
 from muster.domain.enrollment import EnrollmentState
+from muster.storage.device_channels import are_devices
 from muster.storage.engine import Transaction
 from muster.storage.schema import channels, fleet_days
 
@@ -15,7 +16,7 @@ DAYS_KEPT: Final = 400
 """As long as the days of contact: a bit more than a year."""
 
 _RHYTHMS = sa.select(channels.c.rhythm).where(
-    channels.c.id == channels.c.device_id,
+    are_devices(),
     channels.c.state == EnrollmentState.ENROLLED.value,
     channels.c.rhythm.is_not(None),
 )

@@ -34,6 +34,7 @@ from muster.domain.queries.syntax import (
 )
 from muster.protocol.identifiers import ChannelId
 from muster.storage.among import among
+from muster.storage.device_channels import are_devices
 from muster.storage.engine import Transaction
 from muster.storage.schema import (
     channels,
@@ -157,8 +158,7 @@ def found_by(tx: Transaction, query: Query, now: datetime, *, users: bool | None
     select = sa.select(_subject.c.id).select_from(joined).where(condition)
     if users is None:
         return select
-    is_device = _subject.c.id == _subject.c.device_id
-    return select.where(sa.not_(is_device) if users else is_device)
+    return select.where(sa.not_(are_devices(_subject)) if users else are_devices(_subject))
 
 
 def counts_by_state(tx: Transaction, query: Query, now: datetime) -> tuple[tuple[str, str | None, int], ...]:

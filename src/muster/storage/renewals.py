@@ -15,6 +15,7 @@ from muster.domain.renewal_failures import RenewalFailure
 from muster.protocol.identifiers import ChannelId, CommandUUID, DeviceId
 from muster.protocol.records import record
 from muster.storage.among import among
+from muster.storage.device_channels import are_devices
 from muster.storage.engine import Transaction, slices
 from muster.storage.schema import authorities, channels, identities, queue, renewals
 
@@ -85,7 +86,7 @@ IDENTITIES = (
             renewals, renewals.c.device_id == channels.c.id
         )
     )
-    .where(channels.c.id == channels.c.device_id)
+    .where(are_devices())
 )
 """Every device that has a pin, with its identity and renewal; `read_identity` reads the rows."""
 _SOME = IDENTITIES.where(among(channels.c.id, "ids"))

@@ -6,6 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from muster.domain.enrollment import EnrollmentState
+from muster.storage.device_channels import are_devices
 from muster.storage.engine import Transaction
 from muster.storage.schema import channels, self_tests
 
@@ -50,7 +51,7 @@ def count_heard(tx: Transaction, after: datetime, until: datetime | None = None)
         sa.select(sa.func.count())
         .select_from(channels)
         .where(
-            channels.c.id == channels.c.device_id,
+            are_devices(),
             channels.c.state == EnrollmentState.ENROLLED.value,
             channels.c.last_contact_at > after,
         )

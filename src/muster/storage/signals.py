@@ -13,6 +13,7 @@ from muster.domain.webhooks import SubscriptionState
 from muster.protocol.identifiers import DeviceId
 from muster.protocol.shared_signals import Compliance, DeliveryMethod
 from muster.storage.among import among
+from muster.storage.device_channels import are_devices
 from muster.storage.engine import Transaction
 from muster.storage.schema import (
     channels,
@@ -195,7 +196,7 @@ def told_states(tx: Transaction, device_ids: Sequence[DeviceId] | None = None) -
     select = (
         sa.select(tellings.c.channel_id, tellings.c.state)
         .select_from(tellings.join(channels, channels.c.id == tellings.c.channel_id))
-        .where(channels.c.id == channels.c.device_id)
+        .where(are_devices())
         .order_by(tellings.c.channel_id)
     )
     if device_ids is not None:

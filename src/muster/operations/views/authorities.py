@@ -6,6 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from muster.crypto.certificates import inspect_certificate
+from muster.storage.device_channels import are_devices
 from muster.storage.engine import Transaction
 from muster.storage.schema import authorities, channels, identities
 
@@ -36,7 +37,7 @@ def list_authorities(tx: Transaction) -> tuple[AuthorityRow, ...]:
             sa.func.sum(sa.case((identities.c.profile_id.is_(None), 1), else_=0)).label("not_renewable"),
         )
         .join(channels, channels.c.pin == identities.c.fingerprint)
-        .where(channels.c.state == "enrolled", channels.c.id == channels.c.device_id)
+        .where(channels.c.state == "enrolled", are_devices())
         .group_by(identities.c.authority)
         .subquery()
     )

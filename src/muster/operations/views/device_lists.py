@@ -20,6 +20,8 @@ from muster.domain.queries.syntax import AllOf, Query
 from muster.operations.read_query import read_query
 from muster.protocol.identifiers import ChannelId
 from muster.storage import control_days, queries
+from muster.storage.among import among
+from muster.storage.device_channels import are_devices
 from muster.storage.engine import Transaction
 from muster.storage.queries import Bounds
 from muster.storage.schema import (
@@ -33,7 +35,7 @@ from muster.storage.schema import (
 
 PAGE_LIMIT = 500
 """Devices on one page at most."""
-FEW_FINDS = 1000
+FEW_FINDS = 5000
 """Up to so many finds of a search are kept by id while their page is made."""
 
 
@@ -116,6 +118,11 @@ class DeviceCounts:
         """Count the devices of all states."""
         return sum(self.by_state.values())
 
+    @property
+    def not_judged(self) -> int:
+        """Count those that have no verdict yet."""
+        return self.total - sum(self.by_control.values())
+
 
 def list_devices(tx: Transaction, query: DeviceQuery, within: Bounds | None = None) -> DevicePage:
     """List devices (device channels), a page at a time, and count them all; *within* bounds, where there are any."""
@@ -161,7 +168,7 @@ def browse_devices(
         total = counts.by_control.get(query.control, 0)
     else:
         total = counts.total if query.state is None else counts.by_state.get(query.state, 0)
-    return _page(tx, query, found, total), counts
+    return _page(tx, query, found, total, counts), counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +214,9 @@ def _counts(tx: Transaction, found: _Found) -> DeviceCounts:
     return DeviceCounts(by_state, by_control)
 
 
-def _page(tx: Transaction, query: DeviceQuery, found: _Found, total: int) -> DevicePage:
+def _page(
+    tx: Transaction, query: DeviceQuery, found: _Found, total: int, counts: DeviceCounts | None = None
+) -> DevicePage:
     limit = min(query.limit, PAGE_LIMIT)
     condition = _narrowed(found.condition, query)
     if query.order is DeviceOrder.GRAVITY:
@@ -216,7 +225,7 @@ def _page(tx: Transaction, query: DeviceQuery, found: _Found, total: int) -> Dev
         else:
             is_all = found.is_all and query.state is None
             asked = found.asked if query.state is None else None
-            ids = _gravest(tx, None if is_all else condition, query, limit + 1, asked)
+            ids = _gravest(tx, None if is_all else condition, query, limit + 1, asked, counts)
         by_id = {row.id: row for row in _rows(tx, select_devices(channels.c.id.in_(ids)))}
         rows = tuple(by_id[one] for one in ids if one in by_id)
         return DevicePage(rows[:limit], total, rows[limit - 1].id if len(rows) > limit else None)
@@ -258,11 +267,13 @@ def _gravest(
     query: DeviceQuery,
     limit: int,
     asked: tuple[Query, datetime] | None = None,
+    counts: DeviceCounts | None = None,
 ) -> list[ChannelId]:
     """Return up to *limit* ids, the gravest verdicts first; the place of `query.after` is where it is by now.
 
     *condition*: absent where every device is meant; *asked* finds the same, where it is there. State by state, for
-    there are few in the grave ones, and an index has them in order.
+    there are few in the grave ones, and an index has them in order; where *counts* has none of a state, nobody is
+    looked for in it.
     """
     after, place, since = query.after, 0, None
     if after is not None:
@@ -272,7 +283,7 @@ def _gravest(
         place, since = (len(GRAVITY), None) if held is None else (GRAVITY.index(ControlState(held.state)), held.since)
     found: list[ChannelId] = []
     for state in GRAVITY[place:]:
-        if query.control not in (None, state):
+        if query.control not in (None, state) or (counts is not None and not counts.by_control.get(state)):
             continue
         select = _held_in(state, condition) if asked is None else queries.held_in(tx, *asked, state.value)
         if since is not None and state is GRAVITY[place]:
@@ -281,9 +292,9 @@ def _gravest(
         found += tx.connection.scalars(select.limit(limit - len(found))).all()
         if len(found) >= limit:
             return found
-    if query.control is not None:
+    if query.control is not None or (counts is not None and not counts.not_judged):
         return found
-    is_meant = channels.c.id == channels.c.device_id if condition is None else condition
+    is_meant = are_devices() if condition is None else condition
     rest = sa.select(channels.c.id).where(is_meant, ~sa.exists().where(verdicts.c.channel_id == channels.c.id))
     if after is not None and place == len(GRAVITY):
         rest = rest.where(channels.c.id > after)
@@ -355,8 +366,7 @@ def _browsed(tx: Transaction, query: DeviceQuery, now: datetime, within: Bounds 
 def _found(tx: Transaction, search: str, within: Bounds | None) -> _Found:
     """Return what *search* finds by what a device says of itself or of its users."""
     if not search:
-        is_device = channels.c.id == channels.c.device_id
-        bounded = is_device if within is None else sa.and_(is_device, within.condition(tx))
+        bounded = are_devices() if within is None else sa.and_(are_devices(), within.condition(tx))
         return _Found(bounded, is_all=within is None)
     one = channels.alias("found")
     by_text = sa.select(device_facts.c.channel_id).where(
@@ -378,7 +388,7 @@ def _named(tx: Transaction, ids: sa.Select[Any], within: Bounds | None) -> _Foun
     """Return what *ids* selects; a few are named, so as to be searched for once."""
     few = tx.connection.scalars(ids.limit(FEW_FINDS + 1)).all()
     is_few = len(few) <= FEW_FINDS
-    condition = channels.c.id.in_(few if is_few else ids)
+    condition = among(channels.c.id, few) if is_few else channels.c.id.in_(ids)
     bounded = condition if within is None else sa.and_(condition, within.condition(tx))
     return _Found(bounded, tuple(few) if is_few else None)
 

@@ -29,6 +29,7 @@ from muster.storage import cohorts, outages
 from muster.storage.ade import ade_of
 from muster.storage.among import among
 from muster.storage.declarative import DdmStanding, ddm_of
+from muster.storage.device_channels import are_devices
 from muster.storage.dossiers import Around, relations
 from muster.storage.dossiers import observations as seeing
 from muster.storage.dossiers import push_records as pushing
@@ -98,7 +99,7 @@ _GLANCES = (
     )
     .where(
         among(channels.c.id, "ids"),
-        channels.c.id == channels.c.device_id,
+        are_devices(),
         channels.c.state == EnrollmentState.ENROLLED.value,
         channels.c.is_watched.is_(False),
         channels.c.provisional_epoch.is_(None),
