@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from muster.domain.control.reasons import Reason
-from muster.laboratory.scenario.causes import CAUSES
+from muster.laboratory.scenario.causes.table import CAUSES
 from muster.laboratory.scenario.expectations import unmet
 from muster.laboratory.scenario.play import play_scenario
 from muster.laboratory.scenario.primitives import PRIMITIVES

@@ -10,7 +10,8 @@ from typing import Final
 
 from muster.domain.control.reasons import Reason
 from muster.domain.control.states import ControlState
-from muster.laboratory.scenario.causes import AT_RISK, AWAY, CAUSES, LOST, SILENCE
+from muster.laboratory.scenario.causes.table import CAUSES
+from muster.laboratory.scenario.causes.terms import AT_RISK, AWAY, LOST, SILENCE
 from muster.laboratory.scenario.claims import DEVICE, WHOLE, Claim, Truth, combine
 from muster.laboratory.scenario.life import A_DAY, Life
 from muster.laboratory.scenario.played import Played, PlayedDevice
