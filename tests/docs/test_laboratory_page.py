@@ -12,7 +12,7 @@ from muster.domain.control.states import ControlState
 from muster.laboratory.scenario import read_events, read_fleet, reading
 from muster.laboratory.scenario.expectations import unmet
 from muster.laboratory.scenario.play import play_scenario
-from muster.laboratory.scenario.primitives import PRIMITIVES
+from muster.laboratory.scenario.primitives.table import PRIMITIVES
 from muster.laboratory.scenario.reading import parse_scenario
 
 PAGE = (Path(__file__).parents[2] / "docs" / "manual" / "laboratory.md").read_text()

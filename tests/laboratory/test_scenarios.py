@@ -8,7 +8,7 @@ from muster.domain.control.reasons import Reason
 from muster.laboratory.scenario.causes.table import CAUSES
 from muster.laboratory.scenario.expectations import unmet
 from muster.laboratory.scenario.play import play_scenario
-from muster.laboratory.scenario.primitives import PRIMITIVES
+from muster.laboratory.scenario.primitives.table import PRIMITIVES
 from muster.laboratory.scenario.reading import read_scenario
 from muster.laboratory.scenario.score import fallen_short, score
 from muster.laboratory.scenario.shipped import scenario_file, shipped

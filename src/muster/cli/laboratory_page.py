@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from muster.laboratory.scenario.primitives import SECTIONS, Kind, Lasts, Parameter, Primitive, Target
+from muster.laboratory.scenario.primitives.forms import Kind, Lasts, Parameter, Primitive, Target
+from muster.laboratory.scenario.primitives.table import SECTIONS
 
 _WHOM = {
     Target.DEVICES: "devices",

@@ -12,7 +12,8 @@ import pytest
 from tests.laboratory.scenario.watched import Watched
 
 from muster.crypto.certificates import issuer_name
-from muster.laboratory.scenario.primitives import PRIMITIVES, Target
+from muster.laboratory.scenario.primitives.forms import Target
+from muster.laboratory.scenario.primitives.table import PRIMITIVES
 from muster.laboratory.scenario.stage import Stage
 from muster.storage import ade
 

@@ -13,7 +13,8 @@ import pytest
 from tests.laboratory.scenario.watched import CHECK_IN, CONNECT, Said, Watched
 
 from muster.laboratory.scenario.played import Episode
-from muster.laboratory.scenario.primitives import PRIMITIVES, Target
+from muster.laboratory.scenario.primitives.forms import Target
+from muster.laboratory.scenario.primitives.table import PRIMITIVES
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

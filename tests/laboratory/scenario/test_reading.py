@@ -12,7 +12,8 @@ from muster.domain.control.control_policy import ControlPolicy
 from muster.domain.control.reasons import Reason
 from muster.domain.control.states import ControlState
 from muster.laboratory.scenario.model import Expectation, Happening, Limits, Rest, Span, Way, Who
-from muster.laboratory.scenario.primitives import PRIMITIVES, Lasts
+from muster.laboratory.scenario.primitives.forms import Lasts
+from muster.laboratory.scenario.primitives.table import PRIMITIVES
 from muster.laboratory.scenario.read_fleet import MAX_DEVICES
 from muster.laboratory.scenario.reading import MAX_BYTES, parse_scenario, read_scenario
 from muster.laboratory.scenario.tables import BadScenario

@@ -6,7 +6,7 @@ from functools import cache
 from tests.laboratory.scenario.watched import Watched
 
 from muster.domain.control.reasons import Reason
-from muster.laboratory.scenario.primitives import WORKERS
+from muster.laboratory.scenario.primitives.server import WORKERS
 
 HOUR = timedelta(hours=1)
 SCENARIO = """

@@ -7,7 +7,8 @@ from random import Random
 from typing import Final, TypeAlias
 
 from muster.laboratory.scenario.model import EVERYBODY, Happening, Scenario, Span, Value
-from muster.laboratory.scenario.primitives import PRIMITIVES, Lasts, Target
+from muster.laboratory.scenario.primitives.forms import Lasts, Target
+from muster.laboratory.scenario.primitives.table import PRIMITIVES
 
 UNTOUCHED_BY: Final = frozenset({"enroll", "send", "sees", "user_login", "user_logout"})
 """What does not count where an event wants devices that no other befell (`apart`): nothing goes wrong by these."""

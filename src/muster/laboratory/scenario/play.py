@@ -13,7 +13,8 @@ from muster.laboratory.scenario.model import SERVER, Scenario
 from muster.laboratory.scenario.network_acts import NETWORK_ACTS
 from muster.laboratory.scenario.plan import Planned, make_plan
 from muster.laboratory.scenario.played import Played, PlayedDevice
-from muster.laboratory.scenario.primitives import PRIMITIVES, Lasts
+from muster.laboratory.scenario.primitives.forms import Lasts
+from muster.laboratory.scenario.primitives.table import PRIMITIVES
 from muster.laboratory.scenario.server_acts import SERVER_ACTS, copy_database
 from muster.laboratory.scenario.stage import Deed, Stage
 from muster.laboratory.scenario.taken_down import take_down

@@ -21,7 +21,8 @@ from muster.laboratory.scenario.model import (
     Way,
     Who,
 )
-from muster.laboratory.scenario.primitives import OF_ADE, OF_DDM, PRIMITIVES, Kind, Lasts, Parameter, Primitive, Target
+from muster.laboratory.scenario.primitives.forms import Kind, Lasts, Parameter, Primitive, Target
+from muster.laboratory.scenario.primitives.table import OF_ADE, OF_DDM, PRIMITIVES
 from muster.laboratory.scenario.read_fleet import Fleet
 from muster.laboratory.scenario.tables import Table, nearest
 from muster.laboratory.scenario.times import read_duration
