@@ -1,19 +1,25 @@
 """A node that is put together is taken apart again, whatever was started, sent, or failed in between."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from starlette.routing import Route
 from tests.support.browser import Browser
+from tests.support.runner import InlineRunner
 
 from muster.bootstrap.data_directory import Surroundings
 from muster.bootstrap.service import Service, open_service
 from muster.domain.control.self_watch import DiskSpace
+from muster.edges.console.app import make_console
+from muster.edges.console.sessions import EVENTS
 from muster.operations.ports import PushCredentials, PushReceipt
 from muster.protocol.apns import Push
 from muster.settings import read_settings
 from muster.storage import push
+from muster.storage.sqlite import SqliteEngine
 
 
 class Idle:
@@ -94,3 +100,32 @@ def test_a_node_whose_disk_is_full_is_not_ready(tmp_path: Path) -> None:
 
     assert status == 503
     assert detail.startswith("disk: 0 MiB are free")
+
+
+def test_every_address_of_the_console_is_the_consoles_among_all_doors(
+    tmp_path: Path, sqlite_engine: SqliteEngine
+) -> None:
+    console = make_console(InlineRunner(sqlite_engine), secure_cookies=False)
+    asked = [
+        (method, re.sub(r"\{[^}]+\}", "x", route.path))
+        for route in console.routes
+        if isinstance(route, Route)
+        for method in route.methods or ()
+        if route.path != EVENTS  # it never ends
+    ]
+    same_origin = [("sec-fetch-site", "same-origin")]
+
+    async def main() -> list[int]:
+        service = a_service(tmp_path)
+        await service.start()
+        whole = Browser(service.application)
+        found = [(await asyncio.to_thread(whole.ask, *one, same_origin)).status for one in asked]
+        await service.stop()
+        return found
+
+    found = asyncio.run(main())
+
+    assert len(found) > 100
+    assert dict(zip(asked, found, strict=True)) == {
+        one: Browser(console).ask(*one, same_origin).status for one in asked
+    }

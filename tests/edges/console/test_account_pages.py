@@ -32,13 +32,13 @@ def secret_of(reply: Reply) -> bytes:
 
 def set_up(browser: Browser, runner: InlineRunner) -> tuple[bytes, list[str]]:
     """Set a password and codes up; returns the secret, and the recovery codes."""
-    fields = hidden(browser.get("/account"))
-    reply = browser.submit("/account/password", {**fields, "password": PASSWORD, "again": PASSWORD})
+    fields = hidden(browser.get("/me"))
+    reply = browser.submit("/me/password", {**fields, "password": PASSWORD, "again": PASSWORD})
     assert reply.status == 303, reply.text
-    offer = browser.submit("/account/totp", fields)
+    offer = browser.submit("/me/totp", fields)
     secret = secret_of(offer)
     typed = password_of(secret, step_at(runner.time))
-    confirmed = browser.submit("/account/totp/confirm", {**hidden(offer), "code": typed})
+    confirmed = browser.submit("/me/totp/confirm", {**hidden(offer), "code": typed})
     codes = re.findall(r"[a-z2-7]{4}(?:-[a-z2-7]{4}){3}", confirmed.text)
     assert (confirmed.status, len(codes)) == (200, 10)
     return secret, codes
@@ -60,7 +60,7 @@ def test_password_and_code_sign_in_another_browser(ana: Browser, stranger: Brows
     assert (wrong.status, right.status) == (403, 303)
     assert "wrong" in wrong.text
     assert PASSWORD not in wrong.text
-    assert stranger.get("/account").status == 200
+    assert stranger.get("/me").status == 200
 
     third = Browser(stranger.app)
     assert third.submit("/sign-in", {"name": "ana", "password": PASSWORD, "code": codes[0]}).status == 303
@@ -73,7 +73,7 @@ def test_session_of_before_ends_with_the_sign_in(ana: Browser, runner: InlineRun
     ana.post(f"/sign-in/{again.token}")
 
     assert ana.cookies != before
-    assert Browser(ana.app, before).get("/account").status == 303
+    assert Browser(ana.app, before).get("/me").status == 303
 
 
 def test_a_cookie_that_somebody_planted_is_no_session(visitor: Browser, link: str) -> None:
@@ -82,18 +82,18 @@ def test_a_cookie_that_somebody_planted_is_no_session(visitor: Browser, link: st
     visitor.post(link)
 
     assert visitor.cookies["muster_session"] != "planted"
-    assert Browser(visitor.app, {"muster_session": "planted"}).get("/account").status == 303
+    assert Browser(visitor.app, {"muster_session": "planted"}).get("/me").status == 303
 
 
 def test_sessions_are_listed_and_ended(ana: Browser, stranger: Browser, runner: InlineRunner) -> None:
     [other] = runner.engine.write(lambda tx: create_sign_in_links(tx, ["ana"], runner.context()))
     stranger.post(f"/sign-in/{other.token}")
-    page = ana.get("/account")
-    [end] = re.findall(r'action="(/account/sessions/[^"]+)"', page.text)
+    page = ana.get("/me")
+    [end] = re.findall(r'action="(/me/sessions/[^"]+)"', page.text)
 
     assert "this one" in page.text
     assert ana.submit(end, hidden(page)).status == 303
-    assert stranger.get("/account").status == 303
+    assert stranger.get("/me").status == 303
 
 
 def test_nobody_ends_the_session_of_somebody_else(ana: Browser, stranger: Browser, runner: InlineRunner) -> None:
@@ -101,20 +101,20 @@ def test_nobody_ends_the_session_of_somebody_else(ana: Browser, stranger: Browse
         [bens] = runner.engine.write(lambda tx: create_sign_in_links(tx, ["ben"], runner.context()))
         ben = Browser(stranger.app)
         ben.post(f"/sign-in/{bens.token}")
-    [end] = re.findall(r'action="(/account/sessions/[^"]+)"', ben.get("/account").text)
+    [end] = re.findall(r'action="(/me/sessions/[^"]+)"', ben.get("/me").text)
 
-    ana.submit(end, hidden(ana.get("/account")))
+    ana.submit(end, hidden(ana.get("/me")))
 
-    assert end in ben.get("/account").text
+    assert end in ben.get("/me").text
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        "/account/password",
-        "/account/totp",
-        "/account/totp/confirm",
-        "/account/sessions/x/end",
+        "/me/password",
+        "/me/totp",
+        "/me/totp/confirm",
+        "/me/sessions/x/end",
         "/people/links",
         "/people/access",
         "/people/tokens",
@@ -124,7 +124,7 @@ def test_forms_take_the_token_of_the_session(ana: Browser, runner: InlineRunner,
     [link] = runner.engine.write(lambda tx: create_sign_in_links(tx, ["ana"], runner.context()))
     other = Browser(ana.app)
     other.post(f"/sign-in/{link.token}")
-    of_another = hidden(other.get("/account"))
+    of_another = hidden(other.get("/me"))
     for fields in ({}, {"form_token": "x" * 64}, {"form_token": "é"}, of_another):
         reply = ana.submit(path, {**fields, "password": PASSWORD, "again": PASSWORD})
 
@@ -132,9 +132,9 @@ def test_forms_take_the_token_of_the_session(ana: Browser, runner: InlineRunner,
         assert "another session" in reply.text
 
 
-@pytest.mark.parametrize("path", ["/account/password", "/account/totp", "/sign-in"])
+@pytest.mark.parametrize("path", ["/me/password", "/me/totp", "/sign-in"])
 def test_forms_of_other_sites_change_nothing(ana: Browser, path: str) -> None:
-    token = hidden(ana.get("/account"))["form_token"]
+    token = hidden(ana.get("/me"))["form_token"]
     body = f"form_token={token}&password=pass-of-evil&again=pass-of-evil".encode()
 
     for headers in ([("sec-fetch-site", "cross-site")], [("origin", "https://evil.example")], []):
@@ -148,9 +148,9 @@ def test_what_is_no_form_is_refused(visitor: Browser, body: bytes) -> None:
 
 def test_who_signed_in_long_ago_changes_no_way_in(ana: Browser, runner: InlineRunner) -> None:
     runner.time += timedelta(minutes=31)
-    fields = hidden(ana.get("/account"))
+    fields = hidden(ana.get("/me"))
 
-    for path in ("/account/password", "/account/totp"):
+    for path in ("/me/password", "/me/totp"):
         reply = ana.submit(path, {**fields, "password": PASSWORD, "again": PASSWORD})
 
         assert (reply.status, "sign in again" in reply.text) == (400, True)
@@ -158,9 +158,9 @@ def test_who_signed_in_long_ago_changes_no_way_in(ana: Browser, runner: InlineRu
 
 @pytest.mark.parametrize(("password", "again"), [("short", "short"), (PASSWORD, "another one"), ("x" * 257, "x" * 257)])
 def test_unfit_password_is_refused(ana: Browser, password: str, again: str) -> None:
-    fields = {**hidden(ana.get("/account")), "password": password, "again": again}
+    fields = {**hidden(ana.get("/me")), "password": password, "again": again}
 
-    reply = ana.submit("/account/password", fields)
+    reply = ana.submit("/me/password", fields)
 
     assert reply.status == 400
     assert password not in reply.text
@@ -169,7 +169,7 @@ def test_unfit_password_is_refused(ana: Browser, password: str, again: str) -> N
 def test_session_ends_when_nobody_asks_for_a_page(ana: Browser, runner: InlineRunner) -> None:
     for _ in range(3):
         runner.time += timedelta(minutes=50)
-        assert ana.get("/account").status == 200
+        assert ana.get("/me").status == 200
     for _ in range(3):
         runner.time += timedelta(minutes=50)
         last = ana.get("/fragments/devices")
@@ -195,7 +195,7 @@ def test_no_secret_of_signing_in_is_logged(
         stranger.post(f"/sign-in/{link.token}")
         stranger.post("/sign-in/guessed-link")
         stranger.submit("/sign-in", {"name": "ana", "password": "a wrong password", "code": codes[0]})
-        fields = {**hidden(ana.get("/account")), "act": "create", "name": "t", "role": "viewer", "days": "7"}
+        fields = {**hidden(ana.get("/me")), "act": "create", "name": "t", "role": "viewer", "days": "7"}
         made = ana.submit("/people/tokens", fields)
 
     token = re.search(r"muster_[\w-]{32}", made.text)

@@ -56,10 +56,10 @@ def test_a_passkey_is_added_and_signs_in(runner: InlineRunner, tmp_path: Path) -
         browser.run("document.querySelector('form button').click()")
         browser.wait_for("location.pathname === '/devices'")
 
-        browser.open(f"{url}/account")
+        browser.open(f"{url}/me")
         browser.wait_for("document.querySelector('[data-passkey=register]').hidden === false")
         browser.run("document.querySelector('[data-passkey=register] button').click()")
-        browser.wait_for("document.querySelector('form[action^=\"/account/passkeys/\"]')")
+        browser.wait_for("document.querySelector('form[action^=\"/me/passkeys/\"]')")
         browser.shoot(tmp_path / "account.png")
 
         browser.run("document.querySelector('.who button').click()")
@@ -69,5 +69,5 @@ def test_a_passkey_is_added_and_signs_in(runner: InlineRunner, tmp_path: Path) -
         browser.run("document.querySelector('[data-passkey=sign-in] button').click()")
         browser.wait_for("location.pathname === '/devices'")
 
-        browser.open(f"{url}/account")
+        browser.open(f"{url}/me")
         assert "passkey" in browser.run("document.querySelector('#sessions').closest('section').innerText")

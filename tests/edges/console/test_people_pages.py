@@ -26,7 +26,7 @@ ANA = Actor(ActorKind.ADMINISTRATOR, "ana", Role.OWNER)
 
 
 def form_token(browser: Browser) -> str:
-    found = re.search(r'name="form_token" value="([0-9a-f]{64})"', browser.get("/account").text)
+    found = re.search(r'name="form_token" value="([0-9a-f]{64})"', browser.get("/me").text)
     assert found is not None
     return found[1]
 
@@ -57,7 +57,7 @@ def test_every_page_of_a_device_is_walked(ben: Browser) -> None:
     walked = {route.path for route in ben.app.routes if isinstance(route, Route) and "_id" in route.path}  # type: ignore[attr-defined]
 
     assert walked == {
-        "/account/sessions/{session_id}/end",
+        "/me/sessions/{session_id}/end",
         "/answer/{command_uuid}/{channel_id:path}",
         "/ask/{channel_id:path}",
         "/bulk/{act_id}",
@@ -149,7 +149,7 @@ def test_no_list_shows_a_device_outside_of_the_scope(ben: Browser, query: str) -
 def test_the_fleet_is_not_for_who_is_limited(ben: Browser) -> None:
     assert ben.get("/").header("location") == "/devices"
     assert [ben.get(path).status for path in ("/people", "/audit", "/audit/export")] == [403, 403, 403]
-    assert "/people" not in ben.get("/account").text
+    assert "/people" not in ben.get("/me").text
 
 
 @pytest.mark.parametrize(

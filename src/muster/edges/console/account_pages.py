@@ -73,11 +73,11 @@ class AccountPages:
     def routes(self) -> tuple[Route, ...]:
         """Return the addresses of these pages."""
         return (
-            Route("/account", self.page),
-            Route("/account/password", self.set_password, methods=["POST"]),
-            Route("/account/totp", self.offer_totp, methods=["POST"]),
-            Route("/account/totp/confirm", self.confirm_totp, methods=["POST"]),
-            Route("/account/sessions/{session_id}/end", self.end_session, methods=["POST"]),
+            Route("/me", self.page),
+            Route("/me/password", self.set_password, methods=["POST"]),
+            Route("/me/totp", self.offer_totp, methods=["POST"]),
+            Route("/me/totp/confirm", self.confirm_totp, methods=["POST"]),
+            Route("/me/sessions/{session_id}/end", self.end_session, methods=["POST"]),
         )
 
     async def page(self, request: Request) -> Response:
@@ -192,4 +192,4 @@ class AccountPages:
 
 
 def _back() -> Response:
-    return RedirectResponse("/account", 303, _NOT_KEPT)
+    return RedirectResponse("/me", 303, _NOT_KEPT)

@@ -61,9 +61,9 @@ class PasskeyPages:
         return (
             Route("/sign-in/passkey/options", self.ask_to_sign_in, methods=["POST"]),
             Route("/sign-in/passkey", self.sign_in, methods=["POST"]),
-            Route("/account/passkeys/options", self.ask_to_add, methods=["POST"]),
-            Route("/account/passkeys", self.add, methods=["POST"]),
-            Route("/account/passkeys/{passkey}/remove", self.remove, methods=["POST"]),
+            Route("/me/passkeys/options", self.ask_to_add, methods=["POST"]),
+            Route("/me/passkeys", self.add, methods=["POST"]),
+            Route("/me/passkeys/{passkey}/remove", self.remove, methods=["POST"]),
         )
 
     async def ask_to_sign_in(self, request: Request) -> Response:
@@ -109,7 +109,7 @@ class PasskeyPages:
             return _signed_out()
         made = PasskeyMade(mine.id, form["name"], form["state"], form["answer"], self._site)
         [refusal] = await self._runner.write(add_passkeys, [made], mine.signed_in.principal.actor)
-        return JSONResponse({"location": "/account"}, headers=_NOT_KEPT) if refusal is None else _refused(refusal)
+        return JSONResponse({"location": "/me"}, headers=_NOT_KEPT) if refusal is None else _refused(refusal)
 
     async def remove(self, request: Request) -> Response:
         """Forget a passkey."""
@@ -122,7 +122,7 @@ class PasskeyPages:
             credential_id = b""
         removal = PasskeyRemoval(mine.id, credential_id)
         await self._runner.write(remove_passkeys, [removal], mine.signed_in.principal.actor)
-        return RedirectResponse("/account", 303, _NOT_KEPT)
+        return RedirectResponse("/me", 303, _NOT_KEPT)
 
     async def _form(self, request: Request) -> tuple[Mine | None, Form | None]:
         mine = await self._account.mine(request)

@@ -43,7 +43,7 @@ PAGES = (
     "/certificates/push",
     "/people",
     "/audit",
-    "/account",
+    "/me",
     "/waiting",
     "/reach",
     "/nowhere",

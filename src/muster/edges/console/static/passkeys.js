@@ -39,13 +39,13 @@
   async function register(region) {
     const token = { form_token: region.dataset.formToken };
     const name = region.querySelector("input").value;
-    const { options, state } = await send("/account/passkeys/options", token);
+    const { options, state } = await send("/me/passkeys/options", token);
     options.challenge = bytes(options.challenge);
     options.user.id = bytes(options.user.id);
     for (const each of options.excludeCredentials || []) each.id = bytes(each.id);
     const made = await navigator.credentials.create({ publicKey: options });
     const answer = answerOf(made, ["attestationObject"]);
-    return send("/account/passkeys", { ...token, state, name, answer });
+    return send("/me/passkeys", { ...token, state, name, answer });
   }
 
   for (const region of document.querySelectorAll("[data-passkey]")) {
