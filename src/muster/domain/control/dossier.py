@@ -23,6 +23,8 @@ from muster.protocol.records import record
 
 LOOK_BACK = timedelta(days=15)
 """How far back contacts, pushes and evidence are read: a day more than the proof window's default."""
+PROMPTLY = timedelta(minutes=2)
+"""Whom a push has woken comes so soon. Who comes some minutes later may have come by itself."""
 
 
 @record(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 
 from muster.domain.control.contact import SLOT
-from muster.domain.control.dossier import PushRecord
+from muster.domain.control.dossier import PROMPTLY, PushRecord
 from muster.domain.control.reasons import Reason
 from muster.domain.push_breaker import Breaker
 from muster.domain.push_outcomes import TOKEN_REFUSALS, Consequence
@@ -25,8 +25,6 @@ from muster.storage.schema import pushes
 
 ANSWERED_WITHIN: Final = timedelta(minutes=10)
 """A contact so soon after an accepted push answered it: devices connect within seconds, and slots are five minutes."""
-PROMPTLY: Final = timedelta(minutes=2)
-"""Whoever a push has woken comes so soon. Who comes later may have come by itself: then what was missed is read."""
 RECORDED_LATE: Final = timedelta(minutes=1)
 """An outcome is recorded after the device may have answered it."""
 PUSHES_READ: Final = 60
@@ -122,7 +120,8 @@ def read_refusals(tx: Transaction, channel_ids: Sequence[ChannelId]) -> Mapping[
 
 
 def is_last_answered(row: Row, contacts: Sequence[datetime]) -> bool:
-    """Tell whether the push that APNs accepted last was answered promptly; so it is where none was accepted."""
+    """Tell whether the push that APNs accepted last was answered promptly; so it is where none was accepted. Where it
+    was not, what was missed is read."""
     at = row.push_accepted_at
     if at is None:
         return True

@@ -120,6 +120,8 @@ WELL_THEN = (ago(days=6), ago(days=5))
 APART = (ago(hours=2), ago(hours=2) + timedelta(minutes=7))
 """Pushed again as soon as what comes can't be taken for the contact before."""
 SINCE_WELL = (*WELL_THEN, *PUSHES)
+SEVEN = (ago(days=4.5, hours=-1), *PUSHES)
+SOON, LATER = timedelta(minutes=2), timedelta(minutes=3)
 TWICE = (*PUSHES[:4], PUSHES[3] + timedelta(seconds=10), *PUSHES[4:])
 
 
@@ -150,6 +152,9 @@ ALIKE = SiteRecord("1.2.3.4", 5, 0, None, unpushable=4)
         (comes(way={"answered": {PUSHES[1]: PUSHES[1], PUSHES[3]: PUSHES[3]}}), WELL),  # too many for chance
         (comes(way={"answered": {PUSHES[5]: PUSHES[5]}}), BLOCKED),  # the last one, which the next has to confirm
         (comes(way={"answered": {PUSHES[4]: PUSHES[4], PUSHES[5]: PUSHES[5]}}), WELL),
+        (comes(pushes=SEVEN, way={"answered": {SEVEN[3]: SEVEN[3] + SOON, SEVEN[4]: SEVEN[4] + SOON}}), WELL),
+        (comes(pushes=SEVEN, way={"answered": {SEVEN[3]: SEVEN[3] + LATER, SEVEN[4]: SEVEN[4]}}), BLOCKED),  # by itself
+        (comes(way={"answered": {at: at + LATER for at in PUSHES[:2]}}), WELL),  # by itself, and too few are left
         (comes(way={"updated_at": ago(days=2)}), BLOCKED),  # it updates its token, and is pushed in vain all the same
         (comes(way={"updated_at": PUSHES[4], "answered": {PUSHES[4]: PUSHES[4]}}), BLOCKED),  # of the update itself
         (comes(way={"updated_at": ago(days=2), "answered": {PUSHES[5]: PUSHES[5]}}), WELL),  # the first one after it

@@ -13,7 +13,7 @@ from typing import Final
 
 from muster.domain.control.contact import SLOT
 from muster.domain.control.control_policy import ControlPolicy
-from muster.domain.control.dossier import Dossier, PushRecord
+from muster.domain.control.dossier import PROMPTLY, Dossier, PushRecord
 from muster.domain.control.finding import Cited, Finding, NotYet
 from muster.domain.control.reasons import Reason
 from muster.domain.control.rules.reading import ANSWER_WINDOW, Said, is_away, is_enrolled, pushes_that_count
@@ -112,13 +112,15 @@ def _run(dossier: Dossier, push: PushRecord, counted: Sequence[datetime]) -> tup
     """Return the pushes without an answer since the way was open last.
 
     A TokenUpdate is no proof that it is: only a push after it that is answered. What went before it counts until then,
-    but for what went to another life.
+    but for what went to another life. A push that a contact followed after some minutes was neither answered nor missed.
     """
     enrolled_at = dossier.enrolled_at
     pushes = [
         at
         for at in counted
-        if (enrolled_at is None or at >= enrolled_at) and not timedelta(0) <= at - push.updated_at < WITH_A_CONTACT
+        if (enrolled_at is None or at >= enrolled_at)
+        and not timedelta(0) <= at - push.updated_at < WITH_A_CONTACT
+        and push.answered.get(at, at) <= at + PROMPTLY
     ]
     since_update = [at for at in pushes if at >= push.updated_at]
     answers = sum(at in push.answered for at in since_update)
