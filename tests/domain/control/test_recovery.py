@@ -8,10 +8,10 @@ from typing import Any, Final
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.domain.control.dossiers import DAY, HOUR, NOW, ago, identity, well
+from tests.domain.control.dossiers import DAY, HOUR, NOW, ago, identity, push, user, well
 
 from muster.domain.control.control_policy import ControlPolicy
-from muster.domain.control.dossier import DdmRecord, Dossier
+from muster.domain.control.dossier import DdmRecord, Dossier, LoginRecord
 from muster.domain.control.finding import Finding, Verdict
 from muster.domain.control.playbooks import NOTHING, PLAYBOOKS
 from muster.domain.control.reasons import REASONS, Reason, Recovery
@@ -39,6 +39,7 @@ from muster.domain.control.recovery import (
 )
 from muster.domain.control.states import ControlState, Forecast, ProofLevel
 from muster.domain.enrollment import EnrollmentState
+from muster.protocol.apns import OutcomeClass
 
 POLICY: Final = ControlPolicy()
 MINUTE: Final = timedelta(minutes=1)
@@ -262,6 +263,27 @@ def test_patience_with_a_device_that_does_not_come_ends() -> None:
 
     assert isinstance(found, AskPerson)
     assert found.step.kind is StepKind.RE_ENROLL
+
+
+@pytest.mark.parametrize(
+    ("state", "since", "is_pushed"),
+    [
+        (ControlState.IN_CONTROL, ago(days=1), True),
+        (ControlState.IN_CONTROL, ago(days=4), False),  # what befell the user never befell his device
+        (ControlState.AT_RISK, ago(days=1), False),
+    ],
+)
+def test_a_users_refused_token_is_tried_again_once_the_device_has_come_back(
+    state: ControlState, since: datetime, *, is_pushed: bool
+) -> None:
+    refused = push(refusal=OutcomeClass.TOKEN_BAD, refused_at=ago(days=3))
+    login = LoginRecord(True, None, ago(hours=2), ago(hours=1), state, device_since=since)
+    unheard = user(push=refused, login=login, last_contact_at=ago(days=5))
+    told = run(Reason.PUSH_TOKEN_BAD, ago(days=9), step=2, attempts=1, acted_at=ago(days=2))
+
+    found = decide(told, unheard, verdict(told.reason, ControlState.OUT_OF_CONTROL))
+
+    assert isinstance(found, Act if is_pushed else WaitUntil)
 
 
 @pytest.mark.parametrize("reason", [Reason.NOT_OBEYING, Reason.DDM_DEAD, Reason.NO_INVENTORY, Reason.USER_CHANNEL_DEAD])

@@ -13,6 +13,7 @@ from muster.domain.control.reasons import Reason
 from muster.domain.control.recovery import ALWAYS, Playbook, Step, StepKind
 from muster.domain.control.rules.push_path import ALIKE
 from muster.domain.control.rules.witnesses import SILENT_TOGETHER
+from muster.domain.control.states import ControlState
 from muster.protocol.apns import OutcomeClass
 
 _MINUTES: Final = timedelta(minutes=1)
@@ -53,6 +54,14 @@ def _is_alone_and_can_renew(dossier: Dossier, now: datetime) -> bool:
 
 def _is_of_another_topic(dossier: Dossier, now: datetime) -> bool:  # noqa: ARG001 - as the others are asked
     return dossier.push is not None and dossier.push.refusal is OutcomeClass.TOPIC_MISMATCH
+
+
+def _is_device_back(dossier: Dossier, now: datetime) -> bool:  # noqa: ARG001 - as the others are asked
+    """Tell whether this is a user's channel whose device has come under control since APNs refused the user's token."""
+    login, refused_at = dossier.login, None if dossier.push is None else dossier.push.refused_at
+    if login is None or login.device_since is None or refused_at is None:
+        return False
+    return login.device_state is ControlState.IN_CONTROL and login.device_since > refused_at
 
 
 def _is_not_late(dossier: Dossier, now: datetime) -> bool:
@@ -114,6 +123,13 @@ _TOKEN: Final = Playbook(
             applies=_can_renew,
         ),
         _RE_ENROLL,
+        Step(
+            StepKind.PUSH_AT_CONTACT,
+            "a user is pushed again, for the device has come back since: what befell both tokens may be over",
+            times=ALWAYS,
+            pauses=(_DAY,),
+            applies=_is_device_back,
+        ),
         _PUSH_NOW_AND_THEN,
     )
 )

@@ -112,7 +112,7 @@ def _run(dossier: Dossier, push: PushRecord, counted: Sequence[datetime]) -> tup
     """Return the pushes without an answer since the way was open last.
 
     A TokenUpdate is no proof that it is: only a push after it that is answered. What went before it counts until then,
-    but for what went to another life. A push that a contact followed after some minutes was neither answered nor missed.
+    but for what went to another life. What a contact followed only after some minutes was neither answered nor missed.
     """
     enrolled_at = dossier.enrolled_at
     pushes = [
