@@ -8,28 +8,18 @@ from typing import Final
 
 from muster.domain.control.control_policy import ControlPolicy
 from muster.laboratory.scenario.actor import Actor
-from muster.laboratory.scenario.device_acts import DEVICE_ACTS, Act, take_backup
+from muster.laboratory.scenario.acts.table import ACTS, PRELUDES
 from muster.laboratory.scenario.model import SERVER, Scenario
-from muster.laboratory.scenario.network_acts import NETWORK_ACTS
 from muster.laboratory.scenario.plan import Planned, make_plan
 from muster.laboratory.scenario.played import Played, PlayedDevice
 from muster.laboratory.scenario.primitives.forms import Lasts
 from muster.laboratory.scenario.primitives.table import PRIMITIVES
-from muster.laboratory.scenario.server_acts import SERVER_ACTS, copy_database
 from muster.laboratory.scenario.stage import Deed, Stage
 from muster.laboratory.scenario.taken_down import take_down
 from muster.laboratory.server import PUSH_CERTIFICATE_LIFETIME
 from muster.laboratory.world import World, play
 from muster.protocol.identifiers import ChannelId
 
-ACTS: Final[Mapping[str, Act]] = {**DEVICE_ACTS, **NETWORK_ACTS, **SERVER_ACTS}
-"""How each primitive is played."""
-PRELUDES: Final[Mapping[str, Act]] = {
-    "restore_to_same": take_backup,
-    "restore_to_other": take_backup,
-    "database_rolled_back": copy_database,
-}
-"""What has to be done `age` before an event."""
 SHORTEST_LIFETIME: Final = timedelta(minutes=1)
 """Of a push certificate: the server takes none that has ended."""
 SETTINGS: Final[Mapping[str, object]] = {"inventory_hours": 24, "inventory_others_every": 7}

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from muster.laboratory.scenario.device_acts import Act
+from muster.laboratory.scenario.acts.parts import Act
 from muster.laboratory.scenario.stage import Deed, Stage, Undo
 from muster.laboratory.server import TOPIC
 from muster.simulator.apns_weather import Condition, Drop, Effect, Refuse, Slow, Throttle, Unreachable

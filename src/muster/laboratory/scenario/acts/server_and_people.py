@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from muster.laboratory.scenario.device_acts import Act
+from muster.laboratory.scenario.acts.parts import Act
 from muster.laboratory.scenario.stage import Deed, Stage, Undo
 from muster.laboratory.scenario.witnesses import ON_THE_DEVICE
 from muster.laboratory.server import ADMINISTRATOR, PUSH_CERTIFICATE_LIFETIME

@@ -1,0 +1,1 @@
+"""Acts: how each primitive is played, by kind. `table` has all of them."""
