@@ -12,7 +12,7 @@ from muster.domain.command_queue import HoldReason
 from muster.operations.views.holds import HELD_SHOWN
 from muster.protocol.identifiers import ChannelId, CommandUUID
 from muster.storage import queue_holds
-from muster.storage.enrollments import Facts, store_facts
+from muster.storage.known_facts import Facts, store_facts
 from muster.storage.queue_holds import Pause
 from muster.storage.sqlite import SqliteEngine
 

@@ -10,7 +10,7 @@ from tests.support.command_line import CommandLine
 from muster.domain.inventory.changes import Change, StoredFact, StoredItem, StoredKind
 from muster.domain.inventory.kinds import InventoryKind
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, inventory
+from muster.storage import inventory, known_facts
 from muster.storage.engine import Transaction
 from muster.storage.sqlite import SqliteEngine
 
@@ -36,7 +36,7 @@ def known(muster: CommandLine, data_dir: Path) -> CommandLine:
         inventory.write_items(tx, CHANNEL, APPS, {"com.apple.Safari": item}, [])
         change = Change("com.apple.Safari", {"ShortVersion": "18.4"}, {"ShortVersion": "18.5"})
         inventory.append_changes(tx, CHANNEL, APPS, [change], at, lambda: "one")
-        enrollments.store_facts(tx, CHANNEL, enrollments.Facts(product_name="Mac15,3", os_version="15.5"), at)
+        known_facts.store_facts(tx, CHANNEL, known_facts.Facts(product_name="Mac15,3", os_version="15.5"), at)
 
     engine = SqliteEngine(data_dir / "muster.db")
     engine.write(tell)

@@ -22,8 +22,8 @@ from muster.domain.control.words import day, instant
 from muster.operations.views.verdicts import answers_of
 from muster.operations.views.why import Why
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments
-from muster.storage.enrollments import Facts
+from muster.storage import known_facts
+from muster.storage.known_facts import Facts
 from muster.storage.sqlite import SqliteEngine
 
 DAY = timedelta(days=1)
@@ -169,7 +169,7 @@ def test_timeline_tells_the_story_the_oldest_first(muster: CommandLine, story: N
 def said_by(data_dir: Path, channel_id: str, serial_number: str) -> None:
     engine = SqliteEngine(data_dir / "muster.db")
     facts = Facts(serial_number=serial_number)
-    engine.write(lambda tx: enrollments.store_facts(tx, ChannelId(channel_id), facts, TODAY))
+    engine.write(lambda tx: known_facts.store_facts(tx, ChannelId(channel_id), facts, TODAY))
     engine.close()
 
 

@@ -12,9 +12,10 @@ from muster.domain.control.contact import ContactDay
 from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins, Provenance
 from muster.domain.inventory.standing import STANDING_NAMES
 from muster.protocol.identifiers import ChannelId, DeviceId
-from muster.storage import enrollments
+from muster.storage import enrollments, epoch_records, known_facts
 from muster.storage.engine import Engine, Transaction
-from muster.storage.enrollments import Facts, KnownContact
+from muster.storage.enrollments import KnownContact
+from muster.storage.known_facts import Facts
 from muster.storage.schema import channels, contact_days, device_facts, epochs
 
 A, DEVICE = ChannelId("A"), DeviceId("A")
@@ -183,10 +184,10 @@ def test_kept_day_is_replaced_by_a_later_strip_of_it(engine: Engine) -> None:
 def test_facts_that_are_not_said_again_stay(engine: Engine) -> None:
     enroll(engine, "A")
     first = Facts(serial_number="C02", device_name="Ada's Mac", awaiting_configuration=True)
-    engine.write(lambda tx: enrollments.store_facts(tx, A, first, NOON))
+    engine.write(lambda tx: known_facts.store_facts(tx, A, first, NOON))
 
     later = Facts(device_name="Ada's other Mac", awaiting_configuration=False)
-    engine.write(lambda tx: enrollments.store_facts(tx, A, later, after(hours=1)))
+    engine.write(lambda tx: known_facts.store_facts(tx, A, later, after(hours=1)))
 
     (row,) = rows(engine, sa.select(device_facts))
     assert (row.serial_number, row.device_name, row.imei) == ("C02", "Ada's other Mac", None)
@@ -199,7 +200,7 @@ def test_every_fact_has_its_column(engine: Engine) -> None:
     texts = {name: name.upper() for name in Facts.__dataclass_fields__ if name not in flags}
     values: dict[str, Any] = {**texts, **flags}
 
-    engine.write(lambda tx: enrollments.store_facts(tx, A, Facts(**values), NOON))
+    engine.write(lambda tx: known_facts.store_facts(tx, A, Facts(**values), NOON))
 
     (row,) = rows(engine, sa.select(device_facts))
     derived = {"family": None, "os_version_key": None}  # from a product and a version that nobody has
@@ -212,8 +213,8 @@ def test_every_fact_has_its_column(engine: Engine) -> None:
 def test_family_and_a_sortable_version_are_derived_from_what_was_said(engine: Engine) -> None:
     enroll(engine, "A")
 
-    engine.write(lambda tx: enrollments.store_facts(tx, A, Facts(product_name="Mac16,10", os_version="15.10"), NOON))
-    engine.write(lambda tx: enrollments.store_facts(tx, A, Facts(device_name="Ada's Mac"), after(hours=1)))
+    engine.write(lambda tx: known_facts.store_facts(tx, A, Facts(product_name="Mac16,10", os_version="15.10"), NOON))
+    engine.write(lambda tx: known_facts.store_facts(tx, A, Facts(device_name="Ada's Mac"), after(hours=1)))
 
     (row,) = rows(engine, sa.select(device_facts))
     assert (row.family, row.os_version_key) == ("macOS", "000000015.000000010")
@@ -222,7 +223,7 @@ def test_family_and_a_sortable_version_are_derived_from_what_was_said(engine: En
 def test_epoch_opened_again_is_no_news(engine: Engine) -> None:
     for identity in (PIN, NEXT_PIN):
         engine.write(
-            lambda tx, identity=identity: enrollments.open_epoch(  # type: ignore[misc]
+            lambda tx, identity=identity: epoch_records.add(  # type: ignore[misc]
                 tx, DEVICE, number=1, identity=identity, provenance=Provenance.LINK, at=NOON
             )
         )
@@ -234,11 +235,11 @@ def test_epoch_opened_again_is_no_news(engine: Engine) -> None:
 def test_earlier_epochs_close_as_what_they_were(engine: Engine) -> None:
     def work(tx: Transaction) -> None:
         for number in (1, 2, 3, 4):
-            enrollments.open_epoch(tx, DEVICE, number=number, identity=PIN, provenance=Provenance.LINK, at=NOON)
-        enrollments.start_epoch(tx, DEVICE, number=1, at=after(minutes=1))
-        enrollments.close_epochs(tx, DEVICE, before=2, at=after(minutes=2))
-        enrollments.start_epoch(tx, DEVICE, number=3, at=after(minutes=3))
-        enrollments.close_epochs(tx, DEVICE, before=3, at=after(minutes=4))
+            epoch_records.add(tx, DEVICE, number=number, identity=PIN, provenance=Provenance.LINK, at=NOON)
+        epoch_records.start(tx, DEVICE, number=1, at=after(minutes=1))
+        epoch_records.close(tx, DEVICE, before=2, at=after(minutes=2))
+        epoch_records.start(tx, DEVICE, number=3, at=after(minutes=3))
+        epoch_records.close(tx, DEVICE, before=3, at=after(minutes=4))
 
     engine.write(work)
 
@@ -257,9 +258,9 @@ def test_epoch_that_starts_after_all_is_open_again(engine: Engine, name: str) ->
 
     def work(tx: Transaction) -> None:
         for number in (1, 2):
-            enrollments.open_epoch(tx, device, number=number, identity=PIN, provenance=Provenance.RENEWAL, at=NOON)
-        enrollments.close_epochs(tx, device, before=2, at=NOON)
-        enrollments.start_epoch(tx, device, number=1, at=after(hours=1))
+            epoch_records.add(tx, device, number=number, identity=PIN, provenance=Provenance.RENEWAL, at=NOON)
+        epoch_records.close(tx, device, before=2, at=NOON)
+        epoch_records.start(tx, device, number=1, at=after(hours=1))
 
     engine.write(work)
 

@@ -16,12 +16,12 @@ from muster.operations.ask_for_inventory import AskedInventory, InventoryOrder, 
 from muster.operations.review_channels import review_channels
 from muster.operations.views.devices import show_device
 from muster.protocol.identifiers import ChannelId, Identifiers
-from muster.storage import enrollments, push, reviews, schema
+from muster.storage import known_facts, push, reviews, schema
 
 
 def has_version(site: Site, identifiers: Identifiers = MAC, version: str = "15.5") -> None:
-    said = enrollments.Facts(product_name="Mac15,3", os_version=version)
-    site.engine.write(lambda tx: enrollments.store_facts(tx, id_of(identifiers), said, site.now))
+    said = known_facts.Facts(product_name="Mac15,3", os_version=version)
+    site.engine.write(lambda tx: known_facts.store_facts(tx, id_of(identifiers), said, site.now))
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from muster.operations.review_channels import review_channels
 from muster.operations.views.recoveries import Recovering, list_recoveries, show_recovery
 from muster.protocol.checkin import CheckOut
 from muster.protocol.identifiers import ChannelId, Identifiers, resolve_channel
-from muster.storage import enrollments, push, recoveries, reviews, schema
+from muster.storage import known_facts, push, recoveries, reviews, schema
 from muster.storage.engine import Transaction
 from muster.storage.recoveries import Outcome, Recovery
 
@@ -120,8 +120,8 @@ def mac(site: Site) -> SignerIdentity:
     """A Mac of a known system that has proved itself; inventory is not asked."""
     have_push_certificate(site)
     identity = site.enroll()
-    said = enrollments.Facts(product_name="Mac15,3", os_version="26.0")
-    site.engine.write(lambda tx: enrollments.store_facts(tx, id_of(MAC), said, site.now))
+    said = known_facts.Facts(product_name="Mac15,3", os_version="26.0")
+    site.engine.write(lambda tx: known_facts.store_facts(tx, id_of(MAC), said, site.now))
     prove(site, identity)
     review(site)
     return identity

@@ -28,7 +28,7 @@ from muster.protocol.account_profile import AccountProfile, account_payload_uuid
 from muster.protocol.identifiers import Channel, ChannelId
 from muster.protocol.plist import PlistValue, read_plist, write_plist
 from muster.protocol.profile_payloads import Pkcs12Payload
-from muster.storage import command_targets, enrollments
+from muster.storage import command_targets, enrollments, known_facts
 from muster.storage.accounts import Account
 from muster.storage.command_targets import StoredTarget
 from muster.storage.engine import Transaction
@@ -50,8 +50,8 @@ class AccountIdentity:
 def values_for(tx: Transaction, channel: Channel, given: Mapping[str, str]) -> dict[str, str]:
     """Gather what may stand in a template for a channel: what is known of its device and of its user, and *given*,
     which wins."""
-    device = enrollments.facts_of(tx, ChannelId(channel.device_id))
-    user = device if channel.is_device else enrollments.facts_of(tx, channel.id)
+    device = known_facts.facts_of(tx, ChannelId(channel.device_id))
+    user = device if channel.is_device else known_facts.facts_of(tx, channel.id)
     known = {
         "device.id": channel.device_id,
         "device.serial": device.serial_number,
@@ -60,7 +60,7 @@ def values_for(tx: Transaction, channel: Channel, given: Mapping[str, str]) -> d
         "device.os_version": device.os_version,
         "user.short_name": user.user_short_name,
         "user.long_name": user.user_long_name,
-        "user.account": enrollments.account_of(tx, ChannelId(channel.device_id)),
+        "user.account": known_facts.account_of(tx, ChannelId(channel.device_id)),
     }
     return {name: value for name, value in known.items() if value} | dict(given)
 

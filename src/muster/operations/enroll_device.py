@@ -13,7 +13,7 @@ from muster.operations.note_clones import note_clone
 from muster.operations.turn_away import Newcomer, enrollment_refused, refused_then
 from muster.protocol.checkin import Authenticate
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, evidence, identities, outbox, reviews
+from muster.storage import enrollments, epoch_records, evidence, identities, known_facts, outbox, reviews
 from muster.storage.engine import Transaction
 
 SAME_SERIAL_NAMED = 10
@@ -35,7 +35,7 @@ def enroll_device(tx: Transaction, request: CheckinRequest[Authenticate], ctx: C
         identity,
         enrollment,
         now=ctx.now,
-        last_epoch=enrollments.last_epoch(tx, channel.device_id),
+        last_epoch=epoch_records.last(tx, channel.device_id),
         serial_number=message.serial_number,
         allowed_serials=_allowed_serials(tx, identity),
     )
@@ -73,7 +73,7 @@ def _let_in(
     identities.bind(tx, request.fingerprint, channel.device_id)
     match decision:
         case OpenEpoch(number):
-            enrollments.open_epoch(
+            epoch_records.add(
                 tx,
                 channel.device_id,
                 number=number,
@@ -87,7 +87,7 @@ def _let_in(
             enrollments.set_provisional(tx, channel.device_id, pin=request.fingerprint, epoch=None)
             assert enrollment is not None, "only what is enrolled is renewed"
             epoch, observed = enrollment.epoch, "renewal"
-    enrollments.store_facts(tx, channel_id, facts, ctx.now)
+    known_facts.store_facts(tx, channel_id, facts, ctx.now)
     record_contact(tx, channel_id, ctx, request.source)
     detail: Detail = {
         "identity": request.fingerprint.hex(),
@@ -108,7 +108,7 @@ def _note_same_serial(tx: Transaction, request: CheckinRequest[Authenticate], ct
     serial_number, channel_id = request.message.serial_number, request.message.channel.id
     if not serial_number:
         return None
-    others = enrollments.with_serial(tx, serial_number, but=channel_id, limit=SAME_SERIAL_NAMED)
+    others = known_facts.with_serial(tx, serial_number, but=channel_id, limit=SAME_SERIAL_NAMED)
     if not others:
         return None
     alike = ", ".join(others)
@@ -125,8 +125,8 @@ def _allowed_serials(tx: Transaction, identity: Identity | None) -> frozenset[st
     return None if link is None else link.serial_numbers
 
 
-def _facts(message: Authenticate) -> enrollments.Facts:
-    return enrollments.Facts(
+def _facts(message: Authenticate) -> known_facts.Facts:
+    return known_facts.Facts(
         serial_number=message.serial_number,
         product_name=message.product_name,
         model=message.model,

@@ -21,7 +21,7 @@ from muster.domain.inventory.standing import (
 )
 from muster.operations.context import Context
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, evidence, installations, inventory, reviews
+from muster.storage import evidence, installations, inventory, known_facts, reviews
 from muster.storage.engine import Transaction
 
 MAXIMUM_CHARACTERS = 255
@@ -77,9 +77,9 @@ def _tell_standing(
     if is_device_information:
         _tell_facts(tx, answered, decided)
     standing = _standing(tx, answered, learned, decided).known()
-    before = enrollments.standing_of(tx, channel_id)
+    before = known_facts.standing_of(tx, channel_id)
     news = {name: value for name, value in standing.items() if before.get(name) != value}
-    enrollments.store_standing(tx, channel_id, news, at if is_device_information else None)
+    known_facts.store_standing(tx, channel_id, news, at if is_device_information else None)
     detail: Detail = {"command_uuid": answered.command_uuid}
     seen = [
         Observation(channel_id, Signal.INVENTORY, sign.value, at, answered.epoch, "", detail)
@@ -109,18 +109,18 @@ def _tell_facts(tx: Transaction, answered: AnsweredCommand, decided: Mapping[str
     """Keep the facts that stand beside a device wherever it is shown, where one of them is news."""
     channel_id = answered.enrollment.channel.id
     said = _shown_facts(decided)
-    known = enrollments.facts_of(tx, channel_id)
-    if all(getattr(said, name) in (None, getattr(known, name)) for name in enrollments.Facts.__dataclass_fields__):
+    known = known_facts.facts_of(tx, channel_id)
+    if all(getattr(said, name) in (None, getattr(known, name)) for name in known_facts.Facts.__dataclass_fields__):
         return
-    enrollments.store_facts(tx, channel_id, said, answered.reported_at)
+    known_facts.store_facts(tx, channel_id, said, answered.reported_at)
     if known.os_version is None:
         reviews.schedule(tx, ChannelId(channel_id), answered.reported_at)  # what else to ask depends on it
 
 
-def _shown_facts(facts: Mapping[str, LearnedFact]) -> enrollments.Facts:
+def _shown_facts(facts: Mapping[str, LearnedFact]) -> known_facts.Facts:
     """Pick the facts that stand beside a device wherever it is shown."""
     awaiting = facts.get("AwaitingConfiguration")
-    return enrollments.Facts(
+    return known_facts.Facts(
         serial_number=_text(facts, "SerialNumber"),
         product_name=_text(facts, "ProductName"),
         model=_text(facts, "Model"),

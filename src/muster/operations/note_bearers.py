@@ -8,7 +8,7 @@ from muster.domain.errors import RefusalCode
 from muster.operations.context import Context
 from muster.operations.issue_certificate import hash_secret
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollment_tokens, enrollments, evidence
+from muster.storage import enrollment_tokens, enrollments, evidence, known_facts
 from muster.storage.engine import Transaction
 
 
@@ -29,7 +29,7 @@ def note_bearers(tx: Transaction, heard: Sequence[BearerHeard], ctx: Context) ->
         if token is None or enrollment is None:
             continue
         device = ChannelId(enrollment.channel.device_id)
-        account = enrollments.account_of(tx, device)
+        account = known_facts.account_of(tx, device)
         if account == token.user_name:
             continue
         observation = Observation(

@@ -10,7 +10,7 @@ from muster.operations.context import Context
 from muster.protocol.command import Command, encode_command
 from muster.protocol.connect import Status
 from muster.protocol.identifiers import Channel, ChannelId, CommandUUID
-from muster.storage import commands, enrollments, push, queues, reviews, set_ups
+from muster.storage import commands, enrollments, known_facts, push, queues, reviews, set_ups
 from muster.storage.engine import Transaction
 
 
@@ -91,4 +91,4 @@ def settle_release(tx: Transaction, enrollment: Enrollment, status: Status, ctx:
     set_ups.end(tx, channel_id)
     reviews.schedule(tx, channel_id, ctx.now)  # now it may be asked about itself
     if status is Status.ACKNOWLEDGED:
-        enrollments.store_facts(tx, channel_id, enrollments.Facts(awaiting_configuration=False), ctx.now)
+        known_facts.store_facts(tx, channel_id, known_facts.Facts(awaiting_configuration=False), ctx.now)

@@ -25,7 +25,7 @@ from muster.protocol.fields import required_text
 from muster.protocol.identifiers import ChannelId, DeviceId
 from muster.protocol.plist import PlistValue, read_plist
 from muster.protocol.profile import encode_enrollment_profile
-from muster.storage import enrollment_profiles, enrollments, evidence, people, return_to_service
+from muster.storage import enrollment_profiles, enrollments, evidence, known_facts, people, return_to_service
 from muster.storage.engine import Transaction
 from muster.storage.return_to_service import ALL_DEVICES, ReturnSetUp
 
@@ -152,7 +152,7 @@ def _return(tx: Transaction, order: ReturnOrder, ctx: Context) -> ReturnOutcome:
 def _profile_for(tx: Transaction, device_id: DeviceId, ctx: Context, *, expires_at: datetime) -> bytes | Refusal:
     """Make the profile that brings a device back. It is not signed: it reaches the device in an answer of ours."""
     terms = enrollment_profiles.of_device(tx, device_id)
-    facts = enrollments.facts_of(tx, ChannelId(device_id))
+    facts = known_facts.facts_of(tx, ChannelId(device_id))
     refusal = can_return(terms, facts.product_name)
     if refusal is not None or terms is None:
         return refusal or Refusal(RefusalCode.CANNOT_RETURN, "the device can't return to service")

@@ -22,9 +22,9 @@ from muster.domain.letting_go import (
 from muster.domain.standing_policies import Admission
 from muster.operations.context import Context
 from muster.protocol.identifiers import ChannelId, DeviceId
-from muster.storage import departures, enrollments, identities, outbox, people, policies
+from muster.storage import departures, enrollments, identities, known_facts, outbox, people, policies
 from muster.storage.engine import Transaction
-from muster.storage.enrollments import Facts
+from muster.storage.known_facts import Facts
 
 POLICY = Actor(ActorKind.SERVER, "policy")
 """Who acts where a policy refuses."""
@@ -44,7 +44,7 @@ def turned_away(tx: Transaction, device_id: DeviceId, fingerprint: bytes, ctx: C
         if departures.set_delivered(tx, rejection.id, ctx.now):
             detail = {"ordered_by": rejection.ordered_by}
             outbox.append(tx, [Event(ctx.new_id(), EventType.DEVICE_REJECTED, device, ctx.now, detail)])
-    return _let_go(enrollments.facts_of(tx, device), RefusalCode.REJECTED)
+    return _let_go(known_facts.facts_of(tx, device), RefusalCode.REJECTED)
 
 
 def rejected_then(tx: Transaction, device_id: DeviceId, fingerprint: bytes, ctx: Context) -> Refusal | None:
@@ -148,7 +148,7 @@ def restored_refused(tx: Transaction, device_id: DeviceId, fingerprint: bytes, c
         return None
     device = ChannelId(device_id)
     newcomer = Newcomer(
-        device_id, fingerprint, enrollments.facts_of(tx, device), enrollments.find(tx, [device]).get(device)
+        device_id, fingerprint, known_facts.facts_of(tx, device), enrollments.find(tx, [device]).get(device)
     )
     return _refuse(tx, DepartureKind.ON_RESTORE, newcomer, ctx)
 

@@ -41,9 +41,11 @@ from muster.protocol.checkin import TokenUpdate
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
 from muster.storage import (
     enrollments,
+    epoch_records,
     escrow,
     evidence,
     identities,
+    known_facts,
     outbox,
     push,
     queues,
@@ -79,10 +81,10 @@ def update_token(tx: Transaction, request: CheckinRequest[TokenUpdate], ctx: Con
     is_awaiting = message.awaiting_configuration
     if is_awaiting is None and meaning is TokenUpdateMeaning.ENROLLED:
         is_awaiting = False  # absent keeps what was known, and of this life of the device nothing was
-    enrollments.store_facts(
+    known_facts.store_facts(
         tx,
         channel_id,
-        enrollments.Facts(
+        known_facts.Facts(
             user_short_name=message.identifiers.user_short_name,
             user_long_name=message.identifiers.user_long_name,
             awaiting_configuration=is_awaiting,
@@ -185,10 +187,10 @@ def _update_device(
 def _start_epoch(tx: Transaction, enrollment: Enrollment, decision: TokenUpdateDecision, ctx: Context) -> None:
     """Make the provisional epoch current: what the one before left behind is closed and archived, never purged."""
     channel_id, device_id = enrollment.channel.id, enrollment.channel.device_id
-    enrollments.close_epochs(tx, device_id, before=decision.epoch, at=ctx.now)
-    enrollments.start_epoch(tx, device_id, number=decision.epoch, at=ctx.now)
+    epoch_records.close(tx, device_id, before=decision.epoch, at=ctx.now)
+    epoch_records.start(tx, device_id, number=decision.epoch, at=ctx.now)
     enrollments.set_current(tx, channel_id, epoch=decision.epoch, pins=decision.pins, enrolled_at=ctx.now)
-    enrollments.forget_standing(tx, channel_id)
+    known_facts.forget_standing(tx, channel_id)
     users = _users_of_earlier_epochs(tx, device_id, decision.epoch)
     enrollments.set_ended(tx, users, at=ctx.now, reason=EndReason.RE_ENROLLED)
     user_logins.forget(tx, users)

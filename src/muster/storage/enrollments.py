@@ -1,6 +1,6 @@
-"""Channels, their facts and epochs."""
+"""Channels: who is enrolled, by which identity, and when each was heard."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,37 +9,14 @@ import sqlalchemy as sa
 
 from muster.domain.control.contact import ContactDay
 from muster.domain.device_users import UserChannel
-from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins, Provenance
-from muster.domain.inventory.standing import STANDING_NAMES
-from muster.domain.os_versions import sortable
+from muster.domain.enrollment import EndReason, Enrollment, EnrollmentState, Pins
 from muster.protocol.identifiers import Channel, ChannelId, ChannelKind, DeviceId
-from muster.protocol.os_family import family_of
 from muster.storage.among import among
 from muster.storage.device_channels import are_devices
 from muster.storage.engine import Transaction, slices
-from muster.storage.made_once import upsert
-from muster.storage.schema import channels, contact_days, device_facts, epochs
+from muster.storage.known_facts import with_serial
+from muster.storage.schema import channels, contact_days, device_facts
 from muster.storage.types import Instant
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the device said of itself when it enrolled, or of the user. Absent: it did not say."""
-
-    serial_number: str | None = None
-    product_name: str | None = None
-    model: str | None = None
-    model_name: str | None = None
-    device_name: str | None = None
-    os_version: str | None = None
-    build_version: str | None = None
-    imei: str | None = None
-    meid: str | None = None
-    user_short_name: str | None = None
-    user_long_name: str | None = None
-    awaiting_configuration: bool | None = None
-    account: str | None = None
-
 
 _device = channels.alias("device")
 _OWN = (
@@ -388,77 +365,6 @@ def keep_day(tx: Transaction, channel_id: ChannelId, *, day: int, strip: bytes) 
     )
 
 
-def store_facts(tx: Transaction, channel_id: ChannelId, facts: Facts, learned_at: datetime) -> None:
-    """Store what was said; what was not said this time stays as it was."""
-    said = {name: value for name in Facts.__dataclass_fields__ if (value := getattr(facts, name)) is not None}
-    said |= _derived(facts) | {"learned_at": learned_at}
-    tx.connection.execute(upsert(tx, device_facts, "channel_id", said), {"channel_id": channel_id, **said})
-
-
-_STANDING = sa.select(*(device_facts.c[name] for name in STANDING_NAMES)).where(
-    device_facts.c.channel_id == sa.bindparam("of_channel")
-)
-_FACTS = sa.select(*(device_facts.c[name] for name in Facts.__dataclass_fields__)).where(
-    device_facts.c.channel_id == sa.bindparam("of_channel")
-)
-_TOUCH_STANDING = (
-    sa.update(device_facts)
-    .where(device_facts.c.channel_id == sa.bindparam("of_channel"))
-    .values(inventory_at=sa.bindparam("at"))
-)
-# made once: building a statement costs more than running it on SQLite
-
-
-def standing_of(tx: Transaction, channel_id: ChannelId) -> dict[str, bool | float | str | None]:
-    """Read how a device stands by its inventory, by the names of `Standing`; empty where nothing is stored."""
-    row = tx.connection.execute(_STANDING, {"of_channel": channel_id}).one_or_none()
-    return {} if row is None else dict(zip(STANDING_NAMES, row, strict=True))
-
-
-def store_standing(
-    tx: Transaction, channel_id: ChannelId, standing: Mapping[str, bool | float | str], inventory_at: datetime | None
-) -> None:
-    """Store how a device stands; what is not in *standing* stays. *inventory_at* is absent where it stays, too."""
-    if not standing and inventory_at is not None:
-        tx.connection.execute(_TOUCH_STANDING, {"of_channel": channel_id, "at": inventory_at})
-        return
-    values: dict[str, object] = dict(standing)
-    if inventory_at is not None:
-        values["inventory_at"] = inventory_at
-    if values:
-        tx.connection.execute(_UPDATE_FACTS, {"of_channel": channel_id, **values})
-
-
-def forget_standing(tx: Transaction, channel_id: ChannelId) -> None:
-    """Forget how a device stood, for a new life of it begins. Its inventory stays, with the times it is of."""
-    nothing: dict[str, None] = dict.fromkeys((*STANDING_NAMES, "inventory_at"))
-    tx.connection.execute(_UPDATE_FACTS, {"of_channel": channel_id, **nothing})
-
-
-def _derived(facts: Facts) -> dict[str, str]:
-    """Tell what follows from what was said, and is asked for by queries."""
-    family = family_of(facts.product_name) or family_of(facts.model)
-    derived = {"family": None if family is None else family.value, "os_version_key": sortable(facts.os_version)}
-    return {name: value for name, value in derived.items() if value is not None}
-
-
-def facts_of(tx: Transaction, channel_id: ChannelId) -> Facts:
-    """Read what a channel said of itself; nothing where it said nothing."""
-    row = tx.connection.execute(_FACTS, {"of_channel": channel_id}).one_or_none()
-    return Facts() if row is None else Facts(*row)
-
-
-def with_serial(tx: Transaction, serial_number: str, *, but: ChannelId, limit: int) -> tuple[ChannelId, ...]:
-    """Name up to *limit* channels that said they have *serial_number*, sorted, other than *but*."""
-    rows = tx.connection.scalars(
-        sa.select(device_facts.c.channel_id)
-        .where(device_facts.c.serial_number == serial_number, device_facts.c.channel_id != but)
-        .order_by(device_facts.c.channel_id)
-        .limit(limit)
-    )
-    return tuple(ChannelId(channel_id) for channel_id in rows)
-
-
 def named(tx: Transaction, name: str, *, limit: int = 10) -> tuple[ChannelId, ...]:
     """Name what a person may mean by *name*: the channel with that id, else up to *limit* with that serial number."""
     by_id = tx.connection.scalar(sa.select(channels.c.id).where(channels.c.id == name))
@@ -467,57 +373,5 @@ def named(tx: Transaction, name: str, *, limit: int = 10) -> tuple[ChannelId, ..
     return with_serial(tx, name.upper(), but=ChannelId(""), limit=limit)
 
 
-def account_of(tx: Transaction, channel_id: ChannelId) -> str | None:
-    """Read the account in whose name a device was enrolled; None where there was none."""
-    return tx.connection.scalar(sa.select(device_facts.c.account).where(device_facts.c.channel_id == channel_id))
-
-
-def open_epoch(
-    tx: Transaction, device_id: DeviceId, *, number: int, identity: bytes, provenance: Provenance, at: datetime
-) -> None:
-    """Record that an epoch opened provisionally; the same one again is no news."""
-    tx.connection.execute(
-        tx.insert(epochs)
-        .values(device_id=device_id, number=number, identity=identity, provenance=provenance.value, opened_at=at)
-        .on_conflict_do_nothing()
-    )
-
-
-def last_epoch(tx: Transaction, device_id: DeviceId) -> int:
-    """Return the highest number that an epoch of the device ever had; 0 when there was none."""
-    number = tx.connection.scalar(sa.select(sa.func.max(epochs.c.number)).where(epochs.c.device_id == device_id))
-    return number or 0
-
-
-def close_epochs(tx: Transaction, device_id: DeviceId, *, before: int, at: datetime) -> None:
-    """Close the epochs below *before*: as replaced where they were current, else as never completed."""
-    for close, reason in ((_CLOSE_CURRENT, EndReason.RE_ENROLLED), (_CLOSE_OTHERS, EndReason.NEVER_COMPLETED)):
-        closed = {"closed_at": at, "closed_reason": reason.value}
-        tx.connection.execute(close, {"of_device": device_id, "before": before, **closed})
-
-
-_CLOSE_EPOCHS = sa.update(epochs).where(
-    epochs.c.device_id == sa.bindparam("of_device"),
-    epochs.c.number < sa.bindparam("before"),
-    epochs.c.closed_at.is_(None),
-)
-_CLOSE_CURRENT = _CLOSE_EPOCHS.where(epochs.c.current_from.is_not(None))
-_CLOSE_OTHERS = _CLOSE_EPOCHS.where(epochs.c.current_from.is_(None))
-# made once: building a statement costs more than running it on SQLite
-
-
-def start_epoch(tx: Transaction, device_id: DeviceId, *, number: int, at: datetime) -> None:
-    """Record that a provisional epoch became current."""
-    tx.connection.execute(
-        sa.update(epochs)
-        .where(epochs.c.device_id == device_id, epochs.c.number == number)
-        .values(current_from=at, closed_at=None, closed_reason=None)
-    )
-
-
 def _update(tx: Transaction, channel_id: ChannelId, **values: object) -> None:
     tx.connection.execute(_OF_CHANNEL, {"of_channel": channel_id, **values})
-
-
-_UPDATE_FACTS = sa.update(device_facts).where(device_facts.c.channel_id == sa.bindparam("of_channel"))
-# made once: building a statement costs more than running it on SQLite

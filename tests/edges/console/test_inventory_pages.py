@@ -11,7 +11,7 @@ from muster.domain.inventory.changes import Change, StoredFact, StoredItem, Stor
 from muster.domain.inventory.kinds import InventoryKind
 from muster.edges.console.inventory_pages import ITEMS_SHOWN
 from muster.protocol.identifiers import ChannelId
-from muster.storage import enrollments, inventory
+from muster.storage import inventory, known_facts
 from muster.storage.engine import Transaction
 
 A = ChannelId("A")
@@ -31,7 +31,7 @@ def tell(runner: InlineRunner, *, apps: int = 1) -> None:
         inventory.write_items(tx, A, APPS, items, [])
         change = Change("OSVersion", "15.4", "15.5")
         inventory.append_changes(tx, A, InventoryKind.DEVICE_INFORMATION, [change], LATELY, lambda: "one")
-        enrollments.store_standing(tx, A, {"is_supervised": True}, LATELY)
+        known_facts.store_standing(tx, A, {"is_supervised": True}, LATELY)
 
     runner.engine.write(write)
 

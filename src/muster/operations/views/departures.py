@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from muster.domain.letting_go import Departure, DepartureKind
 from muster.protocol.identifiers import ChannelId, DeviceId
-from muster.storage import departures, enrollments
+from muster.storage import departures, known_facts
 from muster.storage.engine import Transaction
 from muster.storage.schema import channels, device_facts
 
@@ -68,4 +68,4 @@ def same_serial_as(tx: Transaction, device_id: ChannelId) -> tuple[ChannelId, ..
     )
     if not serial_number:
         return ()
-    return enrollments.with_serial(tx, serial_number, but=device_id, limit=SAME_SERIAL_SHOWN)
+    return known_facts.with_serial(tx, serial_number, but=device_id, limit=SAME_SERIAL_SHOWN)
