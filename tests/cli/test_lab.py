@@ -10,6 +10,7 @@ import pytest
 
 from muster.cli.application import main
 from muster.cli.errors import ExitCode
+from muster.laboratory.scenario import score
 
 SCENARIO = """
 [scenario]
@@ -69,6 +70,20 @@ def test_run_ends_with_1_when_something_was_not_as_expected(scenario: Path, caps
     assert code == ExitCode.FAULT
     assert f"{scenario}:{line}: not as expected: macs/2 was in_control, none at 9d: " in told
     assert "2 expectations, 1 of them not met" in told
+
+
+def test_limits_of_the_whole_are_counted_with_what_is_expected(
+    scenario: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario.write_text(f"{SCENARIO}[expect_overall]\nright_state_healthy = 0.9\nout_of_control_healthy = 0\n")
+    monkeypatch.setattr(score, "fallen_short", lambda _scored, _limits: ("right_state_healthy is 0.8, under 0.9",))
+
+    code = main(["lab", "run", str(scenario)])
+
+    told = capsys.readouterr().out
+    assert code == ExitCode.FAULT
+    assert f"{scenario}: overall: right_state_healthy is 0.8, under 0.9\n" in told
+    assert told.endswith("4 expectations, 1 of them not met\n")
 
 
 def test_run_ends_with_2_at_a_bad_file(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:

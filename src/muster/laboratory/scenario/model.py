@@ -5,7 +5,7 @@ Times are spans since the scenario began (`Scenario.begins_at`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
@@ -179,6 +179,11 @@ class Limits:
     recovered: float | None = None
     false_inactive_per_1000_device_weeks: float | None = None
     out_of_control_healthy: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many of them are asked for."""
+        return sum(getattr(self, one.name) is not None for one in fields(self))
 
 
 @dataclass(frozen=True, slots=True)

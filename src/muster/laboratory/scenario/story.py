@@ -29,10 +29,11 @@ def story_text(played: Played, scored: Score, failures: tuple[Unmet, ...], short
     if others:
         lines += ["beside the devices", *(f"  {_episode_line(played, episode)}" for episode in others), ""]
     lines += [score_text(scored, played.began_at)]
-    source, expected = played.scenario.source, len(played.scenario.expectations)
+    source, expected = played.scenario.source, len(played.scenario.expectations) + played.scenario.limits.count
     lines += [f"{source}:{one.line}: not as expected: {one.device} was {one.words}" for one in failures]
     lines += [f"{source}: overall: {words}" for words in short]
-    lines.append(f"{expected} expectations, {len({one.line for one in failures})} of them not met")
+    missed = len({one.line for one in failures}) + len(short)
+    lines.append(f"{expected} expectations, {missed} of them not met")
     return "\n".join(lines) + "\n"
 
 
