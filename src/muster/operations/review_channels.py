@@ -3,7 +3,7 @@
 Level-triggered: what a missed event would have said, the next review finds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -61,35 +61,75 @@ def review_channels(tx: Transaction, items: Sequence[None], ctx: Context) -> lis
 
 def _review(tx: Transaction, ctx: Context) -> Reviewed:
     due = reviews.claim_due(tx, ctx.now, CLAIM_LIMIT)
-    queues_due = queue_holds.next_due(tx, [review.channel_id for review in due])
-    waiting = queues.waiting_counts(tx, [review.channel_id for review in due])
+    channel_ids = [review.channel_id for review in due]
+    queues_due = queue_holds.next_due(tx, channel_ids)
+    waiting = queues.waiting_counts(tx, channel_ids)
     enrolled = [review.channel_id for review in due if review.state is EnrollmentState.ENROLLED]
     look_again = _earliest(release_channels(tx, enrolled, ctx), ask_for_apps(tx, enrolled, ctx))
     doubted = pushed_apart(tx, due, ctx)
     ask_again = ask_when_due(
         tx, [review for review in due if review.state is EnrollmentState.ENROLLED], ctx, not_pushed=doubted
     )
-    for channel_id, rotates_at in rotate_due_secrets(tx, enrolled, ctx).items():
-        look_again[channel_id] = min(rotates_at, look_again.get(channel_id, rotates_at))
-    pinned = renewals.read(tx, [review.channel_id for review in due])
-    judged = judge_channels(tx, [review.channel_id for review in due], ctx, pinned)
+    look_again = _earliest(look_again, rotate_due_secrets(tx, enrolled, ctx))
+    pinned = renewals.read(tx, channel_ids)
+    judged = judge_channels(tx, channel_ids, ctx, pinned)
     look_again = _earliest(look_again, judged.recover_at)
-    to_renew: list[ChannelId] = []
-    next_reviews: dict[ChannelId, datetime] = {}
+    renewed_at = {channel_id: renewal_due_at(identity, ctx) for channel_id, identity in pinned.items()}
+    expected = _Expected(judged.next_at, look_again, queues_due, ask_again, renewed_at)
+    _push(tx, due, waiting, doubted, ctx)
+    reviews.done(tx, {one: _next_review(one, expected, ctx) for one in channel_ids}, at=ctx.now)
+    observations = [_incomplete(review, ctx) for review in due if _is_incomplete(review, ctx)]
+    if observations:
+        evidence.append(tx, observations, ctx.new_id)
+    return Reviewed(
+        len(due),
+        reviews.next_due(tx),
+        more=len(due) == CLAIM_LIMIT,
+        to_renew=tuple(one for one in channel_ids if (at := renewed_at.get(one)) is not None and at <= ctx.now),
+        to_tend=tuple(sorted(channel_id for channel_id, at in queues_due.items() if at <= ctx.now)),
+        accounts_to_renew=ending_accounts(tx, enrolled, ctx),
+        not_judged=judged.failed,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """When something is expected of channels. All of them are judged again; the rest is of some."""
+
+    judged_again: Mapping[ChannelId, datetime]
+    look_again: Mapping[ChannelId, datetime]
+    in_queue: Mapping[ChannelId, datetime]
+    ask_again: Mapping[ChannelId, datetime]
+    renewed: Mapping[ChannelId, datetime | None]
+
+
+def _next_review(channel_id: ChannelId, expected: _Expected, ctx: Context) -> datetime:
+    """Tell when to look next: at the first of what is still to come. A renewal that is due is done after this pass."""
+    routine = _full_grain(expected.judged_again[channel_id], ctx)
+    next_at = min(
+        routine,
+        expected.look_again.get(channel_id, routine),
+        _later(expected.in_queue.get(channel_id), ctx) or routine,
+    )
+    if channel_id in expected.ask_again:
+        next_at = min(next_at, _full_grain(expected.ask_again[channel_id], ctx))
+    renewed_at = expected.renewed.get(channel_id)
+    if renewed_at is not None and ctx.now < renewed_at < next_at:
+        next_at = min(next_at, _full_grain(renewed_at, ctx))
+    return next_at
+
+
+def _push(
+    tx: Transaction,
+    due: Sequence[reviews.DueReview],
+    waiting: Mapping[ChannelId, queues.WaitingCommands],
+    doubted: Collection[ChannelId],
+    ctx: Context,
+) -> None:
+    """Wish for pushes where commands wait, or nothing was heard for long; sooner where a channel is back."""
     back: list[ChannelId] = []
     to_push: dict[ChannelId, PushReason] = {}
-    observations = []
     for review in due:
-        if _is_incomplete(review, ctx):
-            observations.append(
-                Observation(
-                    review.channel_id,
-                    Signal.AUTHENTICATE,
-                    "token_update_missing",
-                    ctx.now,
-                    review.provisional_epoch or review.epoch,
-                )
-            )
         if review.state is EnrollmentState.ENROLLED and waiting.get(review.channel_id):
             # a wish lost with its push (refused token, restored database) comes back here
             if review.channel_id not in doubted:
@@ -98,35 +138,13 @@ def _review(tx: Transaction, ctx: Context) -> Reviewed:
                 back.append(review.channel_id)
         elif review.state is EnrollmentState.ENROLLED and _is_silent(review, ctx):
             to_push[review.channel_id] = PushReason.SILENT
-        routine = _full_grain(judged.next_at[review.channel_id], ctx)
-        next_at = min(
-            routine,
-            look_again.get(review.channel_id, routine),
-            _later(queues_due.get(review.channel_id), ctx) or routine,
-        )
-        if review.channel_id in ask_again:
-            next_at = min(next_at, _full_grain(ask_again[review.channel_id], ctx))
-        identity = pinned.get(review.channel_id)
-        renewed_at = None if identity is None else renewal_due_at(identity, ctx)
-        if renewed_at is not None and renewed_at <= ctx.now:
-            to_renew.append(review.channel_id)
-        elif renewed_at is not None and renewed_at < next_at:
-            next_at = min(next_at, _full_grain(renewed_at, ctx))
-        next_reviews[review.channel_id] = next_at
     push.wish_if_none(tx, to_push, at=ctx.now)
     push.hasten(tx, back, at=ctx.now, by=HASTENED_BY)
-    reviews.done(tx, next_reviews, at=ctx.now)
-    if observations:
-        evidence.append(tx, observations, ctx.new_id)
-    return Reviewed(
-        len(due),
-        reviews.next_due(tx),
-        more=len(due) == CLAIM_LIMIT,
-        to_renew=tuple(to_renew),
-        to_tend=tuple(sorted(channel_id for channel_id, at in queues_due.items() if at <= ctx.now)),
-        accounts_to_renew=ending_accounts(tx, enrolled, ctx),
-        not_judged=judged.failed,
-    )
+
+
+def _incomplete(review: reviews.DueReview, ctx: Context) -> Observation:
+    epoch = review.provisional_epoch or review.epoch
+    return Observation(review.channel_id, Signal.AUTHENTICATE, "token_update_missing", ctx.now, epoch)
 
 
 def _later(at: datetime | None, ctx: Context) -> datetime | None:
