@@ -114,58 +114,17 @@ class DevicePages:
                 "Search for it in the list of devices by its serial number or name.",
             )
         device = signed_in.value
-        details, commands = device.details, device.commands
-        clock, chosen = Clock(now), _chosen(request, details)
-        if chosen:
-            commands = tuple(row for row in commands if row.channel_id == chosen)
+        clock, chosen = Clock(now), _chosen(request, device.details)
         context = {
             "banners": push_certificate_banners(signed_in.push_certificates, clock),
-            "holds": hold_banners(details.pauses, details.held),
-            "fragment_url": f"/fragments{device_url(device_id)}"
-            + (f"?{urlencode({'channel': chosen})}" if chosen else ""),
-            "clock": clock,
+            "fragment_url": _fragment_url(device_id, chosen),
             "inventory_url": inventory_url(device_id),
-            "lists": device.lists,
-            "enrolled": facts.enrolled(details, clock),
-            "identity": facts.identity(details, clock, device.renewal),
-            "details": details,
-            "device": details.device,
-            "names": facts.channel_names(details),
-            "facts": facts.facts_of(details, clock, device.renewal, device.pushing.get(device_id)),
-            "sentence": device_sentence(details, clock, device.renewal),
-            "pushing": device.pushing,
-            "timeline": draw_timeline(
-                details, device.commands, device.pushes, now, held=device.story.held, outages=device.outages
-            ),
-            "verdict": device.verdicts.get(device_id),
-            "verdicts": device.verdicts,
-            "control_marks": CONTROL,
-            "not_judged": NOT_JUDGED,
-            "saying": saying,
-            "recoveries": device.recovering.recoveries if device.recovering else (),
-            "confirmable": device.recovering.confirmable if device.recovering else (),
-            "answers": device.answers,
-            "story": tell_story(device.story, now),
             "hidden": hidden(self._sessions.token(request)),
             "acts": _acts_of(device_id),
             "done": DONE.get(request.query_params.get("done", "")),
-            "tabs": _tabs(details, chosen),
-            "chosen": chosen,
-            "answer_url": answer_url,
-            "command_url": command_url,
-            "width": WIDTH,
-            "tick_height": TICK_HEIGHT,
-            "commands": commands[:COMMANDS_SHOWN],
-            "profiles": [row for row in device.profiles if chosen in ("", row.channel_id)],
-            "profile_states": PROFILE_STATES,
-            "apps": [row for row in device.apps if chosen in ("", row.channel_id)],
-            "app_states": APP_STATES,
-            "secrets": device.secrets[:SECRETS_SHOWN],
-            "secrets_left_out": max(0, len(device.secrets) - SECRETS_SHOWN),
-            "secret_kinds": SECRET_KINDS,
-            "secret_states": SECRET_STATES,
-            "evidence": [row for row in details.evidence if chosen in ("", row.channel_id)],
-            "commands_left_out": max(0, len(commands) - COMMANDS_SHOWN),
+            **_WORDS,
+            **_upper_half(device, device_id, clock),
+            **_lower_half(device, chosen),
         }
         return self._renderer.page(template, context, administrator=signed_in.administrator)
 
@@ -220,6 +179,66 @@ def _read_device(tx: Transaction, device_id: ChannelId, now: datetime, policy: P
         lists_of(tx, device_id),
         show_recovery(tx, device_id, Reading(now, policy)) if recoveries.open_of(tx, [device_id]) else None,
     )
+
+
+_WORDS: Final[Mapping[str, object]] = {
+    "control_marks": CONTROL,
+    "not_judged": NOT_JUDGED,
+    "saying": saying,
+    "answer_url": answer_url,
+    "command_url": command_url,
+    "width": WIDTH,
+    "tick_height": TICK_HEIGHT,
+    "profile_states": PROFILE_STATES,
+    "app_states": APP_STATES,
+    "secret_kinds": SECRET_KINDS,
+    "secret_states": SECRET_STATES,
+}
+"""What is the same on every device's page."""
+
+
+def _upper_half(device: _Device, device_id: ChannelId, clock: Clock) -> dict[str, object]:
+    """Return what is said of the device as a whole."""
+    details = device.details
+    return {
+        "clock": clock,
+        "holds": hold_banners(details.pauses, details.held),
+        "lists": device.lists,
+        "enrolled": facts.enrolled(details, clock),
+        "identity": facts.identity(details, clock, device.renewal),
+        "details": details,
+        "device": details.device,
+        "names": facts.channel_names(details),
+        "facts": facts.facts_of(details, clock, device.renewal, device.pushing.get(device_id)),
+        "sentence": device_sentence(details, clock, device.renewal),
+        "pushing": device.pushing,
+        "timeline": draw_timeline(
+            details, device.commands, device.pushes, clock.now, held=device.story.held, outages=device.outages
+        ),
+        "verdict": device.verdicts.get(device_id),
+        "verdicts": device.verdicts,
+        "recoveries": device.recovering.recoveries if device.recovering else (),
+        "confirmable": device.recovering.confirmable if device.recovering else (),
+        "answers": device.answers,
+        "story": tell_story(device.story, clock.now),
+    }
+
+
+def _lower_half(device: _Device, chosen: str) -> dict[str, object]:
+    """Return what is of the tab that is open: the channel *chosen*, or, where that is empty, all of them."""
+    details = device.details
+    commands = [row for row in device.commands if chosen in ("", row.channel_id)]
+    return {
+        "tabs": _tabs(details, chosen),
+        "chosen": chosen,
+        "commands": commands[:COMMANDS_SHOWN],
+        "commands_left_out": max(0, len(commands) - COMMANDS_SHOWN),
+        "profiles": [row for row in device.profiles if chosen in ("", row.channel_id)],
+        "apps": [row for row in device.apps if chosen in ("", row.channel_id)],
+        "secrets": device.secrets[:SECRETS_SHOWN],
+        "secrets_left_out": max(0, len(device.secrets) - SECRETS_SHOWN),
+        "evidence": [row for row in details.evidence if chosen in ("", row.channel_id)],
+    }
 
 
 def _fragment_url(device_id: ChannelId, chosen: str) -> str:
