@@ -184,30 +184,48 @@ def _answer(
     next_entry = None if found is None else found.entry
     is_last_time = next_entry is not None and is_once_only(next_entry.request_type, next_entry.purpose)
     if next_entry is not None and is_last_time:
-        # it must not be handed out again from a backup that was made before
-        tx.to_journal.append(handed_out_record(enrollment.channel.id, next_entry.command_uuid, at=ctx.now))
-        if next_entry.request_type == ERASE_DEVICE:
-            note_erasure(tx, enrollment, ERASE_HANDED_OUT, next_entry.command_uuid, ctx)
-    contact = fold_contact(channel.contact, ctx.now) if is_free else None
-    applied.append(
-        AppliedConnect(
-            enrollment.channel.id,
-            contact,
-            is_proof=is_free and answered is not None and head.status is Status.ACKNOWLEDGED,
-            rhythm=None if contact is None else _rhythm(channel, contact),
-            source=request.source or None,
-            closed=_closed(answered, head, request.body, ctx) if answered is not None and _closes(effect) else None,
-            not_now=answered.command_uuid if answered is not None and effect is QueueEffect.COUNT_NOT_NOW else None,
-            handed_out=next_entry,
-            withhold_after=is_last_time,
-        )
-    )
+        _note_last_time(tx, enrollment, next_entry, ctx)
+    written = _applied(request, channel, effect, next_entry, ctx, is_free=is_free, is_last_time=is_last_time)
+    applied.append(written)
     if request.parameters is not None:
         aside.heard.append(_heard(head, request.body, request.parameters))
     return (
         ConnectReply()
         if found is None
         else ConnectReply(found.body, found.entry.command_uuid, found.entry.request_type)
+    )
+
+
+def _note_last_time(tx: Transaction, enrollment: Enrollment, entry: QueueEntry, ctx: Context) -> None:
+    """Note what is handed out once only: it must not be again from a backup that was made before."""
+    tx.to_journal.append(handed_out_record(enrollment.channel.id, entry.command_uuid, at=ctx.now))
+    if entry.request_type == ERASE_DEVICE:
+        note_erasure(tx, enrollment, ERASE_HANDED_OUT, entry.command_uuid, ctx)
+
+
+def _applied(
+    request: ConnectRequest,
+    channel: LockedChannel,
+    effect: QueueEffect,
+    next_entry: QueueEntry | None,
+    ctx: Context,
+    *,
+    is_free: bool,
+    is_last_time: bool,
+) -> AppliedConnect:
+    """Return what the batch's one update writes of it."""
+    head, answered = request.head, channel.answered
+    contact = fold_contact(channel.contact, ctx.now) if is_free else None
+    return AppliedConnect(
+        channel.enrollment.channel.id,
+        contact,
+        is_proof=is_free and answered is not None and head.status is Status.ACKNOWLEDGED,
+        rhythm=None if contact is None else _rhythm(channel, contact),
+        source=request.source or None,
+        closed=_closed(answered, head, request.body, ctx) if answered is not None and _closes(effect) else None,
+        not_now=answered.command_uuid if answered is not None and effect is QueueEffect.COUNT_NOT_NOW else None,
+        handed_out=next_entry,
+        withhold_after=is_last_time,
     )
 
 
