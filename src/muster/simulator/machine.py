@@ -124,6 +124,8 @@ class Machine(ABC):
             self.presence.abandon(line.token)
         self.forget_terms()
         self.contents = make_contents(self.facts, self.rng)
+        if self.facts.platform is Platform.IPAD:
+            self.users.clear()
 
     def back_up(self) -> Backup:
         """What a backup taken now would bring back."""

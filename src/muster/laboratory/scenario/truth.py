@@ -11,7 +11,7 @@ from typing import Final
 from muster.domain.control.reasons import Reason
 from muster.domain.control.states import ControlState
 from muster.laboratory.scenario.causes.table import CAUSES
-from muster.laboratory.scenario.causes.terms import AT_RISK, AWAY, LOST, SILENCE
+from muster.laboratory.scenario.causes.terms import AT_RISK, AWAY, ENDED, LOST, SILENCE
 from muster.laboratory.scenario.claims import DEVICE, WHOLE, Claim, Truth, combine
 from muster.laboratory.scenario.life import A_DAY, Life
 from muster.laboratory.scenario.played import Played, PlayedDevice
@@ -241,11 +241,27 @@ def _users(life: Life, user: int) -> Iterator[Claim]:
             user=user,
             is_fault=False,
         )
+        since = max((at for at in life.lives_began_at if at < ended), default=None)
+        if since is not None:  # whoever has not come since it was set up anew is no more on it, as far as anybody knows
+            yield Claim(
+                Reason.USER_EVICTED.value,
+                max(since, began),
+                ended,
+                None,
+                ENDED,
+                frozenset({Reason.USER_EVICTED}),
+                lingers,
+                user=user,
+                is_fault=False,
+            )
 
 
 def _away(life: Life, user: int) -> Iterator[Interval]:
-    """When *user* did not sit before the device. The last who logged in does; who logs out leaves it to nobody."""
-    events: list[tuple[datetime, int, bool]] = []
+    """When *user* did not sit before the device. The last who logged in does; who logs out leaves it to nobody.
+
+    At a shared iPad that is set up anew the first one is logged in again.
+    """
+    events = [(at, 1, True) for at in life.lives_began_at if life.cohort.is_shared]
     for one in life.of("user_login", "user_logout"):
         number = one.parameters.get("user")
         if not isinstance(number, int) or one.note:
