@@ -147,14 +147,19 @@ def test_devices_that_others_see_there(site: Site) -> None:
                 channel_id=name,
                 signal=Signal.WITNESS.value,
                 observed_class="agent",
-                first_at=NOW - HOUR,
-                last_at=NOW - HOUR,
+                first_at=seen_at,
+                last_at=seen_at,
                 count=1,
                 epoch=1,
                 source="",
                 detail={"network": network},
             )
-            for name, network in (("office 0", OFFICE), ("office 1", HOME), ("cafe 0", CAFE))
+            for name, network, seen_at in (
+                ("office 0", OFFICE, NOW - HOUR),
+                ("office 1", HOME, NOW - HOUR),
+                ("office 2", OFFICE, NOW - 2 * DAY + 2 * HOUR),  # that evening
+                ("cafe 0", CAFE, NOW - HOUR),
+            )
         ),
     )
 

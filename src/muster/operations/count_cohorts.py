@@ -57,5 +57,5 @@ def _site(tx: Transaction, counted: SiteCount, unpushable: int) -> SiteRecord:
         counted.last_at,
         heard_elsewhere=cohorts.count_heard_elsewhere(tx, counted),
         unpushable=unpushable,
-        witnessed=cohorts.count_witnessed(tx, counted.address, together, counted.last_at),
+        witnessed=cohorts.count_witnessed(tx, counted.address, together, counted.last_at + SILENT_AFTER),
     )

@@ -1,4 +1,4 @@
-"""What is right of the users of a shared iPad that was erased and set up anew: the first is there again, others aren't."""
+"""What is right of the users of a shared iPad that was set up anew: the first is there again, others aren't."""
 
 from functools import cache
 

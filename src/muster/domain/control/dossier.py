@@ -271,7 +271,7 @@ class SiteRecord:
     heard_elsewhere: int = 0
     unpushable: int = 0
     witnessed: int = 0
-    """Silent members that another witness saw on that network since."""
+    """Silent members that another witness saw on that network when all had been silent for a day."""
 
 
 @record(frozen=True, slots=True)

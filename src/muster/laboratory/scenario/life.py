@@ -15,7 +15,7 @@ from muster.domain.control.states import ControlState
 from muster.domain.push_policy import STANDING
 from muster.domain.renewal import SPREAD
 from muster.laboratory.scenario.claims import DEVICE, WHOLE, Claim
-from muster.laboratory.scenario.model import Cohort, Value
+from muster.laboratory.scenario.model import Cohort, Rest, Value
 from muster.laboratory.scenario.played import Episode, Played, PlayedDevice
 from muster.laboratory.scenario.spans import Interval, Intervals, after, covered, merged
 from muster.protocol.identifiers import ChannelId
@@ -335,6 +335,12 @@ class Life:
         """Whether its days of use are drawn by chance, so that a silence of days means nothing."""
         name = self.cohort.schedule
         return name is not None and self.played.scenario.schedules[name].days_used < 1.0
+
+    @property
+    def is_off_at_rest(self) -> bool:
+        """Whether it is switched off while its schedule has it rest, so that it boots afterwards."""
+        name = self.cohort.schedule
+        return name is not None and self.played.scenario.schedules[name].rest is Rest.OFF
 
     def _noticed_back(self, ended: datetime, *, is_deaf: bool) -> datetime:
         back = self.awake_after(ended, timedelta(0))

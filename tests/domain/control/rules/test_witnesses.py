@@ -56,6 +56,10 @@ def test_who_is_pushed_and_alive_and_silent_here_for_a_day_is_lost(
     assert verdict_on(one) == expected
 
 
+SEEN_THAT_EVENING = saw(24 * 4 - 6, network="1.2.3.4")
+"""Six hours after the last contact of the site."""
+
+
 def site(*, silent_members: int = 4, **changes: Any) -> SiteRecord:
     return SiteRecord("1.2.3.4", 5, silent_members, ago(days=4), **changes)
 
@@ -70,6 +74,7 @@ def site(*, silent_members: int = 4, **changes: Any) -> SiteRecord:
             silent(4 * DAY, site=site(), push=PUSHED, witnesses=saw(1, network="1.2.3.4")),
             (ControlState.QUIET, Reason.NETWORK_BLOCKS_SERVER),
         ),
+        (silent(5 * DAY, site=site(), witnesses=SEEN_THAT_EVENING), (ControlState.QUIET, Reason.SILENT)),
         (silent(4 * DAY, site=site(silent_members=2, heard_elsewhere=1)), (ControlState.QUIET, Reason.SILENT)),
         (silent(4 * DAY, site=site()), (ControlState.QUIET, Reason.SILENT)),  # a power cut looks the same
         (silent(2 * DAY, suspicion=0, site=site(heard_elsewhere=1)), WELL),

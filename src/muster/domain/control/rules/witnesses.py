@@ -98,11 +98,17 @@ def network_blocks_server(dossier: Dossier, policy: ControlPolicy, now: datetime
 
 
 def is_network_blocking(dossier: Dossier) -> bool:
-    """Tell whether its neighbours are silent with it, and something says that not all of them are gone."""
+    """Tell whether its neighbours are silent with it, and something says that not all of them are gone.
+
+    Seen there counts once their silence has lasted for a day: who is seen in the evening may leave with the others.
+    """
     site = dossier.site
     if site is None or site.silent < SILENT_TOGETHER:
         return False
-    is_seen_there = any(one.network == site.address for one in _seen_since_contact(dossier))
+    lasts_from = (site.silent_since or dossier.silence.since) + A_DAY
+    is_seen_there = any(
+        one.network == site.address and one.seen_at > lasts_from for one in _seen_since_contact(dossier)
+    )
     return site.heard_elsewhere > 0 or site.witnessed > 0 or is_seen_there
 
 

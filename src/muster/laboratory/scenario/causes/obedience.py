@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from muster.domain.control.reasons import Reason
-from muster.laboratory.scenario.causes.silence import silent
+from muster.laboratory.scenario.causes.silence import ALIVE_ELSEWHERE, is_witnessed, silent
 from muster.laboratory.scenario.causes.terms import A_DAY, AT_RISK, LOST, ONE_DAY_ON, SILENCE
 from muster.laboratory.scenario.claims import DEVICE, Claim
 from muster.laboratory.scenario.life import Life, share_of, text
@@ -60,8 +60,11 @@ def not_now(life: Life, number: int, episode: Episode) -> Iterable[Claim]:
 
 def ignore_commands(life: Life, number: int, episode: Episode) -> Iterable[Claim]:
     delay = life.policy.proof_window + A_DAY
-    cause = Reason.NOT_OBEYING if text(episode, "answer") == "error" else Reason.COMMAND_BLOCKS_QUEUE
-    yield life.claim(cause, number, episode, AT_RISK, delay, reasons=_DISOBEYS)
+    is_refusing = text(episode, "answer") == "error"
+    cause = Reason.NOT_OBEYING if is_refusing else Reason.COMMAND_BLOCKS_QUEUE
+    # its enrollment profile may be sent meanwhile, and is refused as well
+    reasons = _DISOBEYS | {Reason.IDENTITY_RENEWAL_REFUSED} if is_refusing else _DISOBEYS
+    yield life.claim(cause, number, episode, AT_RISK, delay, reasons=reasons)
     yield from _users_alike(life, cause, number, episode, _DISOBEYS)
     yield from _inventory_limit(life, number, episode)
 
@@ -99,21 +102,35 @@ def hang_on(life: Life, number: int, episode: Episode) -> Iterable[Claim]:
 
 
 def _client_hangs(life: Life, number: int, episode: Episode, command: str, ended: datetime) -> Iterable[Claim]:
-    """From the first time that it is asked to the next boot; and so again, until it is asked no more."""
+    """From the first time that it is asked to the next boot; and so again, until it is asked no more.
+
+    Whom another witness sees meanwhile has lost its identity, for all that anybody knows.
+    """
     reasons, at = frozenset({Reason.CLIENT_HUNG, Reason.SILENT}), episode.began_at
+    is_seen = is_witnessed(life, episode)
+    if is_seen:
+        reasons |= ALIVE_ELSEWHERE
     boots = [one.began_at for one in life.of("restart", "os_update")]
     boots += [life.end_of(one) for one in life.of("power_off")]
+    if life.is_off_at_rest:
+        boots += [ended_at for _, ended_at in life.rests]
+    revived_at = min((boot for boot in boots if boot >= ended), default=life.ended_at)
     for until in (*sorted(boot for boot in boots if at < boot < ended), ended):
         first = _asked_after(life, command, at)
         asked_at = until if first is None else min(first, until)
+        hangs_until = revived_at if until == ended else until
         for user in (DEVICE, *life.users()):  # it may be asked sooner than it has to be
             states = AT_RISK | SILENCE
-            span = (at, asked_at)
+            span = (at, asked_at if asked_at < until else hangs_until)
             yield life.claim(Reason.CLIENT_HUNG, number, episode, states, None, reasons=reasons, span=span, user=user)
         if asked_at < until:
-            span = (asked_at, until)
+            span = (asked_at, hangs_until)
             yield from life.by_silence(Reason.CLIENT_HUNG, number, span, reasons)
-            yield life.claim(Reason.CLIENT_HUNG, number, episode, AT_RISK, None, span=span)
+            states = AT_RISK | LOST if is_seen else AT_RISK
+            for user in (DEVICE, *life.users()) if is_seen else (DEVICE,):
+                yield life.claim(
+                    Reason.CLIENT_HUNG, number, episode, states, None, reasons=reasons, span=span, user=user
+                )
         at = until
 
 

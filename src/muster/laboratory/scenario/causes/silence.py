@@ -10,7 +10,7 @@ from muster.laboratory.scenario.claims import Claim
 from muster.laboratory.scenario.life import Life, share_of
 from muster.laboratory.scenario.played import Episode
 
-_ALIVE_ELSEWHERE: Final = frozenset({Reason.IDENTITY_MISSING, Reason.NETWORK_BLOCKS_SERVER, Reason.CLIENT_HUNG})
+ALIVE_ELSEWHERE: Final = frozenset({Reason.IDENTITY_MISSING, Reason.NETWORK_BLOCKS_SERVER, Reason.CLIENT_HUNG})
 """Silent here, alive for another witness."""
 
 
@@ -38,7 +38,7 @@ def blocked(life: Life, number: int, episode: Episode) -> list[Claim]:
     assert episode.site is not None, "it befalls sites"
     reasons = {Reason.NETWORK_BLOCKS_SERVER, Reason.SILENT}
     if episode.primitive != "outage" and is_witnessed(life, episode):
-        reasons |= _ALIVE_ELSEWHERE
+        reasons |= ALIVE_ELSEWHERE
     claims = []
     for span in life.during(episode):
         is_deaf = episode.primitive != "outage"
@@ -60,7 +60,7 @@ def is_witnessed(life: Life, episode: Episode) -> bool:
 
 def drop_identity(life: Life, number: int, episode: Episode) -> list[Claim]:
     if is_witnessed(life, episode):
-        return _lost_though_alive(life, number, episode, _ALIVE_ELSEWHERE)
+        return _lost_though_alive(life, number, episode, ALIVE_ELSEWHERE)
     return silent(life, number, episode, Reason.IDENTITY_MISSING, is_deaf=True)
 
 
