@@ -30,7 +30,9 @@ ROWS_SHOWN = 50
 
 @app.command("list")
 def list_(
-    channel_id: Annotated[str, typer.Argument(metavar="ID", help="A device's or user channel's id.")],
+    channel_id: Annotated[
+        str, typer.Argument(metavar="ID", help="A device's id or serial number, or a user channel's id.")
+    ],
     data_dir: DataDir = None,
     database: Database = None,
     key_ring: KeyRingFile = None,
@@ -38,6 +40,7 @@ def list_(
 ) -> None:
     """List a channel's commands: those that wait, then those that were answered."""
     with open_office(data_dir, database, key_ring) as data:
+        channel_id = data.channel(channel_id)
         rows = data.ask(
             lambda here: here.view(lambda tx: list_commands(tx, ChannelId(channel_id)), about=[channel_id]),
             lambda there: there.find(at("devices", channel_id, "commands"), tuple[CommandRow, ...]),

@@ -8,7 +8,7 @@ import typer
 from muster.cli.connection import Connection
 from muster.cli.device_tables import Verdicts, by_gravity, listed_by, print_devices
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
-from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
+from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, Office, open_office
 from muster.cli.output import ago, print_json, print_table
 from muster.cli.server_calls import Server
 from muster.domain.errors import Refusal
@@ -34,7 +34,7 @@ from muster.protocol.identifiers import DeviceId
 app = typer.Typer(help="Groups of devices.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The group's name; case doesn't count.")]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Devices' ids.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Devices' ids or serial numbers.")]
 WHERE_HELP = "A query: who is in it is always told anew. See the manual's page on queries."
 
 
@@ -85,7 +85,7 @@ def add(
 ) -> None:
     """Put devices into a group."""
     with open_office(data_dir, database, key_ring) as data:
-        changed = data.run(add_members, MembersOrder(name, tuple(map(DeviceId, device_ids))))
+        changed = data.run(add_members, MembersOrder(name, _meant(data, device_ids)))
     _print_change(changed, as_json, "put in")
 
 
@@ -100,8 +100,12 @@ def remove(
 ) -> None:
     """Take devices out of a group."""
     with open_office(data_dir, database, key_ring) as data:
-        changed = data.run(remove_members, MembersOrder(name, tuple(map(DeviceId, device_ids))))
+        changed = data.run(remove_members, MembersOrder(name, _meant(data, device_ids)))
     _print_change(changed, as_json, "taken out")
+
+
+def _meant(data: Office, names: Sequence[str]) -> tuple[DeviceId, ...]:
+    return tuple(DeviceId(data.channel(one)) for one in names)
 
 
 def _print_change(changed: MembersChanged, as_json: bool, what: str) -> None:

@@ -69,7 +69,8 @@ def _inventory_here(here: Connection, channel_id: ChannelId, kind: InventoryKind
 
 def refresh(
     channel_ids: Annotated[
-        list[str], typer.Argument(metavar="ID...", help="The devices' UDIDs or EnrollmentIDs, or ids of channels.")
+        list[str],
+        typer.Argument(metavar="ID...", help="Devices' ids or serial numbers, or ids of users' channels."),
     ],
     kinds: Annotated[
         list[InventoryKind] | None, typer.Option("--kind", help="Only this question; may be given several times.")
@@ -80,8 +81,8 @@ def refresh(
     as_json: AsJson = False,
 ) -> None:
     """Ask devices about themselves now; the answers are there seconds after they come."""
-    orders = [InventoryOrder(ChannelId(channel_id), tuple(kinds or ())) for channel_id in channel_ids]
     with open_office(data_dir, database, key_ring) as data:
+        orders = [InventoryOrder(data.channel(channel_id), tuple(kinds or ())) for channel_id in channel_ids]
         outcomes = data.run_all(ask_now, orders)
     asked = [outcome for outcome in outcomes if isinstance(outcome, AskedInventory)]
     refused = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]

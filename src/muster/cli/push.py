@@ -30,7 +30,9 @@ def _group() -> None:
 
 @app.command("send")
 def send(
-    channel_id: Annotated[str, typer.Argument(metavar="ID", help="A device's or user channel's id.")],
+    channel_id: Annotated[
+        str, typer.Argument(metavar="ID", help="A device's id or serial number, or a user channel's id.")
+    ],
     data_dir: DataDir = None,
     database: Database = None,
     key_ring: KeyRingFile = None,
@@ -38,6 +40,7 @@ def send(
 ) -> None:
     """Have the server push a channel at once, so that it connects; where something keeps it from that, say what."""
     with open_office(data_dir, database, key_ring) as data:
+        channel_id = data.channel(channel_id)
         data.run(ask_for_push, ChannelId(channel_id))
         now = data.now
         one = data.ask(
@@ -55,7 +58,10 @@ def send(
 @app.command("explain")
 def explain(
     channel_id: Annotated[
-        str, typer.Argument(metavar="ID", help="A device's id, which explains its users, too, or a user channel's.")
+        str,
+        typer.Argument(
+            metavar="ID", help="A device's id or serial number, which explains its users, too, or a user channel's id."
+        ),
     ],
     data_dir: DataDir = None,
     database: Database = None,
@@ -64,7 +70,7 @@ def explain(
 ) -> None:
     """Say whether a channel is pushed, why or why not, and what comes next. Times are UTC."""
     with open_office(data_dir, database, key_ring) as data:
-        now = data.now
+        channel_id, now = data.channel(channel_id), data.now
         explained = data.ask(
             lambda here: here.view(lambda tx: explain_pushing(tx, ChannelId(channel_id), now), about=[channel_id]),
             lambda there: there.find(at("devices", channel_id, "push"), tuple[ChannelPushing, ...]),

@@ -13,7 +13,7 @@ from muster.operations.cancel_commands import Cancelled, CancelOrder, cancel_com
 from muster.operations.pause_queues import PauseOrder, pause_queues, resume_queues
 from muster.protocol.identifiers import ChannelId, CommandUUID
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="A device's or user channel's id.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="A device's id or serial number, or a user channel's id.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +59,7 @@ def clear(
 ) -> None:
     """Take back all that waits for a device or user; a renewal of its identity stays."""
     with open_office(data_dir, database, key_ring) as data:
-        cancelled = data.run(cancel_commands, CancelOrder(None, (ChannelId(channel_id),)))
+        cancelled = data.run(cancel_commands, CancelOrder(None, (data.channel(channel_id),)))
     _tell(cancelled, as_json=as_json)
 
 
@@ -94,7 +94,7 @@ def pause(
     if not reason.strip():
         raise CommandFailed("say why: --reason is empty", code=ExitCode.USAGE)
     with open_office(data_dir, database, key_ring) as data:
-        paused = data.run(pause_queues, PauseOrder(ChannelId(channel_id), reason.strip()))
+        paused = data.run(pause_queues, PauseOrder(data.channel(channel_id), reason.strip()))
     if as_json:
         print_json(paused)
         return
@@ -110,7 +110,7 @@ def resume(
 ) -> None:
     """End a pause; what waits is handed out, and the channel is pushed for it."""
     with open_office(data_dir, database, key_ring) as data:
-        resumed = data.run(resume_queues, ChannelId(channel_id))
+        resumed = data.run(resume_queues, data.channel(channel_id))
     if as_json:
         print_json(resumed)
         return

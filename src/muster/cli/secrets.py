@@ -39,7 +39,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-DeviceArgument = Annotated[str, typer.Argument(metavar="ID", help="The device's UDID or EnrollmentID.")]
+DeviceArgument = Annotated[str, typer.Argument(metavar="ID", help="The device's id or serial number.")]
 Kind = Annotated[SecretKind, typer.Argument(metavar="KIND", help=f"One of {', '.join(SecretKind)}.")]
 Number = Annotated[int, typer.Option("--number", min=0, help="Which, as listed: 0 is the one to try first.")]
 Account = Annotated[str | None, typer.Option("--account", help="The short name of the account, where it has several.")]
@@ -56,6 +56,7 @@ def list_(
 ) -> None:
     """List what is kept of a device: kinds, states and times, never the secrets."""
     with open_office(data_dir, database, key_ring) as data:
+        device_id = data.channel(device_id)
         rows = data.ask(
             lambda here: here.view(lambda tx: list_secrets(tx, DeviceId(device_id)), about=[device_id]),
             lambda there: there.find(at("devices", device_id, "secrets"), tuple[SecretRow, ...]) or (),
@@ -123,8 +124,8 @@ def reveal(
     as_json: AsJson = False,
 ) -> None:
     """Print a secret."""
-    order = RevealOrder(DeviceId(device_id), kind, number, reason, account)
     with open_office(data_dir, database, key_ring) as data:
+        order = RevealOrder(DeviceId(data.channel(device_id)), kind, number, reason, account)
         seen = data.ask(lambda here: as_revealed(here.run(reveal_secrets, order)), lambda there: _reveal(there, order))
         now = data.now
     if as_json:
@@ -160,8 +161,10 @@ def rotate(
 
     It is kept as proposed until the device confirms it; until then both are kept.
     """
-    order = SecretOrder(DeviceId(device_id), kind, SecretAct.ROTATE, subject=account, account_guid=guid, anyway=anyway)
     with open_office(data_dir, database, key_ring) as data:
+        order = SecretOrder(
+            DeviceId(data.channel(device_id)), kind, SecretAct.ROTATE, subject=account, account_guid=guid, anyway=anyway
+        )
         queued = data.run(change_secrets, order)
     _tell(queued, device_id, as_json=as_json)
 
@@ -178,7 +181,8 @@ def clear(
 ) -> None:
     """Take the recovery lock or the firmware password away."""
     with open_office(data_dir, database, key_ring) as data:
-        queued = data.run(change_secrets, SecretOrder(DeviceId(device_id), kind, SecretAct.CLEAR, anyway=anyway))
+        order = SecretOrder(DeviceId(data.channel(device_id)), kind, SecretAct.CLEAR, anyway=anyway)
+        queued = data.run(change_secrets, order)
     _tell(queued, device_id, as_json=as_json)
 
 
@@ -194,8 +198,8 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Ask a device whether a recovery lock or firmware password is the one in force; its answer settles the list."""
-    order = SecretOrder(DeviceId(device_id), kind, SecretAct.VERIFY, number, anyway=anyway)
     with open_office(data_dir, database, key_ring) as data:
+        order = SecretOrder(DeviceId(data.channel(device_id)), kind, SecretAct.VERIFY, number, anyway=anyway)
         queued = data.run(change_secrets, order)
     _tell(queued, device_id, as_json=as_json)
 
@@ -213,8 +217,8 @@ def administrator(
     as_json: AsJson = False,
 ) -> None:
     """Have Setup Assistant make an administrator on a Mac that waits in it, with a password made and kept here."""
-    order = AdministratorOrder(DeviceId(device_id), short_name, full_name, hidden, anyway)
     with open_office(data_dir, database, key_ring) as data:
+        order = AdministratorOrder(DeviceId(data.channel(device_id)), short_name, full_name, hidden, anyway)
         queued = data.run(make_administrators, order)
     _tell(queued, device_id, as_json=as_json)
 
@@ -261,7 +265,7 @@ def register(devices: typer.Typer) -> None:
 
 
 def clear_passcode(
-    device_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The devices' UDIDs or EnrollmentIDs.")],
+    device_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The devices' ids or serial numbers.")],
     data_dir: DataDir = None,
     database: Database = None,
     key_ring: KeyRingFile = None,
@@ -269,7 +273,7 @@ def clear_passcode(
 ) -> None:
     """Clear the passcode of iPhones and iPads by the unlock tokens that are kept of them."""
     with open_office(data_dir, database, key_ring) as data:
-        outcomes = data.run_all(clear_passcodes, [DeviceId(one) for one in device_ids])
+        outcomes = data.run_all(clear_passcodes, [DeviceId(data.channel(one)) for one in device_ids])
     queued = [one for one in outcomes if isinstance(one, QueuedCommand)]
     refused = [one for one in outcomes if isinstance(one, Refusal)]
     if as_json:

@@ -26,7 +26,10 @@ FINDINGS_SHOWN = 10
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([mhdw])")
 
-ID = Annotated[str | None, typer.Argument(metavar="ID", help="A device's or user channel's id; none with --where.")]
+ID = Annotated[
+    str | None,
+    typer.Argument(metavar="ID", help="A device's id or serial number, or a user channel's id; none with --where."),
+]
 Type = Annotated[
     str | None,
     typer.Argument(
@@ -145,9 +148,10 @@ def send(
             )
             send_to_found(data, to_all, dry_run=dry_run, yes=yes, as_json=as_json)
         return
-    to_one = target(channel_id, users=users, dry_run=dry_run, yes=yes)
+    named = target(channel_id, users=users, dry_run=dry_run, yes=yes)
     request, command_uuid = read_request(request_type, set_ or [], plist)
     with open_office(data_dir, database, key_ring) as data:
+        to_one = data.channel(named)
         order = CommandOrder(
             (to_one,),
             request,
