@@ -133,3 +133,17 @@ def test_strangers_see_and_do_nothing(visitor: Browser, both: Site) -> None:
     assert [visitor.get(path).status for path in ("/bulk?kind=push", "/sends", "/fragments/sends")] == [303, 303, 401]
     assert visitor.submit("/bulk", {"query": EVERYBODY, "kind": "push"}).status == 303
     assert both.rows(sa.select(schema.bulk_acts)) == []
+
+
+TOO_LONG = f"{EVERYBODY} and ({' or '.join(['name = $x$'] * 2000)})".replace("$", "'")
+"""Its first part finds everybody."""
+
+
+@pytest.mark.parametrize("path", ["/bulk?kind=push&query=", "/send?query=", "/devices?q="])
+def test_a_query_that_is_too_long_is_refused_and_never_cut(ana: Browser, both: Site, path: str) -> None:
+    shown = ana.get(path + quote(TOO_LONG))
+    sent = submit(ana, query=TOO_LONG)
+
+    assert (shown.status, sent.status) == (400, 400)
+    assert "and this one has" in shown.text
+    assert both.rows(sa.select(schema.bulk_acts)) == []

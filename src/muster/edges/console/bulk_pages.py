@@ -11,12 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from muster.domain.bulk_acts import PERMISSIONS, BulkKind
-from muster.domain.errors import Refusal
+from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.permissions import allows
 from muster.domain.principals import Principal
 from muster.domain.queries.groups import MAXIMUM_NAME
 from muster.edges.console.acting import Acting, go_to
-from muster.edges.console.forms import hidden
+from muster.edges.console.forms import BadForm, hidden
 from muster.edges.console.listing import Listing
 from muster.edges.console.rendering import Renderer
 from muster.edges.console.sessions import Sessions
@@ -237,7 +237,15 @@ def _order(typed: Mapping[str, str]) -> BulkOrder | None:
     if kind not in set(BulkKind):
         return None
     group = typed.get("group", "")[:MAXIMUM_NAME] if kind == BulkKind.GROUP else ""
-    return BulkOrder(typed.get("query", "")[:MAXIMUM_QUERY], BulkKind(kind), group)
+    return BulkOrder(whole_query(typed.get("query", "")), BulkKind(kind), group)
+
+
+def whole_query(text: str) -> str:
+    """Return the query *text*. Raises BadForm where it is too long: a part of it may find others than the whole."""
+    if len(text) > MAXIMUM_QUERY:
+        said = f"a query has {MAXIMUM_QUERY:,} characters at most, and this one has {len(text):,}"
+        raise BadForm(Refusal(RefusalCode.QUERY_UNFIT, said, "Make a group of a part of it, and name the group."))
+    return text
 
 
 def _sent_line(send: Send) -> OrderLine:

@@ -133,7 +133,8 @@ class Listing:
 
 
 def read_listing(parameters: Mapping[str, str]) -> Listing:
-    """Read the query of the list's address. Raises UnknownChoice for a state, a verdict or an order that doesn't exist.
+    """Read the query of the list's address. Raises UnknownChoice for a state, a verdict or an order that doesn't exist,
+    and for a search that is too long.
 
     Control characters are dropped (no database keeps NUL in a text), and parameters of other names passed over.
     """
@@ -146,7 +147,12 @@ def read_listing(parameters: Mapping[str, str]) -> Listing:
     order = parameters.get("order", DeviceOrder.GRAVITY.value)
     if order not in ORDERS:
         raise UnknownChoice(f"There is no order {order!r}; there are {', '.join(sorted(ORDERS))}.")
-    search = _printable(parameters.get("q", "")).strip()[:SEARCH_LIMIT]
+    search = _printable(parameters.get("q", "")).strip()
+    if len(search) > SEARCH_LIMIT:  # the first part of a query may well find others than the whole
+        raise UnknownChoice(
+            f"A search has {SEARCH_LIMIT:,} characters at most, and this one has {len(search):,}. "
+            "Make a group of a part of the query, and name the group."
+        )
     return Listing(
         search,
         state,

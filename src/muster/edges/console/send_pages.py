@@ -17,7 +17,7 @@ from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.permissions import allows, to_send
 from muster.domain.queries.syntax import AllOf
 from muster.edges.console.acting import Acting, Asked, go_to
-from muster.edges.console.bulk_pages import MAXIMUM_QUERY, offers
+from muster.edges.console.bulk_pages import offers, whole_query
 from muster.edges.console.command_forms import MAXIMUM_COMMAND_BYTES, common_types, inputs_of, read_request
 from muster.edges.console.forms import Form, hidden
 from muster.edges.console.listing import Listing
@@ -89,7 +89,7 @@ class SendPages:
     async def page(self, request: Request) -> Response:
         """Show whom the query finds, and offer the commands; of the one that `type` names, its form."""
         ids = request.query_params.getlist("id")[:MAXIMUM_CHOSEN]
-        query = _meaning(ids) if ids else request.query_params.get("query", "")[:MAXIMUM_QUERY]
+        query = _meaning(ids) if ids else whole_query(request.query_params.get("query", ""))
         signed_in = await self._sessions.read(request, within_scope(_finding(query, self._runner.now())))
         if signed_in is None:
             return self._sessions.ask_to_sign_in(request)
@@ -106,7 +106,7 @@ class SendPages:
         if asked is None:
             return self._sessions.ask_to_sign_in(request)
         form, now = asked.form, self._runner.now()
-        query, request_type = form["query"][:MAXIMUM_QUERY], form["type"]
+        query, request_type = whole_query(form["query"]), form["type"]
         found = await self._sessions.read(request, within_scope(_finding(query, now)))
         if found is None:
             return self._sessions.ask_to_sign_in(request)
