@@ -60,6 +60,13 @@ SEEN_THAT_EVENING = saw(24 * 4 - 6, network="1.2.3.4")
 """Six hours after the last contact of the site."""
 
 
+def test_who_is_alive_and_silent_here_may_have_a_client_that_hangs_which_a_restart_shows() -> None:
+    verdict = judge(silent(48 * HOUR, push=PUSHED, witnesses=saw(1)), ControlPolicy(), NOW).verdict
+
+    assert verdict.candidates[-1] is Reason.CLIENT_HUNG
+    assert verdict.next_step.startswith("restart it")
+
+
 def site(*, silent_members: int = 4, **changes: Any) -> SiteRecord:
     return SiteRecord("1.2.3.4", 5, silent_members, ago(days=4), **changes)
 

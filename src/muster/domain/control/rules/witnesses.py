@@ -137,9 +137,14 @@ def alive_elsewhere(dossier: Dossier, policy: ControlPolicy, now: datetime) -> S
         dossier.silence.since,
         sentence,
         returns(dossier),
-        f"see on the device whether its profile and identity are there; {return_step(dossier)}",
+        f"restart it, for its client may hang; see whether its profile and identity are there; {return_step(dossier)}",
         (Cited("S16", last.seen_at, f"seen by {last.name}"), *push_answer(dossier, now), *last_heard(dossier, now)),
-        (Reason.IDENTITY_MISSING, Reason.PROFILE_REMOVED_UNREPORTED, Reason.NETWORK_BLOCKS_SERVER),
+        (
+            Reason.IDENTITY_MISSING,
+            Reason.PROFILE_REMOVED_UNREPORTED,
+            Reason.NETWORK_BLOCKS_SERVER,
+            Reason.CLIENT_HUNG,
+        ),
     )
 
 
