@@ -15,6 +15,7 @@ from muster.operations.set_up_sign_in import (
     RecoveryCodes,
     TotpConfirmation,
     TotpOffer,
+    WrongFirstCode,
     confirm_totp,
     hash_of_code,
     offer_totp,
@@ -270,8 +271,20 @@ def test_offer_is_its_administrators_good_once_and_for_a_while(ana: Ana) -> None
 def test_wrong_first_code_changes_nothing(ana: Ana) -> None:
     [offer] = ana.site.do(offer_totp, ana.id)
 
-    assert isinstance(ana.site.do(confirm_totp, ana.confirmation(offer, "000000"))[0], Refusal)
+    assert isinstance(ana.site.do(confirm_totp, ana.confirmation(offer, "000000"))[0], WrongFirstCode)
     assert isinstance(try_in(ana.site, code=ana.code()), Session)
+
+
+def test_after_a_wrong_first_code_the_same_secret_is_offered_again(ana: Ana) -> None:
+    [offer] = ana.site.do(offer_totp, ana.id)
+    [wrong] = ana.site.do(confirm_totp, ana.confirmation(offer, "000000"))
+    assert isinstance(wrong, WrongFirstCode)
+    [used_up] = ana.site.do(confirm_totp, ana.confirmation(offer))
+    [right] = ana.site.do(confirm_totp, ana.confirmation(wrong.again))
+
+    assert wrong.again.secret == offer.secret
+    assert isinstance(used_up, Refusal)
+    assert isinstance(right, RecoveryCodes)
 
 
 def test_new_password_ends_every_other_session(ana: Ana) -> None:

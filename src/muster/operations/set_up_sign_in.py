@@ -61,7 +61,15 @@ class RecoveryCodes:
     codes: tuple[str, ...] = field(repr=False)
 
 
-ConfirmOutcome: TypeAlias = RecoveryCodes | Refusal
+@dataclass(frozen=True, slots=True)
+class WrongFirstCode:
+    """What was typed is not what the secret gives; *again* offers the same secret, which the application has."""
+
+    refusal: Refusal
+    again: TotpOffer
+
+
+ConfirmOutcome: TypeAlias = RecoveryCodes | WrongFirstCode | Refusal
 
 
 def set_own_passwords(tx: Transaction, orders: Sequence[PasswordOrder], ctx: Context) -> list[None]:
@@ -75,11 +83,11 @@ def set_own_passwords(tx: Transaction, orders: Sequence[PasswordOrder], ctx: Con
 
 def offer_totp(tx: Transaction, administrator_ids: Sequence[str], ctx: Context) -> list[TotpOffer]:
     """Make a secret for each administrator's application; nothing changes before its first password is typed."""
-    return [_offer(tx, one, ctx) for one in administrator_ids]
+    return [_offer(tx, one, ctx.random_bytes(SECRET_BYTES), ctx) for one in administrator_ids]
 
 
-def _offer(tx: Transaction, administrator_id: str, ctx: Context) -> TotpOffer:
-    secret, state = ctx.random_bytes(SECRET_BYTES), random_secret(ctx)
+def _offer(tx: Transaction, administrator_id: str, secret: bytes, ctx: Context) -> TotpOffer:
+    state = random_secret(ctx)
     sealed = ctx.seal(secret, table="sign_in_states", column="sealed", row=state_row(state))
     sign_in_ways.add_state(
         tx,
@@ -96,7 +104,8 @@ def _offer(tx: Transaction, administrator_id: str, ctx: Context) -> TotpOffer:
 def confirm_totp(tx: Transaction, confirmations: Sequence[TotpConfirmation], ctx: Context) -> list[ConfirmOutcome]:
     """Keep the secret whose one-time password was typed, and make recovery codes; every other session ends.
 
-    Refused for a wrong one, and for an offer that is over or another's; the offer is used up either way.
+    A wrong one is told with another offer of the same secret; an offer that is over or another's is refused.
+    The offer is used up either way.
     """
     return [_confirm(tx, one, ctx) for one in confirmations]
 
@@ -108,11 +117,12 @@ def _confirm(tx: Transaction, one: TotpConfirmation, ctx: Context) -> ConfirmOut
     secret = ctx.open(sealed, table="sign_in_states", column="sealed", row=state_row(one.state))
     step = step_of(secret, one.typed, ctx.now, None)
     if step is None:
-        return Refusal(
+        refusal = Refusal(
             RefusalCode.SIGN_IN_WRONG,
             "this is not the code that the application shows",
-            "Begin again, and see that the telephone's clock is right.",
+            "Type the one that it shows now, and see that the telephone's clock is right.",
         )
+        return WrongFirstCode(refusal, _offer(tx, one.administrator_id, secret, ctx))
     kept = ctx.seal(secret, table="administrators", column=TOTP_COLUMN, row=one.administrator_id)
     sign_in_ways.set_totp(tx, one.administrator_id, kept, step)
     sessions.end_others(tx, one.administrator_id, hash_secret(one.session_token))

@@ -208,3 +208,14 @@ def test_no_secret_of_signing_in_is_logged(
         ("sign_in_refused", "link", "127.0.0.1"),
         ("sign_in_refused", "password", "127.0.0.1"),
     ]
+
+
+def test_a_mistyped_first_code_is_typed_again_under_the_same_picture(ana: Browser, runner: InlineRunner) -> None:
+    offer = ana.submit("/me/totp", hidden(ana.get("/me")))
+    wrong = ana.submit("/me/totp/confirm", {**hidden(offer), "code": "000000"})
+    typed = password_of(secret_of(offer), step_at(runner.time))
+    right = ana.submit("/me/totp/confirm", {**hidden(wrong), "code": typed})
+
+    assert (wrong.status, secret_of(wrong)) == (400, secret_of(offer))
+    assert "This is not the code that the application shows. Type the one that it shows now" in wrong.text
+    assert "Keep these recovery codes" in right.text

@@ -16,6 +16,7 @@ from muster.domain.enrollment_users import check_password, normalise_password
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.one_time_passwords import as_text, set_up_uri
 from muster.edges.console.forms import Form, hidden, read_form
+from muster.edges.console.office import Refused
 from muster.edges.console.rendering import Renderer
 from muster.edges.console.sessions import Sessions, SignedIn
 from muster.edges.console.times import Clock
@@ -24,8 +25,9 @@ from muster.operations.permit import of_no_device
 from muster.operations.ports import Runner
 from muster.operations.set_up_sign_in import (
     PasswordOrder,
-    RecoveryCodes,
     TotpConfirmation,
+    TotpOffer,
+    WrongFirstCode,
     confirm_totp,
     offer_totp,
     set_own_passwords,
@@ -123,16 +125,21 @@ class AccountPages:
         if refusal is not None:
             return self._refused(mine, refusal)
         [offer] = await self._runner.write(offer_totp, [mine.id], mine.signed_in.principal.actor)
+        return self._show_offer(mine, offer)
+
+    def _show_offer(self, mine: Mine, offer: TotpOffer, refused: Refused | None = None) -> Response:
         uri = set_up_uri(offer.secret, name=mine.signed_in.administrator.name, issuer=self._name)
         code = segno.make_qr(uri).svg_inline(scale=4, border=4, dark="#000", light="#fff")
-        context = {
+        context: dict[str, object] = {
             "banners": [],
             "code": Markup(code),  # noqa: S704 - drawn from squares
             "secret": as_text(offer.secret),
             "state": offer.state,
             "hidden": hidden(mine.token),
+            "refused": refused,
         }
-        return self._renderer.page("totp.html", context, administrator=mine.signed_in.administrator)
+        status = 200 if refused is None else 400
+        return self._renderer.page("totp.html", context, administrator=mine.signed_in.administrator, status_code=status)
 
     async def confirm_totp(self, request: Request) -> Response:
         """Take the first one-time password, and show the recovery codes, once."""
@@ -141,7 +148,9 @@ class AccountPages:
             return self._sessions.ask_to_sign_in(request)
         confirmation = TotpConfirmation(mine.id, form["state"], form["code"], mine.token)
         [outcome] = await self._runner.write(confirm_totp, [confirmation], mine.signed_in.principal.actor)
-        if not isinstance(outcome, RecoveryCodes):
+        if isinstance(outcome, WrongFirstCode):
+            return self._show_offer(mine, outcome.again, Refused(outcome.refusal, form))
+        if isinstance(outcome, Refusal):
             return self._refused(mine, outcome)
         context = {"banners": [], "codes": outcome.codes}
         return self._renderer.page("codes.html", context, administrator=mine.signed_in.administrator)
