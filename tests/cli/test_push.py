@@ -1,5 +1,7 @@
 """`muster push`."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,13 +17,14 @@ LONG_AGO = datetime(2016, 11, 22, 14, 31, 7, tzinfo=UTC)
 
 
 @pytest.fixture
-def engine(data_dir: Path) -> SqliteEngine:
+def engine(data_dir: Path) -> Iterator[SqliteEngine]:
     """The installation's database, with a token and a command of the Mac, and a certificate that lasts."""
     engine = SqliteEngine(data_dir / "muster.db")
     fleet.add_push_target(engine, MAC, "accepted")
     fleet.add_command(engine, MAC, "c1")
     fleet.add_push_certificate(engine, NOW + timedelta(days=3650))
-    return engine
+    yield engine
+    engine.close()
 
 
 def test_explain_says_the_verdict_first_and_the_pushes_last(muster: CommandLine, engine: SqliteEngine) -> None:
@@ -95,12 +98,12 @@ def test_status_tells_each_topic_in_figures(muster: CommandLine, engine: SqliteE
 
 
 def test_status_says_when_nobody_can_be_pushed_for_the_certificates_sake(muster: CommandLine, data_dir: Path) -> None:
-    engine = SqliteEngine(data_dir / "muster.db")
-    fleet.add_push_target(engine, MAC, None)
+    with closing(SqliteEngine(data_dir / "muster.db")) as engine:
+        fleet.add_push_target(engine, MAC, None)
 
-    missing = muster.run("push", "status")[1]
-    fleet.add_push_certificate(engine, LONG_AGO)
-    expired = muster.run("push", "status")[1]
+        missing = muster.run("push", "status")[1]
+        fleet.add_push_certificate(engine, LONG_AGO)
+        expired = muster.run("push", "status")[1]
 
     assert "nobody is pushed, for there is no certificate" in missing
     assert "nobody is pushed, for its certificate expired on 2016-11-22 14:31:07; renew that same one" in expired
