@@ -18,7 +18,7 @@ from muster.operations.sign_in import (
     sign_in,
     sign_out,
 )
-from muster.storage import people, schema
+from muster.storage import passkeys, people, schema
 
 OWNER = Actor(ActorKind.ADMINISTRATOR, "owner", Role.OWNER)
 
@@ -41,6 +41,30 @@ def test_link_opens_a_session_for_its_administrator(site: Site) -> None:
     opened = session(site.do(sign_in, LinkUse(link(site).token))[0])
 
     assert whose(site, opened.token) == "ana"
+
+
+def test_whoever_came_by_a_link_may_return_once_they_have_a_whole_way_of_their_own(site: Site) -> None:
+    opened = session(site.do(sign_in, LinkUse(link(site).token))[0])
+    mine = opened.administrator.id
+    key = passkeys.StoredPasskey(b"credential", mine, "Telephone", b"key", 0)
+    values = sa.update(schema.administrators).values
+
+    def may_return() -> bool:
+        found = site.engine.read(lambda tx: find_session(tx, opened.token, site.now, site.runner.policy))
+        assert found is not None
+        return found.stored.may_return
+
+    at_first = may_return()
+    site.engine.write(lambda tx: tx.connection.execute(values(password_hash="hash")))
+    by_half_a_way = may_return()
+    site.engine.write(lambda tx: tx.connection.execute(values(totp_sealed=b"sealed")))
+    by_password = may_return()
+    site.engine.write(lambda tx: tx.connection.execute(values(password_hash=None, external_id="ana@example.com")))
+    by_provider = may_return()
+    site.engine.write(lambda tx: tx.connection.execute(values(external_id=None)))
+    site.engine.write(lambda tx: passkeys.add(tx, key, site.now))
+
+    assert (at_first, by_half_a_way, by_password, by_provider, may_return()) == (False, False, True, True, True)
 
 
 def test_link_is_good_once(site: Site) -> None:

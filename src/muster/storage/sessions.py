@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from muster.storage.engine import Transaction
 from muster.storage.people import Administrator, administrator_of
-from muster.storage.schema import administrators, sessions
+from muster.storage.schema import administrators, passkeys, sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class StoredSession:
     created_at: datetime
     expires_at: datetime
     last_used_at: datetime
+    may_return: bool
+    """The administrator has a way to sign in again: a passkey, a password with codes, or an identity provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,10 @@ def end_others(tx: Transaction, administrator_id: str, token_hash: bytes) -> int
 
 def _select() -> sa.Select[Any]:
     own = [sessions.c[name] for name in ("how", "source", "user_agent", "expires_at", "last_used_at")]
+    has_passkey = sa.exists().where(passkeys.c.administrator_id == administrators.c.id).label("has_passkey")
+    named = sessions.c.id.label("session_id"), sessions.c.created_at.label("opened_at")
     return (
-        sa.select(administrators, *own, sessions.c.id.label("session_id"), sessions.c.created_at.label("opened_at"))
+        sa.select(administrators, *own, *named, has_passkey)
         .join(sessions, sessions.c.administrator_id == administrators.c.id)
         .where(administrators.c.disabled_at.is_(None))
     )
@@ -122,4 +126,5 @@ def _session(row: Any) -> StoredSession:
         row.opened_at,
         row.expires_at,
         row.last_used_at,
+        bool(row.has_passkey or row.external_id or (row.password_hash and row.totp_sealed)),
     )

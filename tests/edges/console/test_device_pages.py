@@ -5,6 +5,7 @@ from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
+import sqlalchemy as sa
 from tests.support import fleet
 from tests.support.browser import Browser
 from tests.support.runner import NOW, InlineRunner
@@ -14,6 +15,7 @@ from muster.domain.control.reasons import Reason
 from muster.domain.control.states import ControlState
 from muster.edges.console.app import make_console
 from muster.edges.console.rendering import device_url
+from muster.storage import schema
 
 HOSTILE = "<script>alert(1)</script>\" onmouseover='x' & {{ 7*7 }}"
 
@@ -42,6 +44,17 @@ def test_without_devices_the_list_is_three_steps(ana: Browser) -> None:
     assert "0 of 3 steps are done" in text
     for command in ("muster serve --public-url", "muster push-cert upload", "muster enroll link"):
         assert command in text
+
+
+def test_whoever_came_by_a_link_is_told_to_set_up_how_they_return(runner: InlineRunner, ana: Browser) -> None:
+    told = '<a href="/me">Set up how you sign in</a>'
+    before = ana.get("/devices").text
+    runner.engine.write(
+        lambda tx: tx.connection.execute(sa.update(schema.administrators).values(external_id="ana@example.com"))
+    )
+
+    assert told in before
+    assert told not in ana.get("/devices").text
 
 
 def test_steps_that_are_done_are_ticked(runner: InlineRunner, ana: Browser) -> None:

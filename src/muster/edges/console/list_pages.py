@@ -144,6 +144,7 @@ class ListPages:
             "as_query": listing.as_query(),
             "send_all_url": f"/send?{urlencode({'query': listing.as_query()})}",
             "steps": first_steps(self._public_url, has_push_certificate=state.has_any),
+            "may_return": signed_in.may_return,
         }
         return self._renderer.page(template, context, administrator=signed_in.administrator)
 

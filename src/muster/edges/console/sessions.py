@@ -49,12 +49,16 @@ _BY_THEMSELVES = ("/fragments/", EVENTS)
 
 @dataclass(frozen=True, slots=True)
 class SignedIn(Generic[T]):
-    """What was read for *administrator*, and how the push certificates stand, which every page tells."""
+    """What was read for *administrator*, and how the push certificates stand, which every page tells.
+
+    *may_return*: they have a way to sign in again; else their link was the only one.
+    """
 
     administrator: Administrator
     principal: Principal
     value: T
     push_certificates: PushCertificateState
+    may_return: bool
 
 
 class NotForThem(Exception):
@@ -98,7 +102,8 @@ class Sessions:
             principal = found.principal(source)
             value = seen(principal, sight, now)(tx)
             state = push_certificate_state(tx, now, within=EXPIRY_NOTICE)
-            return SignedIn(found.stored.administrator, principal, value, state), found.is_use_due
+            stored = found.stored
+            return SignedIn(stored.administrator, principal, value, state, stored.may_return), found.is_use_due
 
         read = await self._runner.read(both)
         if read is None:
