@@ -64,6 +64,7 @@ def test_what_was_delivered_is_listed_and_sent_again(muster: CommandLine, data_d
     assert "device.enrolled" in table
     assert replayed == {"count": 1}
     assert [(one["event_id"], one["status"]) for one in listed] == [("e1", None), ("e1", 204)]
+    assert muster.run("webhooks", "replay", "siem", "--event", "e1")[2] == "1 event goes out again.\n"
 
 
 def test_webhook_that_is_not_there_is_told(muster: CommandLine) -> None:

@@ -218,7 +218,7 @@ def _print(summary: Summary) -> None:
     if summary.identities_awaited:
         print(f"The identities of {summary.identities_awaited:,} are not known; their first contact shows them.")
     if summary.stayed:
-        print(f"\n{len(summary.stayed):,} stay behind:")
+        print(f"\n{len(summary.stayed):,} {'stays' if len(summary.stayed) == 1 else 'stay'} behind:")
         for who, why in summary.stayed[:SHOWN]:
             print_told(f"  {who}: {why}")
         reasons = Counter(why for _, why in summary.stayed[SHOWN:])

@@ -282,7 +282,7 @@ def replay(
     if as_json:
         print_json(replayed)
         return
-    print(f"{replayed.count} events go out again.", file=sys.stderr)
+    print(f"{replayed.count:,} {'event goes' if replayed.count == 1 else 'events go'} out again.", file=sys.stderr)
 
 
 def _read(path: Path) -> str:
