@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from random import Random
 from threading import Barrier, Event
@@ -24,7 +25,7 @@ from muster.storage.engine import Transaction
 from muster.storage.errors import ServerTooOld, Unavailable
 from muster.storage.hot import AppliedConnect
 from muster.storage.hot_pushes import RecordedPush
-from muster.storage.postgresql import LOCK_TIMEOUT_MILLISECONDS, PostgresqlEngine
+from muster.storage.postgresql import CONFLICT_PAUSE_SECONDS, LOCK_TIMEOUT_MILLISECONDS, PostgresqlEngine
 from muster.storage.schema import evidence, push_wishes, reports
 
 A, B = ChannelId("A"), ChannelId("B")
@@ -34,9 +35,15 @@ PATIENCE_SECONDS = 30
 
 
 @pytest.fixture
-def impatient(postgresql_url: str) -> Iterator[PostgresqlEngine]:
-    """An engine whose server looks for deadlocks soon."""
-    engine = PostgresqlEngine(f"{postgresql_url}&options=-c%20deadlock_timeout%3D50ms")
+def impatient_url(postgresql_url: str) -> str:
+    """A server that looks for deadlocks soon."""
+    return f"{postgresql_url}&options=-c%20deadlock_timeout%3D50ms"
+
+
+@pytest.fixture
+def impatient(impatient_url: str) -> Iterator[PostgresqlEngine]:
+    """An engine of that server."""
+    engine = PostgresqlEngine(impatient_url)
     yield engine
     engine.close()
 
@@ -183,10 +190,17 @@ def test_outcomes_that_nodes_settle_together_while_commands_are_queued_never_dea
     assert sorted(runs) == list(range(80)), "a transaction had to be run again"
 
 
-def test_deadlocked_transaction_is_run_once_more(impatient: PostgresqlEngine) -> None:
-    enroll(impatient, "A", "B")
-    both_hold_one = Barrier(2)
+def test_deadlocked_transaction_is_run_once_more_after_the_other(impatient_url: str) -> None:
+    both_hold_one, other_is_through = Barrier(2), Event()
     runs: list[ChannelId] = []
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        assert other_is_through.wait(PATIENCE_SECONDS)
+
+    engine = PostgresqlEngine(impatient_url, pause=pause)
+    enroll(engine, "A", "B")
 
     def cross(first: ChannelId, second: ChannelId) -> ChannelId:
         def work(tx: Transaction) -> ChannelId:
@@ -198,12 +212,15 @@ def test_deadlocked_transaction_is_run_once_more(impatient: PostgresqlEngine) ->
             tx.lock_rows([second])
             return first
 
-        return impatient.write(work)
+        done = engine.write(work)
+        other_is_through.set()
+        return done
 
-    with ThreadPoolExecutor(2) as pool:
+    with closing(engine), ThreadPoolExecutor(2) as pool:
         assert set(pool.map(cross, [A, B], [B, A])) == {A, B}
 
     assert len(runs) == 3
+    assert pauses == [CONFLICT_PAUSE_SECONDS]
 
 
 @pytest.mark.parametrize("sqlstate", ["40P01", "40001"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import sleep
 from typing import Any, TypeVar
 
 import psycopg
@@ -20,6 +21,9 @@ MINIMUM_SERVER_VERSION = 150000
 """PostgreSQL 15 is the oldest that is tested."""
 RETRIED_SQLSTATES = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock: the transaction is run once more."""
+CONFLICT_PAUSE_SECONDS = 0.05
+"""How long it lets the others go first. PostgreSQL gives a row that an aborted transaction held to whoever asks next,
+and a transaction that comes back at once takes it from the one that was waiting for it: the same deadlock again."""
 POOL_TIMEOUT_SECONDS = 10
 """How long a transaction waits for one of this process's connections."""
 
@@ -38,12 +42,16 @@ _KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_coun
 
 
 class PostgresqlEngine(Engine):
-    """PostgreSQL at *url* (`postgresql://...`). *connections* bounds those of this process."""
+    """PostgreSQL at *url* (`postgresql://...`). *connections* bounds those of this process.
+
+    *pause* waits the seconds given, before a transaction that met others is run once more.
+    """
 
     name = "postgresql"
 
-    def __init__(self, url: str, *, connections: int = 5) -> None:
+    def __init__(self, url: str, *, connections: int = 5, pause: Callable[[float], None] = sleep) -> None:
         self.writers = connections
+        self._pause = pause
         self.sqlalchemy = sa.create_engine(
             _with_options(url),
             connect_args=_KEEPALIVE,
@@ -60,7 +68,7 @@ class PostgresqlEngine(Engine):
         try:
             return self._run(work)
         except _ConflictError:
-            pass
+            self._pause(CONFLICT_PAUSE_SECONDS)
         try:
             return self._run(work)
         except _ConflictError as error:
