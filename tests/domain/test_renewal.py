@@ -205,7 +205,7 @@ def test_no_notice_is_told_of_a_short_lived_identity_before_its_renewal_is_due()
         (with_attempt(replace(SENT, acknowledged_at=DUE)), DUE, RenewalState.ACKNOWLEDGED),
         (with_attempt(FAILED), DUE + DAY, RenewalState.FAILED),
         (with_attempt(Attempt(RenewalReason.ASKED_FOR)), ISSUED, RenewalState.DUE),
-        (replace(MAC, is_profile_known=False), DUE, RenewalState.IMPOSSIBLE),
+        (replace(MAC, is_profile_known=False), ISSUED, RenewalState.IMPOSSIBLE),
         (MAC, ENDS + 90 * DAY, RenewalState.IMPOSSIBLE),
     ],
 )

@@ -8,10 +8,11 @@ from tests.support.runner import NOW
 
 from muster.domain.control.contact import ContactDay, fold_contact
 from muster.protocol.identifiers import ChannelId
-from muster.storage import schema
+from muster.storage import enrollment_profiles, schema
 from muster.storage.engine import Engine, Transaction
 
 AUTHORITY = b"a" * 32
+PROFILE = b"p" * 32
 TOPIC = "com.apple.mgmt.External.test"
 
 
@@ -29,6 +30,7 @@ def add_device(
     first_seen_at: datetime = NOW - timedelta(days=100),
     ended_at: datetime | None = None,
     identity_not_after: datetime | None = None,
+    is_profile_known: bool = False,
 ) -> ChannelId:
     """Store a device with its epoch; *contacts* are in order, the last one is its last contact."""
     finished, current = _fold(contacts)
@@ -68,7 +70,7 @@ def add_device(
     ]
     insert(engine, *rows)
     if pin is not None and identity_not_after is not None:
-        _add_identity(engine, pin, device_id, identity_not_after)
+        _add_identity(engine, pin, device_id, identity_not_after, is_profile_known)
     return ChannelId(device_id)
 
 
@@ -292,12 +294,14 @@ def insert(engine: Engine, *statements: sa.Insert) -> None:
     engine.write(work)
 
 
-def _add_identity(engine: Engine, pin: bytes, device_id: str, not_after: datetime) -> None:
+def _add_identity(engine: Engine, pin: bytes, device_id: str, not_after: datetime, is_profile_known: bool) -> None:
     def work(tx: Transaction) -> None:
         authority = {"certificate_der": b"", "key_sealed": b"", "created_at": NOW, "is_current": True}
         tx.connection.execute(
             tx.insert(schema.authorities).values(fingerprint=AUTHORITY, **authority).on_conflict_do_nothing()
         )
+        if is_profile_known:
+            enrollment_profiles.keep_json(tx, PROFILE, {}, NOW)
         tx.connection.execute(
             sa.insert(schema.identities).values(
                 fingerprint=pin,
@@ -305,6 +309,7 @@ def _add_identity(engine: Engine, pin: bytes, device_id: str, not_after: datetim
                 authority=AUTHORITY,
                 device_id=device_id,
                 provenance="link",
+                profile_id=PROFILE if is_profile_known else None,
                 issued_at=NOW,
                 not_after=not_after,
             )

@@ -246,12 +246,12 @@ class RenewalState(StrEnum):
 
 
 def renewal_state(situation: RenewalSituation, now: datetime, policy: Policy) -> RenewalState:
-    """Tell where the renewal stands."""
+    """Tell where the renewal stands. One that won't be possible is so from the first day, while it can be mended."""
     attempt = situation.attempt
-    if attempt is None and now < next_renewal(situation, policy)[0]:
-        return RenewalState.NOT_DUE
     if why_not_renewable(situation, now, policy) is not None:
         return RenewalState.IMPOSSIBLE
+    if attempt is None and now < next_renewal(situation, policy)[0]:
+        return RenewalState.NOT_DUE
     if attempt is None or attempt.sent_at is None:
         return RenewalState.DUE
     if attempt.failed_at is not None and attempt.failed_at >= attempt.sent_at:

@@ -253,7 +253,7 @@ def test_a_device_that_is_gone_is_not_explained(runner: InlineRunner, ana: Brows
 
 
 def test_last_enrollment_and_end_of_identity_stand_beside_the_verdict(runner: InlineRunner, ana: Browser) -> None:
-    fleet.add_device(runner.engine, "A", identity_not_after=NOW + timedelta(days=12))
+    fleet.add_device(runner.engine, "A", identity_not_after=NOW + timedelta(days=12), is_profile_known=True)
     hold(runner.engine, "A", ControlState.IN_CONTROL, Reason.NONE, at=NOW)
 
     text = ana.get("/devices/A").text

@@ -183,8 +183,8 @@ def _words(identity: DueIdentity, state: RenewalState, attempt: Attempt | None, 
         case RenewalState.IMPOSSIBLE:
             if why_not_renewable(identity.situation, now, policy) == "profile_unknown":
                 return (
-                    "It can't be renewed: with which profile the device was enrolled is not known. "
-                    "Enroll the device again before the identity ends."
+                    "It can't be renewed: with which profile the device was enrolled is not known. Supply it by "
+                    "`muster import profile`, or enroll the device again before the identity ends."
                 )
             return "It expired too long ago to be renewed: enroll the device again."
 
