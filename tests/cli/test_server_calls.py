@@ -11,15 +11,18 @@ from threading import Thread
 
 import pytest
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tests.cli.conftest import MAC
 from tests.service.running import free_port
 from tests.simulator.apns_pki import authority, authority_pem
 from tests.support.command_line import CommandLine
 from tests.support.elsewhere import FarCommandLine, answering, serving, token_of
 
+from muster.cli import server_calls
 from muster.cli.acting import SERVER, ServerAddress
 from muster.cli.errors import CommandFailed
 from muster.cli.places import ELSEWHERE, HERE_ALONE, check_place
@@ -62,7 +65,7 @@ def said_by(reply: Callable[[Request], Response], *command: str) -> tuple[int, s
     """Return the exit code, and what is said of a server that answers so."""
     with answering(Stranger(reply).app) as url:
         code, out, err = FarCommandLine(url, "muster_x").run(*(command or ("groups", "list")))
-    assert out == ""
+    assert (out == "") is (code != 0)
     return code, err.replace(url, "URL")
 
 
@@ -89,6 +92,73 @@ def test_act_that_was_cut_off_may_have_been_done(command: tuple[str, ...]) -> No
 
     assert code == 6
     assert ("It may have been done: look before you repeat it." in err) == (command[1] == "delete")
+
+
+@dataclass
+class Loser:
+    """Stands before a server: what it does is done, and its first *answers* to acts end before they are whole."""
+
+    app: ASGIApp
+    answers: int
+    keys: list[str] = field(default_factory=list)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or begin to."""
+        if scope["method"] == "GET":
+            await self.app(scope, receive, send)
+            return
+        self.keys.append(Headers(scope=scope).get("idempotency-key", ""))
+        is_lost = len(self.keys) <= self.answers
+
+        async def pass_on(message: Message) -> None:
+            if not is_lost or message["type"] == "http.response.start":
+                await send(message)
+
+        await self.app(scope, receive, pass_on)
+
+
+def acted_through(loser: Callable[[ASGIApp], Loser], data_dir: Path, *command: str) -> tuple[int, str, list[str]]:
+    """Return the exit code and what is said of *command* by whoever asks through a loser, and the keys it showed."""
+    before: list[Loser] = []
+
+    def put(app: ASGIApp) -> ASGIApp:
+        before.append(loser(app))
+        return before[0]
+
+    with serving(data_dir, before=put) as (url, data):
+        code, _, err = FarCommandLine(url, token_of(data)).run(*command)
+    return code, err, before[0].keys
+
+
+SEND = ("commands", "send", MAC, "ProfileList")
+
+
+def test_send_whose_answer_is_lost_is_asked_for_once_more_and_done_once(data_dir: Path) -> None:
+    code, err, keys = acted_through(lambda app: Loser(app, answers=1), data_dir, *SEND)
+
+    _, out, _ = CommandLine("--data-dir", str(data_dir)).run("commands", "list", MAC, "--json")
+    assert code == 0
+    assert "ProfileList waits for" in err
+    assert keys[0]
+    assert keys == [keys[0]] * 2
+    assert [one["request_type"] for one in json.loads(out)].count("ProfileList") == 1
+
+
+def test_send_whose_answers_are_lost_may_have_been_done(data_dir: Path) -> None:
+    code, err, keys = acted_through(lambda app: Loser(app, answers=2), data_dir, *SEND)
+
+    assert code == 6
+    assert "its answer broke off" in err
+    assert "It may have been done: look before you repeat it." in err
+    assert len(keys) == 2
+
+
+def test_act_that_takes_no_key_is_not_asked_for_again(data_dir: Path) -> None:
+    code, err, keys = acted_through(lambda app: Loser(app, answers=1), data_dir, "groups", "create", "new")
+
+    assert code == 6
+    assert "It may have been done: look before you repeat it." in err
+    assert keys == [""]
 
 
 @pytest.mark.parametrize(
@@ -120,6 +190,15 @@ def test_answer_that_is_none_is_told_with_its_exit_code(
 
     assert said in err
     assert ended == code
+
+
+def test_answer_beyond_all_measure_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_calls, "LARGEST_ANSWER", 1000)
+
+    assert said_by(lambda _: Response(f"[{' ' * 998}]"))[0] == 0
+    code, err = said_by(lambda _: Response(f"[{' ' * 999}]"))
+    assert "answers more than 1,000 bytes" in err
+    assert code == 1
 
 
 def test_version_of_both_sides_is_told_where_they_do_not_understand_each_other() -> None:

@@ -9,7 +9,7 @@ import io
 import random
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from threading import Thread
 import pytest
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 from tests.support.command_line import CommandLine
 from tests.support.runner import NOW
 
@@ -81,8 +82,11 @@ def held_still() -> Iterator[Circumstances]:
 
 
 @contextmanager
-def serving(data_dir: Path, *, requests_per_minute: int = 100_000) -> Iterator[tuple[str, Connection]]:
-    """Answer programs over *data_dir* until the block ends; its address, and the data."""
+def serving(
+    data_dir: Path, *, requests_per_minute: int = 100_000, before: Callable[[ASGIApp], ASGIApp] = lambda app: app
+) -> Iterator[tuple[str, Connection]]:
+    """Answer programs over *data_dir* until the block ends; its address, and the data. *before* puts something in front
+    of the application."""
     ACTING_AS.set(None)  # as the test's last command left it
     with ExitStack() as stack:
         data = stack.enter_context(connect(data_dir, None, None))
@@ -93,7 +97,7 @@ def serving(data_dir: Path, *, requests_per_minute: int = 100_000) -> Iterator[t
             Site(data.settings.policy(), US, data.settings.organization),
             requests_per_minute=requests_per_minute,
         )
-        with answering(Starlette(routes=[mounted_at_root(api)])) as url:
+        with answering(before(Starlette(routes=[mounted_at_root(api)]))) as url:
             yield url, data
 
 

@@ -15,13 +15,14 @@ from muster.edges.api.plist_values import to_json
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One request. *member*: where in the answer the outcome stands; absent: it is the answer. *renamed*: members of
-    the outcome by what the answer calls them."""
+    the outcome by what the answer calls them. *is_once*: its address takes an Idempotency-Key."""
 
     method: str
     path: str
     body: object = None
     member: str | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
+    is_once: bool = False
 
 
 def _base64(content: bytes) -> str:
@@ -46,7 +47,7 @@ def _keys(request: Any) -> object:
 
 def _to_ids(order: Any) -> Asked:
     body = {"request_type": order.request.request_type, "keys": _keys(order.request), "ids": order.channel_ids}
-    return Asked("POST", "/commands", {**body, **_terms(order)})
+    return Asked("POST", "/commands", {**body, **_terms(order)}, is_once=True)
 
 
 def to_found(order: Any) -> dict[str, object]:
@@ -71,7 +72,7 @@ def _install_profile(order: Any) -> Asked:
         "is_secret": order.is_secret,
         "anyway": order.anyway,
     }
-    return Asked("POST", at("devices", order.channel_ids[0], "profiles"), body)
+    return Asked("POST", at("devices", order.channel_ids[0], "profiles"), body, is_once=True)
 
 
 def _remove(order: Any, what: str) -> Asked:
@@ -82,7 +83,7 @@ def _remove(order: Any, what: str) -> Asked:
 def _install_app(order: Any) -> Asked:
     is_package = order.request.request_type == "InstallEnterpriseApplication"
     body = {"keys": _keys(order.request), "is_package": is_package, "anyway": order.anyway}
-    return Asked("POST", at("devices", order.channel_ids[0], "apps"), body)
+    return Asked("POST", at("devices", order.channel_ids[0], "apps"), body, is_once=True)
 
 
 def _change_secret(order: Any) -> Asked:
@@ -158,8 +159,8 @@ _ACTS: dict[str, Callable[[Any], Asked]] = {
     ),
     "pause_queues.resume_queues": lambda channel: Asked("DELETE", at("devices", channel, "pause")),
     "queue_command.queue_commands": _to_ids,
-    "act_by_query.order_bulk_acts": lambda order: Asked("POST", "/bulk-acts", bulk_body(order)),
-    "send_by_query.order_sends": lambda order: Asked("POST", "/commands", to_found(order), "send"),
+    "act_by_query.order_bulk_acts": lambda order: Asked("POST", "/bulk-acts", bulk_body(order), is_once=True),
+    "send_by_query.order_sends": lambda order: Asked("POST", "/commands", to_found(order), "send", is_once=True),
     "ask_for_push.ask_for_push": lambda channel: Asked("POST", at("devices", channel, "push")),
     # what is installed
     "install_profiles.install_profiles": _install_profile,

@@ -20,6 +20,7 @@ from urllib.request import (
     Request,
     build_opener,
 )
+from uuid import uuid4
 
 from muster.cli.acting import ServerAddress
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
@@ -54,6 +55,10 @@ _CODES: Final[Mapping[int, ExitCode]] = {
     503: ExitCode.UNAVAILABLE,
     504: ExitCode.UNAVAILABLE,
 }
+
+
+class _AnswerLost(CommandFailed):
+    """An act was sent, and nothing came back: whether it was done isn't known."""
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -97,9 +102,21 @@ class Server:
     def outcome(self, order: "Asked", kind: type[T]) -> T:
         """Have something done, and read its outcome.
 
-        Where nothing is answered, the outcome is None, whatever its kind: who asks says nothing of it.
+        Where its answer is lost on the way, it is asked for once more if its address takes a key, under which it is
+        done once. Where nothing is answered, the outcome is None, whatever its kind: who asks says nothing of it.
         """
-        said = self._ask(order.method, order.path, {}, order.body)
+        key = str(uuid4()) if order.is_once else None
+        try:
+            said = self._ask(order.method, order.path, {}, order.body, key)
+        except _AnswerLost as lost:
+            if key is None:
+                raise
+            try:
+                said = self._ask(order.method, order.path, {}, order.body, key)
+            except CommandRefused:
+                raise
+            except CommandFailed:
+                raise lost from None  # the first may have been done, whatever became of the second
         if isinstance(said, dict):
             said = {order.renamed.get(name, name): one for name, one in said.items()}
             said = said if order.member is None else said.get(order.member)
@@ -153,9 +170,11 @@ class Server:
         theirs = said.get("version") if isinstance(said, dict) else None
         return f"The server is Muster {theirs or 'of an older version'}, and this is {version('muster-mdm')}."
 
-    def _ask(self, method: str, path: str, asked: Mapping[str, object], body: object = None) -> object:
-        with self._opened(method, path, asked, body) as reply:
+    def _ask(self, method: str, path: str, asked: Mapping[str, object], body: object = None, key: str | None = None) -> object:
+        with self._opened(method, path, asked, body, key) as reply:
             said = reply.read(LARGEST_ANSWER + 1)
+            if reply.length and len(said) <= LARGEST_ANSWER:
+                raise http.client.IncompleteRead(said, reply.length)  # reading a part says nothing of the rest
         if len(said) > LARGEST_ANSWER:
             raise CommandFailed(f"{self._url} answers more than {LARGEST_ANSWER:,} bytes")
         if not said:
@@ -166,10 +185,14 @@ class Server:
             raise self._stranger() from error
 
     @contextmanager
-    def _opened(self, method: str, path: str, asked: Mapping[str, object], body: object) -> Iterator[Any]:
+    def _opened(
+        self, method: str, path: str, asked: Mapping[str, object], body: object, key: str | None = None
+    ) -> Iterator[Any]:
         named = {name: _text(one) for name, one in asked.items() if one is not None}
         address = f"{self._url}{ROOT}{path}" + (f"?{urlencode(named)}" if named else "")
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        if key is not None:
+            headers["Idempotency-Key"] = key
         octets = None
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -229,12 +252,15 @@ class Server:
             why, remedy = f"TLS fails ({cause.reason or cause})", "See that the port speaks TLS."
         elif isinstance(cause, TimeoutError):
             why, remedy = f"it says nothing for {WAIT_SECONDS} s", "See that the server runs."
+        elif isinstance(cause, http.client.IncompleteRead):
+            why, remedy = "its answer broke off", "See that the server runs."
         else:
             why = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
             remedy = "See that the server runs, and that its name and port can be reached from here."
+        told = CommandFailed
         if is_act and not isinstance(cause, ConnectionRefusedError):
-            remedy += " It may have been done: look before you repeat it."
-        return CommandFailed(f"{self._url} can't be reached: {why}", remedy=remedy, code=ExitCode.UNAVAILABLE)
+            told, remedy = _AnswerLost, f"{remedy} It may have been done: look before you repeat it."
+        return told(f"{self._url} can't be reached: {why}", remedy=remedy, code=ExitCode.UNAVAILABLE)
 
 
 def at(*parts: str) -> str:
