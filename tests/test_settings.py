@@ -230,6 +230,14 @@ def test_ways_to_present_a_certificate_that_can_not_work_are_refused(flags: dict
             {"OIDC_ISSUER": "https://id.example", "OIDC_CLIENT_ID": "m", "OIDC_ROLES": "a=owner,b=king"},
             "MUSTER_OIDC_ROLES: b=king is not GROUP=ROLE",
         ),
+        (
+            {"OIDC_ISSUER": "https://id.example", "OIDC_CLIENT_ID": "m", "OIDC_SCOPES": "groups"},
+            "MUSTER_OIDC_SCOPES: are words of visible ASCII, openid among them",
+        ),
+        (
+            {"OIDC_ISSUER": "https://id.example", "OIDC_CLIENT_ID": "m", "OIDC_SCOPES": "openid,two words"},
+            "MUSTER_OIDC_SCOPES: are words of visible ASCII, openid among them",
+        ),
     ],
 )
 def test_provider_that_can_not_work_is_refused(settings: dict[str, str], complaint: str) -> None:
@@ -244,9 +252,11 @@ def test_groups_of_the_provider_have_roles() -> None:
         "OIDC_ISSUER": "https://id.example/",
         "OIDC_CLIENT_ID": "m",
         "OIDC_ROLES": "mac-admins=operator, chiefs=owner",
+        "OIDC_SCOPES": "openid, groups",
     }
 
     settings = read_settings({}, {f"MUSTER_{name}": value for name, value in told.items()})
 
     assert settings.oidc_roles == ("mac-admins=operator", "chiefs=owner")
+    assert settings.oidc_scopes == ("openid", "groups")
     assert settings.oidc_issuer == "https://id.example"

@@ -8,6 +8,7 @@ change while the server runs are not settings; they live in the database.
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -25,9 +26,13 @@ from muster.edges.apns.tunnel import read_proxy
 PREFIX = "MUSTER_"
 FILE_NAME = "muster.toml"
 FOREIGN_PREFIXES = ("MUSTER_TEST_",)
+"""Variables that begin with our prefix and belong to the test suite."""
 OF_THE_COMMAND_LINE = frozenset({"MUSTER_SERVER", "MUSTER_TOKEN", "MUSTER_TOKEN_FILE", "MUSTER_CA_FILE"})
 """Where a command asks, and by which token: no settings of a server."""
-"""Variables that begin with our prefix and belong to the test suite."""
+_LISTS = frozenset({"trusted_proxies", "oidc_roles", "oidc_scopes"})
+"""Settings whose parts stand between commas in a variable."""
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")
+"""One scope (RFC 6749, 3.3)."""
 
 
 class SettingsError(Exception):
@@ -219,6 +224,11 @@ class Settings(BaseModel):
         "your organization", min_length=1, max_length=64, description="What people call the identity provider."
     )
     oidc_groups_claim: str = Field("groups", max_length=255, description="Claim of the ID token that names groups.")
+    oidc_scopes: tuple[str, ...] = Field(
+        ("openid", "profile", "email"),
+        description="Scopes that are asked for; openid is one of them. Some providers name groups for the scope groups "
+        "alone.",
+    )
     oidc_roles: tuple[str, ...] = Field(
         (), description="Which groups there have which role here: GROUP=ROLE, such as mac-admins=operator."
     )
@@ -358,7 +368,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             raise SettingsError(f"{variable}: there is no such setting{_nearest(name)}")
         if not value:
             continue
-        is_list = name in {"trusted_proxies", "oidc_roles"}
+        is_list = name in _LISTS
         named[name] = tuple(part.strip() for part in value.split(",") if part.strip()) if is_list else value
     return named
 
@@ -416,6 +426,8 @@ def _contradictions_of_provider(settings: Settings) -> Iterator[tuple[str, str]]
         yield "oidc_issuer", "must be https://HOST, a path may follow"
     if not settings.oidc_client_id:
         yield "oidc_client_id", "goes together with oidc_issuer"
+    if "openid" not in settings.oidc_scopes or not all(map(_SCOPE.fullmatch, settings.oidc_scopes)):
+        yield "oidc_scopes", "are words of visible ASCII, openid among them"
     for text in settings.oidc_roles:
         if read_role(text) is None:
             yield "oidc_roles", f"{text} is not GROUP=ROLE, with one of the roles {', '.join(Role)}"

@@ -15,12 +15,16 @@ from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 
 CLIENT_ID, CLIENT_SECRET = "muster at home", "secret & more"
 
+_IN_FORMS = "client_secret_post"
+
 
 class FakeProvider:
     """One provider with one person, always signed in there. *spoil* changes the claims before they are signed."""
 
     def __init__(self, issuer: str, now: Callable[[], int]) -> None:
         self.issuer = issuer
+        self.called = issuer
+        """By what it calls itself."""
         self.key = ECKey.generate_key("P-256", {"kid": "one"})
         self.published: list[OctKey | RSAKey | ECKey | OKPKey] = [self.key]
         self.claims: dict[str, Any] = {"sub": "4711", "preferred_username": "ada", "groups": ["mac-admins"]}
@@ -28,6 +32,7 @@ class FakeProvider:
         self.header: dict[str, Any] = {"alg": "ES256", "kid": "one"}
         self.signed_by: Any = self.key
         self.asked: list[str] = []
+        self.takes_secrets_in_forms = False
         self._now = now
         self._codes: dict[str, dict[str, str]] = {}
 
@@ -38,23 +43,29 @@ class FakeProvider:
         assert asked["code_challenge_method"] == "S256"
         code = f"code-{len(self._codes)}"
         self._codes[code] = asked
-        return {"code": code, "state": asked["state"], "iss": self.issuer}
+        return {"code": code, "state": asked["state"], "iss": self.called}
 
     def answer(self, path: str, body: bytes, authorization: str) -> tuple[int, object]:
         """Answer a request."""
         self.asked.append(path)
         if path == "/.well-known/openid-configuration":
             return 200, {
-                "issuer": self.issuer,
+                "issuer": self.called,
                 "authorization_endpoint": f"{self.issuer}/authorize",
                 "token_endpoint": f"{self.issuer}/token",
                 "jwks_uri": f"{self.issuer}/keys",
+                **({"token_endpoint_auth_methods_supported": [_IN_FORMS]} if self.takes_secrets_in_forms else {}),
             }
         if path == "/keys":
             return 200, KeySet(self.published).as_dict(private=False)
-        return (200, self._token(body)) if path == "/token" and self._knows(authorization) else (401, {})
+        if path == "/token" and self._knows(authorization, body):
+            return 200, self._token(body)
+        return 401, {"error": "invalid_client", "error_description": "Nobody\nhas this secret."}
 
-    def _knows(self, authorization: str) -> bool:
+    def _knows(self, authorization: str, body: bytes) -> bool:
+        if self.takes_secrets_in_forms:
+            form = parse_qs(body.decode())
+            return (form.get("client_id"), form.get("client_secret")) == ([CLIENT_ID], [CLIENT_SECRET])
         name, _, secret = b64decode(authorization.removeprefix("Basic ")).decode().partition(":")
         return (unquote(name), unquote(secret)) == (CLIENT_ID, CLIENT_SECRET)
 
@@ -65,7 +76,7 @@ class FakeProvider:
         if asked is None or urlsafe_b64encode(digest).decode().rstrip("=") != asked["code_challenge"]:
             return {"error": "invalid_grant"}
         now = self._now()
-        claims = {"iss": self.issuer, "aud": CLIENT_ID, "nonce": asked["nonce"], "iat": now, "exp": now + 300}
+        claims = {"iss": self.called, "aud": CLIENT_ID, "nonce": asked["nonce"], "iat": now, "exp": now + 300}
         claims = {name: value for name, value in {**claims, **self.claims, **self.spoil}.items() if value is not None}
         return {"id_token": jwt.encode(self.header, claims, self.signed_by)}
 

@@ -25,6 +25,7 @@ def identity_provider(settings: Settings, now: Callable[[], datetime]) -> OpenId
             None if secret is None else secret.get_secret_value(),
             settings.oidc_name,
             settings.oidc_groups_claim,
+            settings.oidc_scopes,
             tls,
         ),
         now,

@@ -170,7 +170,9 @@ class Server:
         theirs = said.get("version") if isinstance(said, dict) else None
         return f"The server is Muster {theirs or 'of an older version'}, and this is {version('muster-mdm')}."
 
-    def _ask(self, method: str, path: str, asked: Mapping[str, object], body: object = None, key: str | None = None) -> object:
+    def _ask(
+        self, method: str, path: str, asked: Mapping[str, object], body: object = None, key: str | None = None
+    ) -> object:
         with self._opened(method, path, asked, body, key) as reply:
             said = reply.read(LARGEST_ANSWER + 1)
             if reply.length and len(said) <= LARGEST_ANSWER:

@@ -11,6 +11,11 @@ CLOCKS_DIFFER: Final = 60
 """Seconds by which the provider's clock may be off."""
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """By a key of the provider's that is public: never `none`, and never a secret that both have."""
+_OTHER: Final = {
+    "iss": "it is of another issuer (iss)",
+    "aud": "it is for another client (aud)",
+    "nonce": "it answers another question (nonce)",
+}
 
 
 class BadIdToken(Exception):
@@ -53,7 +58,7 @@ def read_id_token(token: str, keys: Mapping[str, Any], expected: Expected) -> Ma
             sub={"essential": True},
         ).validate(claims)
     except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise BadIdToken(type(error).__name__) from error
+        raise BadIdToken(_words(error)) from error
     audience = claims["aud"]
     if isinstance(audience, list) and len(audience) > 1 and claims.get("azp") != expected.client_id:
         raise BadIdToken("it is for several, and was not given to us")
@@ -62,3 +67,25 @@ def read_id_token(token: str, keys: Mapping[str, Any], expected: Expected) -> Ma
     if not isinstance(claims["sub"], str) or not claims["sub"]:
         raise BadIdToken("it has no subject")
     return claims
+
+
+def _words(error: Exception) -> str:
+    from joserfc import errors  # noqa: PLC0415 - as above
+
+    match error:
+        case errors.ExpiredTokenError():
+            return "it has expired, by this server's clock"
+        case errors.MissingClaimError():
+            return f"it has no {error.claim}"
+        case errors.InvalidClaimError(claim="iat" | "nbf"):
+            return "it is of later than now, by this server's clock"
+        case errors.InvalidClaimError():
+            return _OTHER.get(error.claim, f"its {error.claim} is not what it has to be")
+        case errors.BadSignatureError() | errors.InvalidKeyIdError() | errors.MissingKeyError():
+            return "none of the keys that the provider publishes has signed it"
+        case errors.UnsupportedAlgorithmError() | errors.MissingAlgorithmError():
+            return f"it is not signed by one of {', '.join(_ALGORITHMS)}"
+        case errors.JoseError():
+            return f"it, or the provider's set of keys, can't be read ({error.error})"
+        case _:
+            return "it, or the provider's set of keys, can't be read"

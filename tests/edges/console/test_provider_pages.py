@@ -1,5 +1,7 @@
 """Signing in by an identity provider: to it and back with state, nonce and PKCE, and what it says held against us."""
 
+import html
+import socket
 import ssl
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 import sqlalchemy as sa
 from joserfc.jwk import ECKey, OctKey
+from tests.service.running import free_port
 from tests.support.browser import Browser, Reply
 from tests.support.identity_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, serving
 from tests.support.runner import InlineRunner
@@ -18,10 +21,12 @@ from muster.domain.provider_roles import read_role, role_of
 from muster.domain.roles import Role
 from muster.domain.sign_in_limits import TRIES_PER_ADDRESS
 from muster.edges.console.app import make_console
+from muster.edges.identity_provider import asking
 from muster.edges.identity_provider.provider import OpenIdProvider, ProviderSettings
 from muster.storage import schema
 
 ROLES = {"mac-admins": Role.OPERATOR, "security": Role.SECURITY, "chiefs": Role.OWNER}
+SCOPES = ("openid", "profile", "groups")
 PUBLIC = "http://localhost"
 
 
@@ -34,7 +39,7 @@ def provider(runner: InlineRunner) -> Iterator[FakeProvider]:
 @pytest.fixture
 def app(runner: InlineRunner, provider: FakeProvider) -> Any:
     told = ProviderSettings(
-        provider.issuer, CLIENT_ID, CLIENT_SECRET, "Example ID", "groups", ssl.create_default_context()
+        provider.issuer, CLIENT_ID, CLIENT_SECRET, "Example ID", "groups", SCOPES, ssl.create_default_context()
     )
     client = OpenIdProvider(told, runner.now)
     return make_console(runner, secure_cookies=False, public_url=PUBLIC, provider=client, provider_roles=ROLES)
@@ -115,32 +120,48 @@ def test_groups_that_are_none_have_no_role(app: Any, provider: FakeProvider, gro
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    ("spoil", "told"),
     [
-        {"iss": "https://evil.example"},
-        {"aud": "somebody else"},
-        {"aud": ["muster at home", "somebody else"]},
-        {"azp": "somebody else"},
-        {"nonce": "another"},
-        {"nonce": None},
-        {"exp": 1},
-        {"exp": None},
-        {"iat": None},
-        {"iat": 9999999999},
-        {"sub": None},
-        {"sub": ""},
-        {"sub": 5},
+        ({"iss": "https://evil.example"}, "it is of another issuer"),
+        ({"aud": "somebody else"}, "it is for another client"),
+        ({"aud": ["muster at home", "somebody else"]}, "it is for several"),
+        ({"azp": "somebody else"}, "it was given to somebody else"),
+        ({"nonce": "another"}, "it answers another question"),
+        ({"nonce": None}, "it has no nonce"),
+        ({"exp": 1}, "it has expired, by this server&#39;s clock"),
+        ({"exp": None}, "it has no exp"),
+        ({"iat": None}, "it has no iat"),
+        ({"iat": 9999999999}, "it is of later than now, by this server&#39;s clock"),
+        ({"sub": None}, "it has no sub"),
+        ({"sub": ""}, "its sub is not what it has to be"),
+        ({"sub": 5}, "its sub is not what it has to be"),
     ],
 )
-def test_a_token_that_says_something_else_signs_nobody_in(
-    app: Any, provider: FakeProvider, runner: InlineRunner, spoil: dict[str, Any]
+def test_a_token_that_says_something_else_signs_nobody_in_and_is_told(
+    app: Any, provider: FakeProvider, runner: InlineRunner, spoil: dict[str, Any], told: str
 ) -> None:
     provider.spoil = spoil
 
     _, refused = through(app, provider)
 
+    assert f"its ID token is not good: {told}" in refused.text
     assert refused.status == 502
     assert people(runner) == []
+
+
+@pytest.mark.parametrize("how", ["it calls itself with a slash", "it takes secrets in forms alone"])
+def test_providers_differ(app: Any, provider: FakeProvider, runner: InlineRunner, how: str) -> None:
+    if how == "it takes secrets in forms alone":
+        provider.takes_secrets_in_forms = True
+    else:
+        provider.called += "/"
+
+    assert through(app, provider)[1].status == 303
+    assert people(runner) == [("ada", "operator")]
+
+
+def test_scopes_are_those_of_the_settings(app: Any) -> None:
+    assert "&scope=openid+profile+groups&" in leave(Browser(app))
 
 
 @pytest.mark.parametrize(("off", "status"), [(-59, 303), (59, 303), (-62, 502), (62, 502)])
@@ -263,10 +284,10 @@ def test_a_provider_that_is_ill_signs_nobody_in(
         ({"issuer": "https://evil.example"}, "somebody else"),
         (
             {"token_endpoint": "http://127.0.0.2:9/token"},
-            "ValueError at 127.0.0.2",
+            "names an address that can&#39;t be asked: it is not https",
         ),  # unencrypted, and not this machine
-        ({"token_endpoint": "file:///etc/passwd"}, "ValueError at None"),
-        ({"jwks_uri": "http://127.0.0.2:9/keys"}, "ValueError at 127.0.0.2"),
+        ({"token_endpoint": "file:///etc/passwd"}, "can&#39;t be asked: it is not https"),
+        ({"jwks_uri": "http://127.0.0.2:9/keys"}, "can&#39;t be asked: it is not https"),
     ],
 )
 def test_a_provider_that_leads_elsewhere_is_not_followed(
@@ -287,6 +308,42 @@ def test_a_provider_that_leads_elsewhere_is_not_followed(
     assert (reply.status, what in reply.text) == (502, True)
 
 
+def test_what_a_provider_says_of_its_refusal_is_told(app: Any, provider: FakeProvider) -> None:
+    provider.takes_secrets_in_forms = True
+    browser = Browser(app)
+    gone = leave(browser)
+    honest = provider.answer
+    provider.answer = lambda path, body, who: honest(path, body.replace(b"secret=", b"other="), who)  # type: ignore[method-assign, assignment]
+
+    unknown = back(browser, provider.authorize(gone)).text
+    brought = {"error": "access_denied", "error_description": "<b>no\x1b" + "o" * 5000}
+    denied = back(browser, {**provider.authorize(leave(browser)), **brought}).text
+
+    assert "127.0.0.1 answered 401: invalid_client (Nobody has this secret.)." in unknown
+    assert f"it let nobody in: access_denied (&lt;b&gt;no {'o' * 294})." in denied
+
+
+def test_provider_that_can_not_be_asked_is_told(
+    runner: InlineRunner, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(issuer: str) -> str:
+        settings = ProviderSettings(issuer, CLIENT_ID, None, "ID", "groups", SCOPES, ssl.create_default_context())
+        client = OpenIdProvider(settings, runner.now)
+        app = make_console(runner, secure_cookies=False, public_url=PUBLIC, provider=client, provider_roles=ROLES)
+        text = Browser(app).get("/sign-in/provider").text
+        return html.unescape(text.partition("What went wrong: ")[2].partition(".</p>")[0])
+
+    closed = told(f"http://127.0.0.1:{free_port()}")
+    plain = told(provider.issuer.replace("http:", "https:"))
+    monkeypatch.setattr(asking, "TIMEOUT_SECONDS", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        late = told(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+    assert closed == "127.0.0.1 can't be reached (Connection refused)"
+    assert plain.startswith("TLS with 127.0.0.1 fails (")
+    assert late == "127.0.0.1 says nothing for 0.01 s"
+
+
 def test_departures_of_an_address_are_bounded_until_right(app: Any, provider: FakeProvider) -> None:
     for _ in range(3):
         through(app, provider)
@@ -296,7 +353,7 @@ def test_departures_of_an_address_are_bounded_until_right(app: Any, provider: Fa
 
 
 def test_no_secret_of_it_is_shown(app: Any, provider: FakeProvider) -> None:
-    told = ProviderSettings("i", "c", "very secret", "n", "groups", ssl.create_default_context())
+    told = ProviderSettings("i", "c", "very secret", "n", "groups", SCOPES, ssl.create_default_context())
     provider.spoil = {"nonce": "another"}
     _, refused = through(app, provider)
 

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from muster.domain.errors import Refusal
+from muster.domain.provider_errors import explanation
 from muster.domain.provider_roles import role_of
 from muster.domain.roles import Role
 from muster.domain.sign_in_limits import Way
@@ -86,7 +87,7 @@ class ProviderPages:
         if known is None:
             return self._stray()
         if "error" in request.query_params or not 0 < len(code) <= MAXIMUM_CODE:
-            return self._failed(request, ProviderFailed("it let nobody in"))
+            return self._failed(request, ProviderFailed(f"it let nobody in{explanation(request.query_params)}"))
         try:
             who = await self._provider.identify(
                 ProviderAnswer(code, known.verifier, known.nonce, self._redirect_uri, request.query_params.get("iss"))

@@ -1,11 +1,9 @@
 """Speaks to an identity provider (OpenID Connect Core and Discovery 1.0): three requests, bounded, over TLS."""
 
 import asyncio
-import http.client
-import json
 import ssl
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -13,28 +11,26 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from muster.crypto.id_tokens import BadIdToken, Expected, read_id_token
 from muster.domain.provider_roles import MAXIMUM_GROUPS
+from muster.edges.identity_provider.asking import TIMEOUT_SECONDS, ask
 from muster.operations.ports import ProviderAnswer, ProviderFailed, ProviderIdentity, ProviderQuestion
 
-TIMEOUT_SECONDS: Final = 10
-"""Of one request; a person waits."""
-MAXIMUM_REPLY_BYTES: Final = 512 * 1024
-"""Of one answer: sets of keys and long lists of groups are a tenth of that."""
 KEPT_FOR: Final = timedelta(hours=1)
 """The provider's addresses and keys; a key that is new is looked for at once."""
 LOOKED_AGAIN_AFTER: Final = timedelta(minutes=1)
 """Keys are fetched no more often, however many tokens come by keys that we don't know."""
-_LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderSettings:
-    """Who the provider is, and who we are there. *client_secret* absent: we have none, and PKCE alone protects."""
+    """Who the provider is, and who we are there. *issuer*: without a slash at its end. *client_secret* absent: we have
+    none, and PKCE alone protects."""
 
     issuer: str
     client_id: str
     client_secret: str | None = field(repr=False)
     name: str
     groups_claim: str
+    scopes: Sequence[str]
     tls: ssl.SSLContext
 
 
@@ -61,7 +57,7 @@ class OpenIdProvider:
             "response_type": "code",
             "client_id": self._settings.client_id,
             "redirect_uri": question.redirect_uri,
-            "scope": "openid profile email",
+            "scope": " ".join(self._settings.scopes),
             "state": question.state,
             "nonce": question.nonce,
             "code_challenge": question.challenge,
@@ -71,10 +67,11 @@ class OpenIdProvider:
 
     async def identify(self, answer: ProviderAnswer) -> ProviderIdentity:
         """Give the code for an ID token, and return whom it names. Raises ProviderFailed."""
-        if answer.issuer is not None and answer.issuer != self._settings.issuer:
+        issuer = _text(await self._about(), "issuer")
+        if answer.issuer is not None and answer.issuer != issuer:
             raise ProviderFailed("the browser came back from somebody else (iss)")
         token = await self._exchange(answer)
-        expected = Expected(self._settings.issuer, self._settings.client_id, answer.nonce, self._now())
+        expected = Expected(issuer, self._settings.client_id, answer.nonce, self._now())
         try:
             claims = read_id_token(token, await self._key_set(), expected)
         except BadIdToken as first:
@@ -92,7 +89,7 @@ class OpenIdProvider:
         groups = tuple(one for one in listed[:MAXIMUM_GROUPS] if isinstance(one, str))
         names = (claims.get(name) for name in ("preferred_username", "email", "name", "sub"))
         name = next(one for one in names if isinstance(one, str) and one)
-        return ProviderIdentity(self._settings.issuer, claims["sub"], name, groups)
+        return ProviderIdentity(claims["iss"], claims["sub"], name, groups)
 
     async def _exchange(self, answer: ProviderAnswer) -> str:
         fields = {
@@ -102,21 +99,23 @@ class OpenIdProvider:
             "code_verifier": answer.verifier,
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        if self._settings.client_secret is None:
+        about, secret = await self._about(), self._settings.client_secret
+        if secret is None:
             fields["client_id"] = self._settings.client_id
+        elif _takes_secrets_in_forms_alone(about):
+            fields |= {"client_id": self._settings.client_id, "client_secret": secret}
         else:  # RFC 6749, 2.3.1: form-encoded before it is put together
-            pair = f"{quote(self._settings.client_id, safe='')}:{quote(self._settings.client_secret, safe='')}"
+            pair = f"{quote(self._settings.client_id, safe='')}:{quote(secret, safe='')}"
             headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
-        told = await self._ask(
-            "POST", _text(await self._about(), "token_endpoint"), urlencode(fields).encode(), headers
-        )
+        told = await self._ask("POST", _text(about, "token_endpoint"), urlencode(fields).encode(), headers)
         return _text(told, "id_token")
 
     async def _about(self) -> Mapping[str, Any]:
         kept = self._metadata
         if kept is None or self._now() - kept.at >= KEPT_FOR:
             found = await self._ask("GET", f"{self._settings.issuer}/.well-known/openid-configuration")
-            if found.get("issuer") != self._settings.issuer:
+            # some issuers end in a slash, which is no part of the address to ask (Discovery 1.0, 4.1)
+            if _text(found, "issuer").removesuffix("/") != self._settings.issuer:
                 raise ProviderFailed("it says that it is somebody else (issuer)")
             kept = self._metadata = _Kept(found, self._now())
         return kept.value
@@ -135,36 +134,9 @@ class OpenIdProvider:
     ) -> Mapping[str, Any]:
         try:
             async with asyncio.timeout(2 * TIMEOUT_SECONDS):
-                reply = await asyncio.to_thread(self._send, method, url, body, dict(headers or {}))
-            told = json.loads(reply)
-        except (OSError, TimeoutError, http.client.HTTPException, ValueError, RecursionError) as error:
-            raise ProviderFailed(f"{type(error).__name__} at {urlsplit(url).hostname}") from error
-        if not isinstance(told, dict):
-            raise ProviderFailed(f"{urlsplit(url).hostname} said what is no object")
-        return told
-
-    def _send(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> bytes:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        connection: http.client.HTTPConnection
-        if parts.scheme == "https":
-            connection = http.client.HTTPSConnection(
-                host, parts.port, timeout=TIMEOUT_SECONDS, context=self._settings.tls
-            )
-        elif parts.scheme == "http" and host in _LOCAL:
-            connection = http.client.HTTPConnection(host, parts.port, timeout=TIMEOUT_SECONDS)
-        else:
-            raise ValueError("its address is not https")
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        try:
-            connection.request(method, path, body, {"Accept": "application/json", **headers})
-            response = connection.getresponse()  # redirects are not followed: the addresses are the provider's own
-            reply = response.read(MAXIMUM_REPLY_BYTES + 1)
-        finally:
-            connection.close()
-        if response.status != 200 or len(reply) > MAXIMUM_REPLY_BYTES:
-            raise ValueError(f"it answered {response.status}, {len(reply)} bytes")
-        return reply
+                return await asyncio.to_thread(ask, method, url, body, headers or {}, self._settings.tls)
+        except TimeoutError as error:
+            raise ProviderFailed(f"{urlsplit(url).hostname} takes more than {2 * TIMEOUT_SECONDS} s") from error
 
 
 def _text(told: Mapping[str, Any], name: str) -> str:
@@ -172,3 +144,9 @@ def _text(told: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise ProviderFailed(f"it says no {name}")
     return value
+
+
+def _takes_secrets_in_forms_alone(about: Mapping[str, Any]) -> bool:
+    """Tell whether it lists how clients show their secrets (Discovery 1.0, 3), and not the way that is the default."""
+    listed = about.get("token_endpoint_auth_methods_supported")
+    return isinstance(listed, list) and "client_secret_basic" not in listed and "client_secret_post" in listed
