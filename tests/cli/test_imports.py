@@ -1,13 +1,15 @@
 """`muster import`: told first, done when asked for, and done again without harm."""
 
+import fcntl
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from tests.operations.test_adopt_profiles import THEIRS
 from tests.simulator.apns_pki import push_certificate
-from tests.support.bolt_files import micromdm_file
+from tests.support.bolt_files import message, micromdm_file
 from tests.support.command_line import CommandLine
 from tests.support.nanomdm_storage import Kept, NanomdmStorage, write_files
 from tests.support.site import ADA, IPAD, MAC, TOPIC, authority, id_of
@@ -75,6 +77,61 @@ def test_import_brings_over_what_it_told(muster: CommandLine, dsn: str) -> None:
     assert listed[id_of(MAC)]["commands_waiting"] == 1
     assert (again["devices"], again["known"]) == (0, 2)
     assert again["push_certificates"] == []
+
+
+def test_who_stays_behind_is_named(muster: CommandLine, dsn: str) -> None:
+    engine = sa.create_engine(dsn)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE nano_devices SET authenticate = 'torn'"))
+    engine.dispose()
+
+    told = muster("import", "nanomdm", dsn)
+
+    assert {who for who, _ in told["stayed"]} == {id_of(MAC), id_of(IPAD), id_of(BAD)}
+
+
+def test_push_certificates_are_rehearsed_too(muster: CommandLine, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'nano.db'}"
+    storage = NanomdmStorage(url, "nano_")
+    storage.add_push_certificate(TOPIC, b"-----BEGIN CERTIFICATE-----", b"-----")
+    storage.close()
+
+    rehearsed = muster("import", "nanomdm", url)
+    done = muster("import", "nanomdm", url, "--apply")
+
+    assert rehearsed["push_certificates"] == []
+    assert [who for who, _ in rehearsed["stayed"]] == [f"the push certificate of {TOPIC}"]
+    assert done == {**rehearsed, "is_applied": True}
+
+
+def test_import_that_breaks_off_says_how_far_it_came(muster: CommandLine, tmp_path: Path) -> None:
+    devices: list[dict[int, int | bytes | str]] = [{2: f"UDID-{number:02}", 3: "SERIAL", 13: 1} for number in range(30)]
+    pushes: dict[str, dict[int, int | bytes | str]] = {
+        f"UDID-{number:02}": {2: "00" * 32, 3: "magic", 4: TOPIC} for number in range(30)
+    }
+    file = tmp_path / "micromdm.db"
+    torn = message({2: "UDID-29"})
+    file.write_bytes(micromdm_file(devices, pushes, {}).replace(torn, b"\x12\xff" + torn[2:], 1))
+
+    rehearsed = muster.run("import", "micromdm", str(file))[2]
+    code, _, said = muster.run("import", "micromdm", str(file), "--apply")
+
+    assert code == 1
+    assert "came over before" not in rehearsed
+    assert "20 devices and 0 push certificates came over before" in said
+    assert len([one for one in muster("devices", "list") if one["id"].startswith("UDID-")]) == 20
+
+
+def test_file_that_is_in_use_is_left_alone(muster: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "micromdm.db"
+    file.write_bytes(micromdm_file([{2: "UDID-1", 13: 1}], {}, {}))
+    with file.open("r+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code, _, said = muster.run("import", "micromdm", str(file))
+
+    assert code == 1
+    assert "Stop MicroMDM" in said
+    assert muster.run("import", "micromdm", str(file))[0] == 0
 
 
 def test_queue_may_stay_behind(muster: CommandLine, dsn: str) -> None:

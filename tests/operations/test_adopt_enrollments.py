@@ -11,7 +11,7 @@ from tests.support.runner import NOW
 from tests.support.site import ADA, MAC, Site, authenticate, authority, id_of, identity_of, print_of, token_update
 
 from muster.crypto.cms.signing import SignerIdentity
-from muster.domain.adoption import AdoptionOrder, QueuedElsewhere
+from muster.domain.adoption import AdoptionOrder, QueuedElsewhere, UserElsewhere
 from muster.domain.enrollment import EnrollmentState
 from muster.domain.errors import Refusal, RefusalCode
 from muster.domain.renewal import CannotRenew, WhyNot, decide_renewal
@@ -44,11 +44,12 @@ def order(
     identity: SignerIdentity | None = None,
     *,
     awaited: bytes | None = None,
-    users: Sequence[bytes] = (),
+    users: Sequence[UserElsewhere] = (),
     queue: Sequence[QueuedElsewhere] = (),
     last_seen_at: datetime | None = None,
 ) -> AdoptionOrder:
     return AdoptionOrder(
+        DEVICE,
         encode_checkin(authenticate()),
         encode_checkin(token_update()),
         NOW - timedelta(days=40),
@@ -71,10 +72,14 @@ def meet(site: Site, identity: SignerIdentity, trusted: tuple[bytes, ...] = TRUS
     return site.do(meet_adopted, FirstContact(DEVICE, identity.certificate_der, "", trusted))[0]
 
 
+def ada(*, days_ago: int = 39, seen_at: datetime | None = None) -> UserElsewhere:
+    return UserElsewhere(encode_checkin(token_update(ADA)), NOW - timedelta(days=days_ago), seen_at)
+
+
 def test_device_speaks_by_the_identity_it_has(site: Site) -> None:
     identity = elsewhere()
 
-    adopted = site.do(adopt_enrollments, order(identity, users=[encode_checkin(token_update(ADA))]))[0]
+    adopted = site.do(adopt_enrollments, order(identity, users=[ada()]))[0]
 
     assert adopted == Adopted(DEVICE, users=1)
     enrollment = site.enrollment()
@@ -100,6 +105,14 @@ def test_what_was_known_there_is_as_old_as_it_was(site: Site) -> None:
     table = schema.channels
     [row] = site.rows(sa.select(table.c.first_seen_at, table.c.enrolled_at, table.c.last_contact_at))
     assert row == (NOW - timedelta(days=40), NOW - timedelta(days=39), LATELY)
+
+
+def test_user_was_heard_when_the_other_server_heard_him(site: Site) -> None:
+    site.do(adopt_enrollments, order(elsewhere(), users=[ada(days_ago=30, seen_at=LATELY)]))
+
+    table = schema.channels
+    asked = sa.select(table.c.enrolled_at, table.c.last_contact_at).where(table.c.id == id_of(ADA))
+    assert site.rows(asked) == [(NOW - timedelta(days=30), LATELY)]
 
 
 def test_secrets_come_along(site: Site) -> None:

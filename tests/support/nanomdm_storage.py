@@ -20,7 +20,10 @@ _TABLES = (
         "unlock_token TEXT, unlock_token_at TIMESTAMP, authenticate TEXT NOT NULL, authenticate_at TIMESTAMP NOT NULL, "
         "token_update TEXT, token_update_at TIMESTAMP, bootstrap_token_b64 TEXT, bootstrap_token_at TIMESTAMP)"
     ),
-    "CREATE TABLE {}users (id VARCHAR(255) PRIMARY KEY, device_id VARCHAR(255) NOT NULL, token_update TEXT)",
+    (
+        "CREATE TABLE {}users (id VARCHAR(255) PRIMARY KEY, device_id VARCHAR(255) NOT NULL, token_update TEXT, "
+        "token_update_at TIMESTAMP)"
+    ),
     (
         "CREATE TABLE {}enrollments (id VARCHAR(255) PRIMARY KEY, device_id VARCHAR(255), user_id VARCHAR(255), "
         "type VARCHAR(31), topic VARCHAR(255), push_magic VARCHAR(127), token_hex VARCHAR(255), enabled BOOLEAN, "
@@ -36,6 +39,7 @@ _TABLES = (
     "CREATE TABLE {}cert_auth_associations (id VARCHAR(255), sha256 CHAR(64), created_at TIMESTAMP NOT NULL)",
 )
 ENROLLED_AT = "2026-10-01 08:00:00"
+USER_ENROLLED_AT = "2026-10-05 07:00:00"
 SEEN_AT = "2026-11-20 09:30:00"
 
 
@@ -119,8 +123,8 @@ class NanomdmStorage:
             update = encode_checkin(token_update(user)).decode()
             self._run(
                 (
-                    "INSERT INTO {}users VALUES (:id, :device, :update)",
-                    {"id": id_, "device": kept.id, "update": update},
+                    "INSERT INTO {}users VALUES (:id, :device, :update, :at)",
+                    {"id": id_, "device": kept.id, "update": update, "at": USER_ENROLLED_AT},
                 )
             )
             self._enroll(id_, kept.id, id_, is_enabled=kept.is_enabled)

@@ -1,6 +1,7 @@
 """`muster import`: enrollments come over from another server, and their devices notice nothing."""
 
 import base64
+import fcntl
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,11 +25,17 @@ from muster.operations.adopt_enrollments import (
     Adopted,
     AdoptionOutcome,
     Rehearsed,
+    UploadsRehearsed,
     adopt_enrollments,
     rehearse_adoption,
+    rehearse_uploads,
 )
 from muster.operations.adopt_profiles import AdoptedProfile, ProfileAdopted, adopt_profiles
-from muster.operations.upload_push_certificate import UploadedPushCertificate, upload_push_certificates
+from muster.operations.upload_push_certificate import (
+    UploadedPushCertificate,
+    UploadOutcome,
+    upload_push_certificates,
+)
 from muster.protocol.identifiers import DeviceId
 from muster.storage.other_servers.errors import Unreadable
 from muster.storage.other_servers.micromdm import MicromdmFile
@@ -48,6 +55,9 @@ MAXIMUM_PROFILE_BYTES: Final = 1024 * 1024
 """An enrollment profile has some kilobytes, some dozen with certificates."""
 SHOWN: Final = 20
 """Of what stays behind, in the summary for people; --json has all of it."""
+
+SHOWN_CHARACTERS: Final = 128
+"""Of a device's id, which have no more; what is no id may be longer."""
 
 Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this, only tell what would be done.")]
 WithoutQueue = Annotated[bool, typer.Option("--without-queue", help="Leave the commands behind that wait there.")]
@@ -134,7 +144,11 @@ def _read(file: Path) -> bytes:
     try:
         if file.stat().st_size > MAXIMUM_FILE_BYTES:
             raise Unreadable(f"{file} has more than {MAXIMUM_FILE_BYTES} bytes")
-        return file.read_bytes()
+        with file.open("rb") as opened:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)  # which whoever writes to it forbids
+            return opened.read()
+    except BlockingIOError as error:
+        raise Unreadable(f"{file} is in use", "Stop MicroMDM first: it would be read while it is written.") from error
     except OSError as error:
         raise Unreadable(f"{file} can't be read: {error.strerror}") from error
 
@@ -153,10 +167,10 @@ def _bring_over(data: Connection, source: Source, *, apply: bool, with_queue: bo
         for batch in _batches(source.devices(with_queue=with_queue)):
             orders = [one for one in batch if isinstance(one, AdoptionOrder)]
             summary.stayed += [(one.device_id, one.why) for one in batch if isinstance(one, Unfit)]
-            for outcome in _adopt(data, orders, apply=apply):
-                _count(summary, outcome)
+            for order, outcome in zip(orders, _adopt(data, orders, apply=apply), strict=True):
+                _count(summary, order, outcome)
     except Unreadable as error:
-        raise CommandFailed(str(error), remedy=error.remedy) from error
+        raise _broken_off(summary, error) from error
     finally:
         source.close()
     if as_json:
@@ -165,19 +179,37 @@ def _bring_over(data: Connection, source: Source, *, apply: bool, with_queue: bo
         _print(summary)
 
 
+def _broken_off(summary: Summary, error: Unreadable) -> CommandFailed:
+    """Tell what can't be read, and what stays of an import that came so far."""
+    if not summary.is_applied or not (summary.devices or summary.push_certificates):
+        return CommandFailed(str(error), remedy=error.remedy)
+    came = f"{summary.devices:,} devices and {len(summary.push_certificates):,} push certificates came over before"
+    return CommandFailed(
+        f"{error}; {came}", remedy=error.remedy or "Mend that, and import again: who is here stays as it is."
+    )
+
+
 def _bring_certificates(data: Connection, found: Sequence[PushCertificateElsewhere], summary: Summary) -> None:
     """Put its push certificates into use, unless theirs is here already or is refused, which is told."""
     here = data.view(certificates_in_use)
-    for one in found:
-        if one.topic in here:
-            continue
-        if summary.is_applied:
-            upload = UploadedPushCertificate(one.certificate_pem, one.key_pem)
-            outcome = data.run_all(upload_push_certificates, [upload])[0]
-            if isinstance(outcome, Refusal):
-                summary.stayed.append((f"the push certificate of {one.topic}", outcome.message))
-                continue
-        summary.push_certificates.append(one.topic)
+    new = [one for one in found if one.topic not in here]
+    uploads = [UploadedPushCertificate(one.certificate_pem, one.key_pem) for one in new]
+    for one, outcome in zip(new, _upload(data, uploads, apply=summary.is_applied), strict=True):
+        if isinstance(outcome, Refusal):
+            summary.stayed.append((f"the push certificate of {one.topic}", outcome.message))
+        else:
+            summary.push_certificates.append(one.topic)
+
+
+def _upload(
+    data: Connection, uploads: Sequence[UploadedPushCertificate], *, apply: bool
+) -> Sequence[UploadOutcome | Refusal]:
+    if apply:
+        return data.run_all(upload_push_certificates, uploads)
+    try:
+        return data.run_all(rehearse_uploads, uploads)
+    except UploadsRehearsed as rehearsed:
+        return rehearsed.outcomes
 
 
 def _batches(found: Iterable[AdoptionOrder | Unfit]) -> Iterator[list[AdoptionOrder | Unfit]]:
@@ -195,7 +227,7 @@ def _adopt(data: Connection, orders: Sequence[AdoptionOrder], *, apply: bool) ->
         return rehearsed.outcomes
 
 
-def _count(summary: Summary, outcome: AdoptionOutcome) -> None:
+def _count(summary: Summary, order: AdoptionOrder, outcome: AdoptionOutcome) -> None:
     if isinstance(outcome, Adopted):
         summary.devices += 1
         summary.users += outcome.users
@@ -205,7 +237,7 @@ def _count(summary: Summary, outcome: AdoptionOutcome) -> None:
     elif outcome.code is RefusalCode.CONFLICT:
         summary.known += 1
     else:
-        summary.stayed.append(("a device", outcome.message))
+        summary.stayed.append((order.kept_as, outcome.message))
 
 
 def _print(summary: Summary) -> None:
@@ -220,12 +252,16 @@ def _print(summary: Summary) -> None:
     if summary.stayed:
         print(f"\n{len(summary.stayed):,} {'stays' if len(summary.stayed) == 1 else 'stay'} behind:")
         for who, why in summary.stayed[:SHOWN]:
-            print_told(f"  {who}: {why}")
-        reasons = Counter(why for _, why in summary.stayed[SHOWN:])
+            print_told(f"  {_on_one_line(who)[:SHOWN_CHARACTERS]}: {_on_one_line(why)}")
+        reasons = Counter(_on_one_line(why) for _, why in summary.stayed[SHOWN:])
         for why, count in reasons.most_common(SHOWN):
             print_told(f"  {count:,} more: {why}")
     said = "Done." if summary.is_applied else "Nothing was changed; --apply does it."
     print(said, file=sys.stderr)
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.splitlines())
 
 
 # --- the profile that devices have ------------------------------------------------------------------------------------

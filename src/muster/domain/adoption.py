@@ -16,12 +16,23 @@ class QueuedElsewhere:
 
 
 @dataclass(frozen=True, slots=True)
+class UserElsewhere:
+    """One user of a device: the TokenUpdate that came last, when it came, and when anything came last."""
+
+    token_update: bytes = field(repr=False)
+    updated_at: datetime
+    last_seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AdoptionOrder:
     """One enrolled device with its users: what they said there last, as it came, and what they are known by.
 
-    *certificate_der* is the device's identity; absent, *awaited* is its SHA-256 (32 bytes), if that is known.
+    *kept_as*: the id under which the other server has it. *certificate_der* is the device's identity; absent, *awaited*
+    is its SHA-256 (32 bytes), if that is known.
     """
 
+    kept_as: str
     authenticate: bytes = field(repr=False)
     token_update: bytes = field(repr=False)
     authenticated_at: datetime
@@ -30,8 +41,7 @@ class AdoptionOrder:
     awaited: bytes | None = None
     unlock_token: bytes | None = field(default=None, repr=False)
     bootstrap_token: bytes | None = field(default=None, repr=False)
-    users: tuple[bytes, ...] = field(default=(), repr=False)
-    """Their TokenUpdates."""
+    users: tuple[UserElsewhere, ...] = ()
     queue: tuple[QueuedElsewhere, ...] = ()
     last_seen_at: datetime | None = None
 

@@ -18,7 +18,7 @@ from muster.crypto.errors import CryptoError
 from muster.crypto.issuance import make_self_signed
 from muster.crypto.keys import generate_ec_key
 from muster.domain.access import Grant
-from muster.domain.adoption import AdoptionOrder, QueuedElsewhere
+from muster.domain.adoption import AdoptionOrder, QueuedElsewhere, UserElsewhere
 from muster.domain.command_queue import ONCE_ONLY_REQUEST_TYPES
 from muster.domain.control.evidence import Observation, Signal
 from muster.domain.enrollment import Pins, Provenance
@@ -31,6 +31,11 @@ from muster.operations.context import Context
 from muster.operations.journal_identity import journal_identity
 from muster.operations.permit import act
 from muster.operations.queue_command import CommandOrder, queue_commands
+from muster.operations.upload_push_certificate import (
+    UploadedPushCertificate,
+    UploadOutcome,
+    upload_push_certificates,
+)
 from muster.protocol.checkin import (
     Authenticate,
     CheckinMessage,
@@ -91,6 +96,20 @@ def rehearse_adoption(tx: Transaction, orders: Sequence[AdoptionOrder], ctx: Con
     raise Rehearsed(adopt_enrollments(tx, orders, ctx))
 
 
+class UploadsRehearsed(Exception):
+    """What would come of push certificates; it is raised so that nothing of it stays."""
+
+    def __init__(self, outcomes: list[UploadOutcome]) -> None:
+        super().__init__("rehearsed")
+        self.outcomes = outcomes
+
+
+@act(Permission.CERTIFICATES)
+def rehearse_uploads(tx: Transaction, uploads: Sequence[UploadedPushCertificate], ctx: Context) -> list[UploadOutcome]:
+    """Do as `upload_push_certificates` does, and take it back. Raises UploadsRehearsed, always."""
+    raise UploadsRehearsed(upload_push_certificates(tx, uploads, ctx))
+
+
 def _adopt(tx: Transaction, order: AdoptionOrder, ctx: Context) -> AdoptionOutcome:
     try:
         said, update = decode_checkin(order.authenticate), decode_checkin(order.token_update)
@@ -117,7 +136,7 @@ def _adopt(tx: Transaction, order: AdoptionOrder, ctx: Context) -> AdoptionOutco
     left: list[str] = []
     if order.bootstrap_token:
         speaking.say(SetBootstrapToken(said.identifiers, said.channel, order.bootstrap_token), order.updated_at)
-    users = sum(_adopt_user(speaking, body, said.channel, order.updated_at, left) for body in order.users)
+    users = sum(_adopt_user(tx, speaking, user, said.channel, order, ctx, left) for user in order.users)
     if order.last_seen_at is not None:
         record_contact(tx, ChannelId(device_id), replace(ctx, now=min(order.last_seen_at, ctx.now)), "")
     commands = sum(_adopt_command(tx, one, ctx, left) for one in order.queue)
@@ -126,18 +145,29 @@ def _adopt(tx: Transaction, order: AdoptionOrder, ctx: Context) -> AdoptionOutco
     return Adopted(device_id, users, commands, identity.awaited is None, tuple(left))
 
 
-def _adopt_user(speaking: "_Speaking", body: bytes, device: Channel, at: datetime, left: list[str]) -> bool:
+def _adopt_user(
+    tx: Transaction,
+    speaking: "_Speaking",
+    user: UserElsewhere,
+    device: Channel,
+    order: AdoptionOrder,
+    ctx: Context,
+    left: list[str],
+) -> bool:
     try:
-        message = decode_checkin(body)
+        message = decode_checkin(user.token_update)
         if not isinstance(message, TokenUpdate) or message.channel.device_id != device.device_id:
             raise MalformedMessage("it is no TokenUpdate of this device's users")
     except MalformedMessage as error:
         left.append(f"a user: {error}")
         return False
-    refused = speaking.say(message, at)
+    refused = speaking.say(message, max(user.updated_at, order.authenticated_at))
     if refused is not None:
         left.append(f"{message.channel.id}: {refused.message}")
-    return refused is None
+        return False
+    if user.last_seen_at is not None:
+        record_contact(tx, message.channel.id, replace(ctx, now=min(user.last_seen_at, ctx.now)), "")
+    return True
 
 
 def _adopt_command(tx: Transaction, queued: QueuedElsewhere, ctx: Context, left: list[str]) -> bool:

@@ -92,7 +92,6 @@ def test_device_comes_with_all_it_has(storage: tuple[str, NanomdmStorage], read:
     assert isinstance(found, AdoptionOrder)
     assert found.certificate_der == IDENTITY.certificate_der
     assert (found.awaited, found.bootstrap_token, found.unlock_token) == (None, b"boot", b"\x00un")
-    assert len(found.users) == 1
     assert [(one.channel_id, decode_command(one.body).command_uuid) for one in found.queue] == [
         (id_of(MAC), "C1"),
         (id_of(MAC), "C3"),
@@ -100,6 +99,8 @@ def test_device_comes_with_all_it_has(storage: tuple[str, NanomdmStorage], read:
     ahead = timedelta(hours=5 if storage[0].startswith("mysql") else 0)  # as its clock has it, by which they are kept
     assert found.authenticated_at == datetime(2026, 10, 1, 8, tzinfo=UTC) - ahead
     assert found.last_seen_at == datetime(2026, 11, 20, 9, 30, tzinfo=UTC) - ahead
+    [ada] = found.users
+    assert (ada.updated_at, ada.last_seen_at) == (datetime(2026, 10, 5, 7, tzinfo=UTC) - ahead, found.last_seen_at)
 
 
 def test_times_of_postgresql_are_those_of_its_clock(bare_postgresql_url: str) -> None:
@@ -230,3 +231,43 @@ def test_files_are_read_alike(tmp_path: Path) -> None:
 def test_another_directory_is_told_apart(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="file storage"):
         NanomdmDirectory(tmp_path)
+
+
+@pytest.fixture
+def url_without_encoding(bare_postgresql_url: str) -> Iterator[str]:
+    """A database as PostgreSQL makes it where the machine has no language: its texts are octets."""
+    name = "octets"
+    admin = sa.create_engine(
+        bare_postgresql_url.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT"
+    )
+    with admin.connect() as connection:
+        how = "ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0"
+        connection.exec_driver_sql(f"CREATE DATABASE {name} {how}")
+        yield str(sa.make_url(bare_postgresql_url).set(database=name))
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    admin.dispose()
+
+
+def test_database_without_an_encoding_is_read(url_without_encoding: str) -> None:
+    made = NanomdmStorage(f"{url_without_encoding}&client_encoding=utf8")
+    made.add(Kept(MAC, IDENTITY, users=(ADA,)))
+    made.close()
+    database = NanomdmDatabase(url_without_encoding)
+
+    [found] = database.devices()
+
+    database.close()
+    assert isinstance(found, AdoptionOrder)
+    assert found.kept_as == id_of(MAC)
+
+
+def test_text_that_is_no_utf8_is_told(url_without_encoding: str) -> None:
+    made = NanomdmStorage(f"{url_without_encoding}&client_encoding=latin1")
+    made.add(Kept(replace(MAC, udid="J\u00fcrgen"), IDENTITY))
+    made.close()
+    database = NanomdmDatabase(url_without_encoding)
+
+    with pytest.raises(Unreadable, match="can't be read"):
+        list(database.devices())
+
+    database.close()

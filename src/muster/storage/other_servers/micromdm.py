@@ -99,6 +99,7 @@ class MicromdmFile:
         )
         seen_at = _instant(fields.get(_LAST_SEEN)) or self._read_at
         return AdoptionOrder(
+            kept_as=udid,
             authenticate=encode_checkin(said),
             token_update=encode_checkin(update),
             authenticated_at=seen_at,

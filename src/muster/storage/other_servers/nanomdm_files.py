@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from muster.domain.adoption import AdoptionOrder, PushCertificateElsewhere, Unfit
+from muster.domain.adoption import AdoptionOrder, PushCertificateElsewhere, Unfit, UserElsewhere
 from muster.storage.other_servers.errors import Unreadable
 from muster.storage.other_servers.nanomdm_sql import known_identity
 
@@ -51,6 +51,7 @@ class NanomdmDirectory:
         hashes = [found] if len(found := _hex(associated)) == 32 else []
         certificate_der, awaited = known_identity(_read(directory / "Identity.pem"), hashes)
         return AdoptionOrder(
+            kept_as=directory.name,
             authenticate=authenticate,
             token_update=token_update,
             authenticated_at=_changed_at(directory / "Authenticate.plist"),
@@ -62,12 +63,12 @@ class NanomdmDirectory:
             users=tuple(self._users(directory)),
         )
 
-    def _users(self, device: Path) -> Iterator[bytes]:
+    def _users(self, device: Path) -> Iterator[UserElsewhere]:
         for entry in sorted((device / "SubEnrollments").glob("*")):
             directory = self._directory / entry.name
             token_update = None if (directory / "Disabled").exists() else _read(directory / "TokenUpdate.plist")
             if token_update is not None:
-                yield token_update
+                yield UserElsewhere(token_update, _changed_at(directory / "TokenUpdate.plist"))
 
 
 def _read(path: Path) -> bytes | None:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from muster.crypto.certificates import der_from_pem, fingerprint
 from muster.crypto.errors import CryptoError
-from muster.domain.adoption import AdoptionOrder, PushCertificateElsewhere, QueuedElsewhere, Unfit
+from muster.domain.adoption import AdoptionOrder, PushCertificateElsewhere, QueuedElsewhere, Unfit, UserElsewhere
 from muster.protocol.identifiers import ChannelId
 from muster.storage.other_servers.errors import Unreadable
 
@@ -122,13 +122,14 @@ class NanomdmDatabase:
                 yield _device(row, self._zone, users.get(row.id, ()), hashes.get(row.id, ()), queues.get(row.id, ()))
             after = ids[-1]
 
-    def _users(self, device_ids: Sequence[str]) -> dict[str, tuple[bytes, ...]]:
+    def _users(self, device_ids: Sequence[str]) -> dict[str, tuple[UserElsewhere, ...]]:
         rows = self._read(
-            "SELECT u.device_id, u.token_update FROM {0}users u JOIN {0}enrollments e ON e.user_id = u.id "
+            "SELECT u.device_id, u.token_update, u.token_update_at, e.last_seen_at "
+            "FROM {0}users u JOIN {0}enrollments e ON e.user_id = u.id "
             "WHERE u.device_id IN :ids AND u.token_update IS NOT NULL AND e.enabled ORDER BY u.id",
             ids=device_ids,
         )
-        return _grouped((row.device_id, _bytes(row.token_update)) for row in rows)
+        return _grouped((row.device_id, _user(row, self._zone)) for row in rows)
 
     def _hashes(self, device_ids: Sequence[str]) -> dict[str, tuple[bytes, ...]]:
         """Read the hashes of certificates that each device used, the latest last; what is no hash is left out."""
@@ -162,10 +163,16 @@ class NanomdmDatabase:
             raise Unreadable(f"the database can't be read: {_first_line(error)}") from error
 
 
+def _user(row: sa.Row[Any], zone: tzinfo) -> UserElsewhere:
+    seen_at = _instant(row.last_seen_at, zone)
+    updated_at = seen_at if row.token_update_at is None else _instant(row.token_update_at, zone)
+    return UserElsewhere(_bytes(row.token_update), updated_at, seen_at)
+
+
 def _device(
     row: sa.Row[Any],
     zone: tzinfo,
-    users: tuple[bytes, ...],
+    users: tuple[UserElsewhere, ...],
     hashes: tuple[bytes, ...],
     queue: tuple[QueuedElsewhere, ...],
 ) -> AdoptionOrder | Unfit:
@@ -175,6 +182,7 @@ def _device(
         return Unfit(row.id, "it is not enrolled there any more")
     certificate_der, awaited = known_identity(None if row.identity_cert is None else _bytes(row.identity_cert), hashes)
     return AdoptionOrder(
+        kept_as=row.id,
         authenticate=_bytes(row.authenticate),
         token_update=_bytes(row.token_update),
         authenticated_at=_instant(row.authenticate_at, zone),
@@ -240,7 +248,12 @@ def _binary(value: str | bytes | None) -> bytes | None:
 
 
 def _engine(url: str) -> sa.Engine:
-    """Open a database. MySQL tells times in the zone of the session, and shall tell them in UTC."""
+    """Open a database. MySQL tells times in the zone of the session, and shall tell them in UTC.
+
+    PostgreSQL's text comes as UTF-8, in which NanoMDM writes: from a database without an encoding it would be octets.
+    """
+    if url.startswith("postgresql"):
+        return sa.create_engine(url, connect_args={"client_encoding": "utf8"})
     if not url.startswith("mysql"):
         return sa.create_engine(url)
     return sa.create_engine(url, connect_args={"init_command": "SET time_zone = '+00:00'"})
