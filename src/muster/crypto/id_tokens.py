@@ -7,6 +7,8 @@ from typing import Any, Final
 
 MAXIMUM_TOKEN_CHARACTERS: Final = 65_536
 """Of an ID token: people in hundreds of groups have long ones."""
+MAXIMUM_HEADER_BYTES: Final = 16_384
+"""Of its header, as it is encoded: some carry the certificates of the key."""
 CLOCKS_DIFFER: Final = 60
 """Seconds by which the provider's clock may be off."""
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -38,15 +40,18 @@ def read_id_token(token: str, keys: Mapping[str, Any], expected: Expected) -> Ma
     Checked: algorithm, signature, issuer, audience, authorized party, expiry, issue time, nonce, and that there is a
     subject. What else it says is not.
     """
-    from joserfc import jwt  # noqa: PLC0415 - only who uses a provider waits for it
+    from joserfc import jws, jwt  # noqa: PLC0415 - only who uses a provider waits for it
     from joserfc.errors import JoseError  # noqa: PLC0415 - as above
     from joserfc.jwk import KeySet  # noqa: PLC0415 - as above
 
     if len(token) > MAXIMUM_TOKEN_CHARACTERS:
         raise BadIdToken("it is too long")
     try:
-        known = KeySet.import_key_set(dict(keys))  # type: ignore[arg-type]  # checked by it
-        claims = jwt.decode(token, known, algorithms=_ALGORITHMS).claims
+        known = KeySet([key for one in keys["keys"] if (key := _key(one)) is not None])
+        # what a header says beside is passed over, but for what it calls critical (RFC 7515, 4)
+        registry = jws.JWSRegistry(algorithms=_ALGORITHMS, strict_check_header=False)
+        registry.max_header_length = MAXIMUM_HEADER_BYTES
+        claims = jwt.decode(token, known, registry=registry).claims
         jwt.JWTClaimsRegistry(
             now=int(expected.now.timestamp()),
             leeway=CLOCKS_DIFFER,
@@ -67,6 +72,16 @@ def read_id_token(token: str, keys: Mapping[str, Any], expected: Expected) -> Ma
     if not isinstance(claims["sub"], str) or not claims["sub"]:
         raise BadIdToken("it has no subject")
     return claims
+
+
+def _key(published: Any) -> Any:
+    """Read a key; None for one that is of a kind unknown here, or broken: it is passed over (RFC 7517, 5)."""
+    from joserfc import errors, jwk  # noqa: PLC0415 - as above
+
+    try:
+        return jwk.import_key(published)
+    except (errors.JoseError, ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _words(error: Exception) -> str:
