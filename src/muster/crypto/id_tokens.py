@@ -78,6 +78,8 @@ def _key(published: Any) -> Any:
     """Read a key; None for one that is of a kind unknown here, or broken: it is passed over (RFC 7517, 5)."""
     from joserfc import errors, jwk  # noqa: PLC0415 - as above
 
+    if not isinstance(published, dict):
+        return None
     try:
         return jwk.import_key(published)
     except (errors.JoseError, ValueError, TypeError, KeyError, AttributeError):
