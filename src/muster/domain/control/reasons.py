@@ -120,7 +120,7 @@ REASONS: Final = {
             (Reason.IDENTITY_MISSING, "it has lost its identity", (_B, _C), False),
             (Reason.IDENTITY_CLONED, "its identity is in other hands, too", (_C,), False),
             (Reason.IDENTITY_UNRECOGNIZED, "its identity is none that was given to it", (_C,), False),
-            (Reason.CA_CHANGED, "the authority was changed", (_A,), False),
+            (Reason.CA_CHANGED, "another authority issued its identity", (_A,), False),
             (Reason.DEVICE_CLOCK_WRONG, "its clock is wrong", (_A,), False),
             (Reason.OWN_CLOCK_WRONG, "our clock is wrong", (_C,), True),
             (Reason.PROFILE_REMOVED, "the enrollment profile was removed", (_B, _C), False),

@@ -8,8 +8,10 @@ from tests.domain.control.dossiers import DAY, HOUR, NOW, WELL, ago, identity, n
 
 from muster.domain.control.control_policy import ControlPolicy
 from muster.domain.control.dossier import Dossier, InventoryRecord, LinkedDevice
+from muster.domain.control.finding import Finding
 from muster.domain.control.judging import judge
 from muster.domain.control.reasons import Reason
+from muster.domain.control.rules.identity import ca_changed
 from muster.domain.control.states import ControlState, Forecast
 from muster.domain.renewal_failures import RenewalFailure
 from muster.protocol.identifiers import ChannelId
@@ -142,3 +144,15 @@ def test_an_identity_of_the_former_authority_is_shown_and_counts_as_before() -> 
     one = well(identity=identity(rotated_at=ago(days=5)))
 
     assert (verdict_on(one), noted(one)) == (WELL, {Reason.CA_CHANGED})
+
+
+@pytest.mark.parametrize(("is_known", "forecast"), [(True, Forecast.WITH_US), (False, Forecast.WITH_A_PERSON)])
+def test_an_identity_of_another_server_is_not_said_to_be_renewed_in_its_turn(
+    *, is_known: bool, forecast: Forecast
+) -> None:
+    one = well(identity=identity(rotated_at=ago(days=5), is_profile_known=is_known))
+
+    found = ca_changed(one, ControlPolicy(), NOW)
+
+    assert isinstance(found, Finding)
+    assert found.forecast is forecast

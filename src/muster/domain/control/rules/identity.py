@@ -208,10 +208,14 @@ def ca_changed(dossier: Dossier, policy: ControlPolicy, now: datetime) -> Said:
     if identity is None or identity.rotated_at is None or not is_enrolled(dossier):
         return None
     words = (
-        f"its identity is of the authority before the change {instant(identity.rotated_at, now)}, and counts as before"
+        f"its identity is of another authority than the one that was made {instant(identity.rotated_at, now)}, "
+        "and counts as before"
     )
-    step = "it is renewed by the current authority in its turn"
-    return Finding(Reason.CA_CHANGED, None, identity.rotated_at, words, Forecast.WITH_US, step)
+    if not identity.is_profile_known:  # another server issued it
+        forecast, step = Forecast.WITH_A_PERSON, "with which profile it was enrolled is not known: supply it"
+    else:
+        forecast, step = Forecast.WITH_US, "it is renewed by the current authority in its turn"
+    return Finding(Reason.CA_CHANGED, None, identity.rotated_at, words, forecast, step)
 
 
 def _is_left_behind(dossier: Dossier) -> bool:
