@@ -14,7 +14,7 @@ from muster.cli.connection import Connection
 from muster.cli.device_tables import ListedVerdict, Verdicts, by_gravity, listed_by, print_devices
 from muster.cli.errors import CommandFailed, CommandRefused, ExitCode
 from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
-from muster.cli.output import ago, print_json, print_table, without_orders
+from muster.cli.output import ago, print_json, print_table, print_told, without_orders
 from muster.cli.server_calls import at
 from muster.cli.verdict_lines import print_verdict
 from muster.domain.control import saying
@@ -223,11 +223,11 @@ def _print_details(
             said = without_orders(str(_shown(name, value, now)))
             print(f"  {_NAMES.get(name, name.replace('_', ' ')):<26}{said}")
     if details.same_serial:
-        print(f"  {'same serial as':<26}{', '.join(details.same_serial)}")
+        print(f"  {'same serial as':<26}{without_orders(', '.join(details.same_serial))}")
     if renewal is not None and renewal.words:
-        print(f"\n{renewal.words}")
+        print_told(f"\n{renewal.words}")
     if details.departure is not None:
-        print(f"\n{details.departure.words}")
+        print_told(f"\n{details.departure.words}")
     _print_holds(details)
     print("\nChannels")
     print_table(
@@ -257,9 +257,9 @@ def _print_details(
 def _print_holds(details: DeviceDetails) -> None:
     """Say what is paused, and what waits for somebody's word, each with the commands for it."""
     for pause in details.pauses:
-        print(f"\n{pause.words}")
+        print_told(f"\n{pause.words}")
     for one in details.held[:HELD_SHOWN]:
-        print(f"\n{one.words}")
+        print_told(f"\n{one.words}")
     left_out = held_left_out(details.held)
     if left_out is not None:
         print(f"\n{left_out}")

@@ -9,7 +9,7 @@ import typer
 
 from muster.cli.errors import CommandFailed, ExitCode
 from muster.cli.office import AsJson, Database, DataDir, KeyRingFile, open_office
-from muster.cli.output import print_json, print_table, print_told
+from muster.cli.output import print_json, print_table, print_told, without_orders
 from muster.cli.server_calls import at
 from muster.domain.push_explanation import answer_sentence, breaker_sentence, moment, wish_sentence
 from muster.domain.push_standing import KnownOfPushing, Standing
@@ -131,7 +131,8 @@ def _print_channel(one: ChannelPushing, now: datetime) -> None:
 
 def _name(one: ChannelPushing) -> str:
     device = one.name or one.serial_number or one.device_id
-    return device if one.channel_id == one.device_id else f"{one.user_short_name or one.channel_id} on {device}"
+    name = device if one.channel_id == one.device_id else f"{one.user_short_name or one.channel_id} on {device}"
+    return without_orders(name)  # a line break in it, too
 
 
 def _facts(known: KnownOfPushing, now: datetime) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from rich.text import Text
 
 from muster.cli.marks import Indented, Page
+from muster.cli.output import without_orders
 from muster.domain.control import saying
 from muster.domain.control.reasons import REASONS
 from muster.domain.control.states import ControlState
@@ -19,7 +20,7 @@ from muster.protocol.identifiers import ChannelId
 def print_verdict(details: DeviceDetails, verdicts: Mapping[ChannelId, VerdictRow], now: datetime) -> None:
     """Say the verdict first: the sentence, what happens next, how well it is proved, what decided; then its users'."""
     page, device = Page(), details.device
-    page.say(Text(device.name or device.serial_number or device.id, style="bold"))
+    page.say(Text(without_orders(device.name or device.serial_number or device.id), style="bold"))
     verdict = verdicts.get(device.id)
     if verdict is None:
         page.say(page.mark(NOT_JUDGED, "Not judged yet: its first review is due within a minute."))
@@ -45,7 +46,7 @@ def print_verdict(details: DeviceDetails, verdicts: Mapping[ChannelId, VerdictRo
         held = verdicts.get(channel.id)
         if channel.id != device.id and held is not None:
             said = Text.assemble(
-                f"{channel.user_short_name or channel.id}: ", page.mark(CONTROL[held.state], held.words)
+                f"{without_orders(channel.user_short_name or channel.id)}: ", page.mark(CONTROL[held.state], held.words)
             )
             page.say(Indented(said, 12, "  user"))
     if verdict.state in saying.WORRIES:

@@ -101,6 +101,27 @@ def test_no_page_runs_what_a_device_calls_itself(hostile: Browser) -> None:
     ] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("x\u202egpj.exe", "x\ufffdgpj.exe"),
+        ("\u2067left open", "\u2067left open\u2069"),
+        ("iPhone of \u2068Ada\u2069", "iPhone of \u2068Ada\u2069"),
+        ("\u2069\u2067\u2068b", "\u2069\u2067\u2068b\u2069\u2069"),
+        ("\u05e2\u05d3\u05d4", "\u05e2\u05d3\u05d4"),
+    ],
+)
+def test_name_turns_nothing_around_that_stands_beside_it(
+    ana: Browser, runner: InlineRunner, name: str, shown: str
+) -> None:
+    add_device(runner.engine, IPAD, name=name, contacts=[NOW])
+
+    for path in ("/devices", f"/devices/{IPAD}", "/fragments/devices"):
+        text = ana.get(path).text
+        assert shown in text, path
+        assert "\u202e" not in text, path
+
+
 @pytest.mark.parametrize("path", ["/devices?search={}", "/devices?where={}", "/audit?by={}", "/sign-in/{}"])
 def test_what_stands_in_an_address_is_text(hostile: Browser, path: str) -> None:
     reply = hostile.get(path.format(HOSTILE.replace("/", "%2F").replace(" ", "%20")))

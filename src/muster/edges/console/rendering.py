@@ -1,6 +1,7 @@
 """Pages out of templates, each with the headers that keep a hostile device name or site from doing anything."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -36,6 +37,10 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_TURNS = re.compile("[\u202a-\u202e]")
+"""Marks that turn the direction of what follows, beyond their own text: that of the verdict beside a name, too."""
+_ISOLATES = re.compile("[\u2066-\u2069]")
+_ISOLATE_END = "\u2069"
 PAGE_HEADERS = {**SECURITY_HEADERS, "Cache-Control": "no-store", "Vary": "Cookie"}
 
 
@@ -60,6 +65,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
+            finalize=_within_itself,
         )
         self._environment.globals.update(
             asset_urls={name: asset.url for name, asset in self.assets.items()},
@@ -114,6 +120,20 @@ class Renderer:
             return self.error(404, "There is nothing here", "No file of the console has this name.")
         headers = {**SECURITY_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
         return Response(asset.body, media_type=asset.media_type, headers=headers)
+
+
+def _within_itself(value: object) -> object:
+    """Return what a template shows; a text turns the direction of nothing beside it, whatever marks it has.
+
+    Isolates, by which systems set a name into a sentence of another script, stay, and end where the text does.
+    """
+    if not isinstance(value, str) or value.isascii() or isinstance(value, Markup):
+        return value
+    text = _TURNS.sub("\N{REPLACEMENT CHARACTER}", value)
+    opened = 0
+    for mark in _ISOLATES.findall(text):
+        opened = max(0, opened - 1) if mark == _ISOLATE_END else opened + 1
+    return text + _ISOLATE_END * opened
 
 
 def _may(administrator: Administrator | None, permission: str) -> bool:
