@@ -116,3 +116,12 @@ def test_a_device_that_is_not_enrolled_is_not_pushed(ana: Browser, site: Site) -
 
     assert reply.status == 400
     assert "is not enrolled now" in reply.text
+
+
+def test_proof_on_the_page_is_of_this_moment(site: Site, ana: Browser) -> None:
+    identity = site.enroll()
+    site.do(review_channels, None)
+    site.wait(minutes=20)
+    site.connect(identity)
+
+    assert "in contact, and did nothing that was asked, today at 14:51 UTC" in ana.get(f"/devices/{DEVICE}").text

@@ -29,7 +29,7 @@ from muster.edges.console.strip import start
 from muster.edges.console.timeline import PUSHES_DRAWN, TICK_HEIGHT, WIDTH, draw_timeline
 from muster.edges.console.times import Clock
 from muster.operations.context import Reading
-from muster.operations.judge_channels import reason_about
+from muster.operations.judge_channels import Reasoning, reason_about
 from muster.operations.permit import of_devices
 from muster.operations.ports import Runner
 from muster.operations.views.apps import apps_of_device
@@ -44,7 +44,7 @@ from muster.operations.views.recoveries import Recovering, show_recovery
 from muster.operations.views.secrets import SecretRow, list_secrets
 from muster.operations.views.story import StoryFacts, story_of
 from muster.operations.views.storytelling import tell_story
-from muster.operations.views.verdicts import Answer, VerdictRow, answers_of, verdicts_of
+from muster.operations.views.verdicts import Answer, VerdictRow, answers_of, verdict_by_now, verdicts_of
 from muster.protocol.identifiers import ChannelId, DeviceId
 from muster.storage import outages, recoveries
 from muster.storage.engine import Transaction
@@ -172,13 +172,19 @@ def _read_device(tx: Transaction, device_id: ChannelId, now: datetime, policy: P
         profiles_of_device(tx, device_id),
         apps_of_device(tx, device_id),
         list_secrets(tx, DeviceId(device_id)),
-        verdicts_of(tx, [channel.id for channel in details.channels], now),
+        verdicts_of(tx, [channel.id for channel in details.channels], now) | _by_now(reasoning, device_id, now),
         () if reasoning is None else answers_of(reasoning.judgement),
         story,
         tuple(one for one in outages.between(tx, start(now), now) if one.scope == EVERYTHING),
         lists_of(tx, device_id),
         show_recovery(tx, device_id, Reading(now, policy)) if recoveries.open_of(tx, [device_id]) else None,
     )
+
+
+def _by_now(reasoning: Reasoning | None, device_id: ChannelId, now: datetime) -> dict[ChannelId, VerdictRow]:
+    if reasoning is None or reasoning.held is None:
+        return {}
+    return {device_id: verdict_by_now(reasoning.held, reasoning.judgement.verdict, now)}
 
 
 _WORDS: Final[Mapping[str, object]] = {

@@ -1,13 +1,13 @@
 """What is held of a channel, as it is shown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from muster.domain.control import saying
-from muster.domain.control.finding import Cited, Finding, Judgement
+from muster.domain.control.finding import Cited, Finding, Judgement, Verdict
 from muster.domain.control.reasons import Reason
 from muster.domain.control.states import ControlState, Forecast, ProofLevel
 from muster.protocol.identifiers import ChannelId
@@ -49,9 +49,19 @@ class VerdictRow:
         return self.state in saying.WORRIES and self.forecast in saying.FOR_A_PERSON
 
 
-def verdicts_of(tx: Transaction, channel_ids: Sequence[ChannelId], now: datetime) -> Mapping[ChannelId, VerdictRow]:
+def verdicts_of(tx: Transaction, channel_ids: Sequence[ChannelId], now: datetime) -> dict[ChannelId, VerdictRow]:
     """Read what is held of *channel_ids*; those never judged are absent."""
     return {channel_id: _row(held, now) for channel_id, held in stored_verdicts.read(tx, channel_ids).items()}
+
+
+def verdict_by_now(held: HeldVerdict, found: Verdict, now: datetime) -> VerdictRow:
+    """Tell what is held of a channel, with the proof of *found* where that is the same state for the same reason.
+
+    *found* is what a review would find at *now*. Where it is another one it is passed over: a change is a review's to
+    tell.
+    """
+    same = (found.state, found.reason) == (held.verdict.state, held.verdict.reason)
+    return _row(replace(held, verdict=found, judged_at=now) if same else held, now)
 
 
 def _row(held: HeldVerdict, now: datetime) -> VerdictRow:
