@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from tests.edges.console.journeys.conftest import Console
 from tests.support.chromium import Chromium
-from tests.support.fleet import add_push_certificate
+from tests.support.fleet import add_device, add_push_certificate
 from tests.support.site import ADA, IPAD, MAC, TOPIC, Site, id_of, token_update
 
 from muster.domain.bulk_acts import BulkKind
@@ -74,3 +74,16 @@ def test_no_page_is_wider_than_a_telephone(site: Site, browser: Chromium, consol
                 browser.shoot(pictures / f"{len(too_wide)}.png")
 
     assert too_wide == {}
+
+
+@pytest.mark.witness("chromium")
+def test_one_device_moves_no_verdict_out_of_sight(site: Site, browser: Chromium, console: Console) -> None:
+    long = "N" * 1000
+    add_device(site.engine, "LONG", name=long, serial_number=long, os_version=long, model_name=long)
+
+    with console() as url:
+        browser.tell("Emulation.setDeviceMetricsOverride", width=1280, height=800, deviceScaleFactor=1, mobile=False)
+        browser.open(f"{url}/devices")
+        right = browser.run("document.querySelector('td.control').getBoundingClientRect().right")
+
+    assert right <= 1280
