@@ -192,4 +192,5 @@ def _found(
     state = ControlState.AT_RISK if is_proved else None
     # by then a push that followed its last contact is answered, or was missed while it was about
     settled_at = dossier.silence.since + ABOUT_AFTER_CONTACT + ANSWER_WINDOW
-    return Finding(reason, state, first, words, forecast, step, cited, candidates, look_again_at=settled_at)
+    look_again_at = settled_at if settled_at > now else None
+    return Finding(reason, state, first, words, forecast, step, cited, candidates, look_again_at=look_again_at)
